@@ -1,0 +1,110 @@
+# Everything that is done with this checkout, one command each. All of it stays inside this folder
+# (.venv, client_js/node_modules), but for Chromium, which `make test` gets from apt.
+#
+#   make demo     the demo page with all examples at http://localhost:8000 (PORT=… for another)
+#   make test     every check and every test
+#   make lint     the checks without the tests; `make format` repairs what it can
+#   make bench    the figures: server time per call against a raw echo
+#   make fuzz     the fuzzers, for FUZZ_SECONDS each
+#   make clean    removes what the others made
+
+PYTHON ?= python3
+PORT ?= 8000
+FUZZ_SECONDS ?= 600
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lint-python lint-js test-python test-js format bench fuzz chromium lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: .venv/run.stamp
+	@echo "The demo: http://localhost:$(PORT)  (Ctrl-C ends it)"
+	@exec $(BIN)/pbweb serve examples.demo:SERVICES --pages examples --port $(PORT)
+
+test: lint chromium
+	@$(MAKE) --no-print-directory test-js
+	@$(MAKE) --no-print-directory test-python
+
+lint: lint-python lint-js
+
+lint-python: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lint-js: client_js/node_modules/.stamp
+	cd client_js && npm run --silent check
+	cd client_js && npm run --silent lint
+	cd client_js && npm run --silent types:check
+	cd client_js && npm run --silent size
+
+test-python: .venv/dev.stamp
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-js: client_js/node_modules/.stamp
+	cd client_js && npm run --silent test
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m tests.benchmarks
+
+fuzz: .venv/dev.stamp
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+chromium: .venv/dev.stamp
+	@$(BIN)/python -m tests.e2e.chromium
+
+clean:
+	rm -rf .venv build dist client_js/node_modules .mypy_cache .pytest_cache .ruff_cache \
+	  .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The exact versions that all of the above installs; run it after a change of dependencies.
+lock: .venv/dev.stamp
+	{ echo "# The versions that the Makefile and the image install; made by \`make lock\`."; \
+	  $(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools \
+	  | LC_ALL=C sort -f; } > requirements-dev.lock
+
+# Setting up. The stamps make a second run start at once.
+
+.venv/bin/python:
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "pbweb needs Python 3.11 or newer, and there is no $(PYTHON) here." >&2; \
+	  echo "Install it (apt install python3 python3-venv) or name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pbweb needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "$(PYTHON) has no venv module. Install it: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: pyproject.toml requirements-dev.lock | .venv/bin/python
+	@echo "Installing pbweb into .venv …"
+	@$(PIP) hatchling
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	@echo "Installing what the tests need into .venv …"
+	@$(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.json
+	@command -v node > /dev/null && command -v npm > /dev/null || { \
+	  echo "The tests of the JavaScript client need Node.js 20 or newer with npm: apt install nodejs npm" >&2; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || { \
+	  echo "The tests of the JavaScript client need Node.js 20 or newer; here is $$(node --version)." >&2; exit 1; }
+	cd client_js && npm ci --no-audit --no-fund
+	@touch $@
