@@ -1,0 +1,20 @@
+"""All examples in one server, each at its own path: make demo
+
+pbweb serve examples.demo:SERVICES --pages examples
+"""
+
+from examples.callbacks import app as callbacks
+from examples.echo import app as echo
+from examples.exceptions import app as exceptions
+from examples.identity import app as identity
+from examples.references import app as references
+from examples.stale import app as stale
+
+SERVICES = {
+    "/echo/pb": echo.EchoRoot,
+    "/references/pb": references.One,
+    "/identity/pb": identity.One,
+    "/callbacks/pb": callbacks.One,
+    "/exceptions/pb": exceptions.One,
+    "/stale/pb": stale.StaleRoot,
+}

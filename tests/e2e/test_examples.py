@@ -1,0 +1,243 @@
+"""Every example: the server as a process, its Python client, and its page in Chromium."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from tests.e2e.chromium import PROJECT
+from tests.e2e.conftest import Complaints, Gateway, Start, run_client
+
+ANY = re.compile("")
+OUTCOME = re.compile("not_executed|executed_answer_lost|unknown")
+
+
+@dataclass
+class Example:
+    """What its clients print and show; a pattern stands for text that is not the example's own."""
+
+    name: str
+    target: str
+    python: list[str | re.Pattern[str]]
+    page: list[str | re.Pattern[str]]
+
+    @property
+    def folder(self) -> Path:
+        return PROJECT / "examples" / self.name
+
+
+EXAMPLES = [
+    Example(
+        "echo",
+        "EchoRoot",
+        python=[
+            "the server says: hello network",
+            "and: {'numbers': [1, 2.5, 1180591620717411303424], 'none': None}",
+        ],
+        page=["hello network", "1970-01-01T00:00:00.000Z, 3 bytes"],
+    ),
+    Example(
+        "references",
+        "One",
+        python=[
+            "two is a RemoteReference",
+            "two.three(12) = 36",
+            "in one trip: 36",
+            "pb.remote(two).three(5) = 15",
+            "after release(): DeadReferenceError",
+        ],
+        page=["RemoteReference", "36", "36", "15", "DeadReferenceError"],
+    ),
+    Example(
+        "identity",
+        "One",
+        python=[
+            "handed out twice, one reference here: True",
+            "the server's Two comes home as itself: True",
+            "an object of ours is not that Two: True",
+            "ours comes home as itself: True",
+        ],
+        page=["true", "true", "false", "true"],
+    ),
+    Example(
+        "callbacks",
+        "One",
+        python=[
+            "Two.print was called by the server with 12",
+            "takeTwo answers: printed 12",
+            "the server counts: 3",
+            "the server counts: 2",
+            "the server counts: 1",
+            "countDown answers: lift-off",
+        ],
+        page=["12", "printed 12", "3", "2", "1", "lift-off"],
+    ),
+    Example(
+        "exceptions",
+        "One",
+        python=[
+            "a safe object: response",
+            re.compile(r"^InsecureJelly, before anything was sent: .*Dangerous"),
+            "MyException: do not panic",
+            "trapped examples.exceptions.app.MyError",
+            "  type = examples.exceptions.app.MyError, getErrorMessage() = fall down go boom",
+            "unexpected: builtins.ZeroDivisionError - division by zero",
+            "  an ArithmeticError: True",
+            re.compile(r"^NoSuchMethod: .*noSuchThing"),
+        ],
+        page=[
+            "response",
+            re.compile("^InsecureJelly: .*Dangerous"),
+            "MyException: do not panic",
+            "examples.exceptions.app.MyError",
+            "fall down go boom",
+            "division by zero",
+            re.compile("^(true|builtins.ArithmeticError)$"),
+            re.compile("^NoSuchMethod: .*noSuchThing"),
+        ],
+    ),
+    Example(
+        "stale",
+        "StaleRoot",
+        python=[
+            "notifyOnDisconnect: the reference is dead",
+            re.compile(f"^the call in progress: PBConnectionLost, ({OUTCOME.pattern})$"),
+            "a later call: DeadReferenceError",
+        ],
+        page=[
+            re.compile(f"^PBConnectionLost, ({OUTCOME.pattern})$"),
+            "true",
+            "DeadReferenceError",
+        ],
+    ),
+]
+each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+
+
+def check_lines(lines: list[str], expected: list[str | re.Pattern[str]]) -> None:
+    assert len(lines) == len(expected), lines
+    for line, wanted in zip(lines, expected, strict=True):
+        fits = line == wanted if isinstance(wanted, str) else wanted.search(line)
+        assert fits, f"{line!r} is not {wanted!r}"
+
+
+def run_page(page: Page | FrameLocator, example: Example) -> None:
+    """Presses the button and reads the results, which stand behind what was called."""
+    page.get_by_test_id("run").click()
+    expect(page.locator("body")).to_have_attribute("data-state", re.compile("done|failed"))
+    lines = page.get_by_test_id("output").locator("li")
+    results = [
+        line.evaluate("line => line.lastChild.textContent") for line in lines.element_handles()
+    ]
+    check_lines(results, example.page)
+    expect(page.locator("body")).to_have_attribute("data-state", "done")
+
+
+@each_example
+def test_an_example_runs_alone_with_both_clients(
+    example: Example, start: Start, page: Page
+) -> None:
+    gateway = start(f"examples.{example.name}.app:{example.target}")
+
+    printed = run_client(f"examples/{example.name}/client.py", f"ws://{gateway.address}/pb")
+    if example.name == "stale":  # the notice may come before or after the call's end
+        printed.sort(key=lambda line: not line.startswith("notifyOnDisconnect"))
+    check_lines(printed, example.python)
+
+    page.goto(gateway.page)
+    run_page(page, example)
+    run_page(page, example)  # once more: nothing is left of the first run
+
+    hidden = page.request.get(f"{gateway.page}/app.py")
+    assert hidden.status == 404, "files beside index.html are served only with --pages"
+
+
+@each_example
+def test_an_example_runs_in_the_demo(example: Example, demo: Gateway, page: Page) -> None:
+    path = f"/{example.name}/pb"
+    check = run_client(f"examples/{example.name}/client.py", f"ws://{demo.address}{path}")
+    assert len(check) == len(example.python)
+
+    page.goto(f"{demo.page}/{example.name}/")
+    run_page(page, example)
+
+
+def test_the_demo_page_runs_each_in_place(demo: Gateway, page: Page) -> None:
+    page.goto(demo.page)
+    expect(page.get_by_test_id("status")).to_have_text("Connected to the server.")
+    assert page.locator("iframe").count() == len(EXAMPLES)
+    for example in EXAMPLES:
+        run_page(page.frame_locator(f'iframe[data-testid="{example.name}"]'), example)
+
+
+def test_the_demo_page_says_when_the_server_is_away(
+    start: Start, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    demo = ("examples.demo:SERVICES", "--pages", "examples")
+    gateway = start(*demo)
+    page.goto(gateway.page)
+    status = page.get_by_test_id("status")
+    expect(status).to_have_attribute("data-state", "connected")
+
+    gateway.stop()
+    expect(status).to_have_attribute("data-state", "away")
+    expect(status).to_contain_text("make demo")
+
+    start(*demo, port=gateway.port)
+    expect(status).to_have_attribute("data-state", "connected")
+    run_page(page.frame_locator('iframe[data-testid="echo"]'), EXAMPLES[0])
+
+
+def test_an_example_says_when_the_server_is_away(
+    start: Start, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    gateway = start("examples.echo.app:EchoRoot")
+    page.goto(gateway.page)
+    gateway.stop()
+    page.get_by_test_id("run").click()
+    expect(page.locator("body")).to_have_attribute("data-state", "failed")
+    expect(page.get_by_test_id("output")).to_contain_text("failed")
+
+
+def test_only_the_unexpected_exception_is_logged_and_once(start: Start) -> None:
+    gateway = start("examples.exceptions.app:One")
+    run_client("examples/exceptions/client.py", f"ws://{gateway.address}/pb")
+    gateway.wait_for_log("ZeroDivisionError")
+    gateway.stop()
+    log = gateway.log()
+    assert log.count("ZeroDivisionError: division by zero") == 1
+    assert log.count("Traceback (most recent call last)") == 1
+    assert "eer will receive PB traceback" in log
+    assert "fall down go boom" not in log
+    assert "do not panic" not in log
+
+
+def test_the_server_lets_go_of_a_visitor_that_it_ended(start: Start) -> None:
+    gateway = start("examples.stale.app:StaleRoot")
+    run_client("examples/stale/client.py", f"ws://{gateway.address}/pb")
+    gateway.wait_for_log("a visitor has gone")
+    gateway.wait_for_log("a call that nobody waits for any more was cancelled")
+
+
+def test_each_example_is_a_folder_with_the_same_files() -> None:
+    folders = {path.parent.name for path in (PROJECT / "examples").glob("*/app.py")}
+    assert folders == {example.name for example in EXAMPLES}
+    for example in EXAMPLES:
+        for file in ("app.py", "client.py", "index.html", "README.md"):
+            assert (example.folder / file).is_file(), f"{example.name} has no {file}"
+        readme = (example.folder / "README.md").read_text()
+        assert f"pbweb serve examples.{example.name}.app:{example.target}" in readme
+
+
+def test_the_pages_share_one_style_and_one_frame() -> None:
+    """Each page is self-contained; what they have in common is the same text in each."""
+    style, frame = set(), set()
+    for example in EXAMPLES:
+        page = (example.folder / "index.html").read_text()
+        style.add(page[page.index("<style>") : page.index("</style>")])
+        frame.add(page[page.index("const output =") :])
+    assert len(style) == len(frame) == 1
