@@ -93,7 +93,9 @@ def free_port() -> int:
 def pbweb_command() -> list[str]:
     """The installed command of this Python, or the same without an installation."""
     script = shutil.which("pbweb", path=str(Path(sys.executable).parent))
-    return [script] if script else [sys.executable, "-c", "from pbweb_server.cli import main; main()"]
+    return (
+        [script] if script else [sys.executable, "-c", "from pbweb_server.cli import main; main()"]
+    )
 
 
 Start = Callable[..., Gateway]

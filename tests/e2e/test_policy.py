@@ -4,7 +4,7 @@ import sys
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Complaints, Start
 from tests.e2e.csp_app import POLICY
 
 
@@ -18,8 +18,11 @@ def test_a_page_under_a_strict_policy_calls_the_server(start: Start, page: Page)
     expect(page.locator("output")).to_have_text("under policy")
 
 
-def test_the_policy_is_enforced_in_this_browser(start: Start, page: Page) -> None:
+def test_the_policy_is_enforced_in_this_browser(
+    start: Start, page: Page, complaints: Complaints
+) -> None:
     """Otherwise the test above would prove nothing."""
+    complaints.expected = ["TrustedHTML"]
     uvicorn = [sys.executable, "-m", "uvicorn", "tests.e2e.csp_app:app"]
     page.goto(start(command=uvicorn, ready="/").page)
     refused = page.evaluate(
