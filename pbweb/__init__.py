@@ -1,0 +1,51 @@
+"""pbweb: Perspective Broker for the web. Live objects, called from browsers and from Python."""
+
+__version__ = "0.1.0"
+
+from .asgi import Endpoint, endpoint
+from .broker import Broker
+from .client import ConnectFailed, connect
+from .connection import Connection
+from .errors import (
+    CancelledError,
+    DeadReferenceError,
+    Error,
+    InsecureJelly,
+    LimitExceeded,
+    NoSuchMethod,
+    PBConnectionLost,
+    ProtocolError,
+    RemoteError,
+    WrongArguments,
+)
+from .flavors import Referenceable, Registry, Root, setUnjellyableForClass
+from .limits import Limits
+from .promises import RemotePromise, remote
+from .references import RemoteReference
+
+__all__ = [
+    "Broker",
+    "CancelledError",
+    "ConnectFailed",
+    "Connection",
+    "DeadReferenceError",
+    "Endpoint",
+    "Error",
+    "InsecureJelly",
+    "LimitExceeded",
+    "Limits",
+    "NoSuchMethod",
+    "PBConnectionLost",
+    "ProtocolError",
+    "Referenceable",
+    "Registry",
+    "RemoteError",
+    "RemotePromise",
+    "RemoteReference",
+    "Root",
+    "WrongArguments",
+    "connect",
+    "endpoint",
+    "remote",
+    "setUnjellyableForClass",
+]

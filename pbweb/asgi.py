@@ -1,0 +1,353 @@
+"""The endpoint: roots for sessions, the check of the opening, and the ASGI application.
+
+Mount it into any Starlette, FastAPI or other ASGI application: it answers the WebSocket
+and serves the JavaScript client. ``pbweb serve`` feeds its sessions straight from the
+WebSocket instead (`pbweb_server.protocol`); both ask `Endpoint.refusal` first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .broker import Options
+from .connection import Connection, Link
+from .flavors import REGISTRY, Referenceable, Registry, Root
+from .frames import PROTOCOL
+from .limits import DEFAULT, Limits
+from .session import Message, Session
+
+__all__ = ["Endpoint", "endpoint"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Callable[[str], list[str]]
+"""Gives all values of a header, by its name in lower case."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Endpoint:
+    """Where peers open sessions; an ASGI application.
+
+    Args:
+        root: a `Root`, a class of them, or a function that makes one for each session.
+        names: further objects that every peer may reach by name.
+        limits: what is accepted from a peer.
+        origins: which pages may connect, as ``scheme://host[:port]``, beside those of
+            the same host; ``"*"`` for all.
+        hosts: which ``Host`` headers are answered, without port; None for all.
+        registry: which exception classes are known; by default the application's one.
+        mask_errors: put the id of a log entry in the place of unexpected errors' text.
+        unsafe_tracebacks: send tracebacks to the peer.
+
+    Raises:
+        TypeError: *root* or one of *names* is nothing that can be called remotely.
+    """
+
+    def __init__(
+        self,
+        root: Root | type[Root] | Callable[[], Root],
+        *,
+        names: Mapping[str, Any] | None = None,
+        limits: Limits = DEFAULT,
+        origins: Iterable[str] = (),
+        hosts: Iterable[str] | None = None,
+        registry: Registry = REGISTRY,
+        mask_errors: bool = False,
+        unsafe_tracebacks: bool = False,
+        software: str | None = None,
+    ) -> None:
+        if not isinstance(root, Root) and not callable(root):
+            raise TypeError(
+                f"a root is an instance of pb.Root, its class or a factory, not {root!r}"
+            )
+        if isinstance(root, type) and not issubclass(root, Root):
+            raise TypeError(f"the class {root.__qualname__} has to inherit from pb.Root")
+        self.root = root
+        self.names = dict(names or {})
+        self.origins = frozenset(map(_normal_origin, origins))
+        self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self.options = Options(
+            limits, registry, mask_errors=mask_errors, unsafe_tracebacks=unsafe_tracebacks
+        )
+        from . import __version__
+
+        self.software = software or f"pbweb-py/{__version__}"
+        self.connections: set[Connection] = set()
+
+    @property
+    def limits(self) -> Limits:
+        """What is accepted from a peer."""
+        return self.options.limits
+
+    # ------------------------------------------------------------- sessions
+
+    def connect(self, link: Link | None = None) -> Connection:
+        """A connection for a peer whose opening was not refused."""
+        connection = Connection(
+            self.options, is_server=True, software=self.software, opened=self._opened, link=link
+        )
+        self.connections.add(connection)
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """The link of *connection* is gone."""
+        self.connections.discard(connection)
+
+    def _opened(self, session: Session) -> None:
+        """Publish the root for a new session. A root that cannot be made ends it with 1011."""
+        root = self.root
+        maker: Any = root if isinstance(root, Root) else root()
+        if not isinstance(maker, Root):
+            raise TypeError(f"the factory of the root returned {maker!r}, which is no pb.Root")
+        made = maker.rootObject(session.broker)
+        if not isinstance(made, Referenceable):
+            raise TypeError(f"rootObject() returned {made!r}, which is no pb.Referenceable")
+        session.broker.setNameForLocal("root", made)
+        for name, value in self.names.items():
+            session.broker.setNameForLocal(name, value)
+
+    # ---------------------------------------------------------- the opening
+
+    def refusal(self, headers: Headers, secure: bool) -> tuple[int, str] | None:
+        """The HTTP status and the reason with which an upgrade is refused, or None.
+
+        A page of another site could open a WebSocket with the cookies of its visitor, so the
+        origin is checked before the upgrade (docs/security.md, threats A1 to A3 and A8).
+        """
+        hosts = headers("host")
+        if len(hosts) != 1 or not self._is_our_host(hosts[0]):
+            return 400, f"this host is not served: {_shown(hosts)}"
+        origins = headers("origin")
+        if origins and not (len(origins) == 1 and self._may_connect(origins[0], hosts[0], secure)):
+            return 403, (
+                f"the origin {_shown(origins)} may not connect; "
+                "allow it with origins=[…] or `pbweb serve --origin`"
+            )
+        offered = [
+            name.strip() for value in headers("sec-websocket-protocol") for name in value.split(",")
+        ]
+        if PROTOCOL not in offered:
+            return 400, f"the subprotocol {PROTOCOL} has to be offered"
+        return None
+
+    def _is_our_host(self, host: str) -> bool:
+        if self.hosts is None:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        return name is not None and name.rstrip(".") in self.hosts
+
+    def _may_connect(self, origin: str, host: str, secure: bool) -> bool:
+        if "*" in self.origins:
+            return True
+        normal = _normal_origin(origin)
+        same = _normal_origin(f"{'https' if secure else 'http'}://{host}")
+        return normal != "" and (normal == same or normal in self.origins)
+
+    # ---------------------------------------------------------------- ASGI
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a WebSocket, or a request for the JavaScript client's files."""
+        kind = scope["type"]
+        if kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "http":
+            await self._file(scope, send)
+        elif kind == "lifespan":
+            await _lifespan(receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        refused = self.refusal(_headers_of(scope), scope.get("scheme") in ("wss", "https"))
+        if refused is not None:
+            await _refuse(scope, send, *refused)
+            return
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        link = _AsgiLink(send, self.limits)
+        connection = self.connect(link)
+        link.connection = connection
+        try:
+            await link.pump(receive)
+        finally:
+            self.forget(connection)
+
+    async def _file(self, scope: Scope, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        found = client_files().get(path.strip("/"))
+        if found is None or scope["method"] not in ("GET", "HEAD"):
+            body = b"pbweb: connect here by WebSocket, or load pbweb.js\n"
+            status, headers = (404 if found is None else 405), [(b"content-type", b"text/plain")]
+        else:
+            status, (kind, body) = 200, found
+            headers = [
+                (b"content-type", kind.encode()),
+                (b"cache-control", b"no-cache"),
+                (b"x-content-type-options", b"nosniff"),
+                (b"content-length", str(len(body)).encode()),
+            ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+
+endpoint = Endpoint
+
+
+@cache
+def client_files() -> dict[str, tuple[str, bytes]]:
+    """The JavaScript client's modules by name: their type and content.
+
+    Raises:
+        FileNotFoundError: the installation is incomplete.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (here / "_client_js", here.parent / "client_js" / "src"):
+        if (folder / "pbweb.js").is_file():
+            mimetypes.add_type("text/javascript", ".js")
+            return {
+                path.name: (f"{mimetypes.guess_type(path.name)[0]}; charset=utf-8", path.read_bytes())
+                for path in folder.glob("*.js")
+            }
+    raise FileNotFoundError("the JavaScript client is missing from this installation of pbweb")
+
+
+class _AsgiLink:
+    """A link over the WebSocket of an ASGI server: one task reads, one writes."""
+
+    def __init__(self, send: Send, limits: Limits) -> None:
+        self._send = send
+        self._limits = limits
+        self._out: list[Message] = []
+        self._closing: tuple[int, str] | None = None
+        self._something = asyncio.Event()
+        self.connection: Connection | None = None
+
+    def writable(self) -> bool:
+        return not self._out
+
+    def write(self, messages: list[Message]) -> None:
+        self._out += messages
+        self._something.set()
+
+    def close(self, code: int, reason: str) -> None:
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._something.set()
+
+    async def pump(self, receive: Receive) -> None:
+        """Carry messages both ways until one side ends it."""
+        connection = self.connection
+        assert connection is not None
+        reader = asyncio.ensure_future(self._read(receive, connection))
+        writer = asyncio.ensure_future(self._write(connection))
+        try:
+            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (reader, writer):
+                task.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+            connection.lost("the connection was lost")
+
+    async def _read(self, receive: Receive, connection: Connection) -> None:
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                code, reason = event.get("code", 1006), event.get("reason") or ""
+                connection.session.end(f"the peer closed with {code} {reason}", code)
+                return
+            text = event.get("text")
+            if text is None:
+                connection.receive([(event["bytes"], True)])
+            else:
+                connection.receive([(text.encode("utf-8", "surrogatepass"), False)])
+
+    async def _write(self, connection: Connection) -> None:
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._out:
+                messages, self._out = self._out, []
+                try:
+                    async with asyncio.timeout(self._limits.stall):
+                        for data, binary in messages:
+                            await self._send_one(data, binary)
+                except TimeoutError:
+                    connection.session.end("a write did not move", 4440)
+                    return
+                connection.flush()
+            if self._closing is not None:
+                code, reason = self._closing
+                code = 1000 if code in (1005, 1006) else code
+                async with asyncio.timeout(self._limits.grace):
+                    await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+
+    async def _send_one(self, data: bytes, binary: bool) -> None:
+        if binary:
+            await self._send({"type": "websocket.send", "bytes": data})
+        else:
+            await self._send({"type": "websocket.send", "text": data.decode()})
+
+
+async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+    """Answer with an HTTP status where the server can, else by closing before the upgrade (403)."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": reason[:100]})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": f"{reason}\n".encode()})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        event = await receive()
+        await send({"type": f"{event['type']}.complete"})
+        if event["type"] == "lifespan.shutdown":
+            return
+
+
+def _headers_of(scope: Scope) -> Headers:
+    def headers(name: str) -> list[str]:
+        wanted = name.encode()
+        return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
+
+    return headers
+
+
+def _normal_origin(origin: str) -> str:
+    """*origin* as ``scheme://host:port``, "*" as it is, and "" for what is no origin."""
+    if origin == "*":
+        return origin
+    try:
+        parts = urlsplit(origin)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return ""
+    if (
+        parts.scheme not in _DEFAULT_PORTS
+        or not parts.hostname
+        or parts.username is not None
+        or parts.path
+        or parts.query
+        or parts.fragment
+        or len(origin) > 300
+    ):
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
+
+
+def _shown(values: list[str]) -> str:
+    return ascii(", ".join(values)[:100])

@@ -1,0 +1,138 @@
+"""`connect`: a session with a server, over a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from types import TracebackType
+from typing import Any
+
+from websockets.asyncio.client import connect as websocket_connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Origin, Subprotocol
+
+from . import __version__
+from .broker import Options
+from .connection import Connection
+from .errors import Error
+from .flavors import REGISTRY, Registry
+from .frames import PROTOCOL
+from .limits import DEFAULT, Limits
+from .websocket import WebSocketLink
+
+__all__ = ["ConnectFailed", "connect"]
+
+SOFTWARE = f"pbweb-py/{__version__}"
+
+
+class ConnectFailed(Error, ConnectionError):
+    """No connection was made; the text says why, and what to look at."""
+
+
+class connect:
+    """Connect to the pbweb endpoint at *url*.
+
+    ``async with pb.connect(url) as connection:`` closes the connection at the end;
+    ``connection = await pb.connect(url)`` leaves that to you.
+
+    Args:
+        url: ``ws://`` or ``wss://``; what is secret does not belong into it.
+        names: objects that the server may reach by name.
+        limits: what is accepted from the server.
+        registry: which exception classes are known; by default the application's one.
+        origin: the ``Origin`` header, for servers that ask for one.
+        headers: further headers of the upgrade, cookies or authorization.
+        open_timeout: seconds for the connection and the upgrade.
+        options: further keywords for ``websockets.asyncio.client.connect``: ``ssl``, ``proxy``.
+
+    Raises:
+        ConnectFailed: nobody answers there, or not as a pbweb endpoint.
+        ValueError: *url* is no WebSocket URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        names: Mapping[str, Any] | None = None,
+        limits: Limits = DEFAULT,
+        registry: Registry = REGISTRY,
+        origin: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        open_timeout: float = 10.0,
+        **options: Any,
+    ) -> None:
+        self._url = url
+        self._names = dict(names or {})
+        self._limits = limits
+        self._registry = registry
+        self._open_timeout = open_timeout
+        self._options = {
+            "origin": None if origin is None else Origin(origin),
+            "additional_headers": headers,
+            **options,
+        }
+        self._connection: Connection | None = None
+
+    def __await__(self) -> Generator[Any, None, Connection]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._connect()
+        return self._connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._connection is not None
+        await self._connection.close()
+
+    async def _connect(self) -> Connection:
+        websocket = await self._open()
+        options = Options(self._limits, self._registry)
+        connection = Connection(options, is_server=False, software=SOFTWARE)
+        for name, value in self._names.items():
+            connection.setNameForLocal(name, value)
+        # The library has made the connection, TLS, proxy and upgrade; the link takes over.
+        transport = websocket.transport
+        link = WebSocketLink(websocket.protocol, transport, connection, self._limits)
+        transport.set_protocol(link)
+        connection.attach(link)
+        return connection
+
+    async def _open(self) -> Any:
+        try:
+            return await websocket_connect(
+                self._url,
+                subprotocols=[Subprotocol(PROTOCOL)],
+                compression=None,
+                ping_interval=None,
+                max_size=self._limits.message,
+                open_timeout=self._open_timeout,
+                **self._options,
+            )
+        except InvalidURI:
+            raise ValueError(f"{self._url!r} is no ws:// or wss:// URL") from None
+        except InvalidStatus as error:
+            raise ConnectFailed(self._explain(error)) from None
+        except (InvalidHandshake, EOFError) as error:
+            raise ConnectFailed(f"{self._url} does not answer as a WebSocket: {error}") from error
+        except TimeoutError:
+            raise ConnectFailed(
+                f"{self._url} did not answer within {self._open_timeout:g} s"
+            ) from None
+        except OSError as error:
+            raise ConnectFailed(
+                f"nobody answers at {self._url}: {error}; is the server running there?"
+            ) from error
+
+    def _explain(self, error: InvalidStatus) -> str:
+        response = error.response
+        said = (response.body or b"").decode(errors="replace").strip()[:200]
+        advice = {
+            403: "the server does not allow this origin",
+            404: "there is no pbweb endpoint under this path; `pbweb serve` has it at /pb",
+        }.get(response.status_code, "the endpoint refused the upgrade")
+        return f"{self._url} answered {response.status_code}: {said or advice}"

@@ -1,0 +1,228 @@
+"""The shell: gives a session its clock, tasks and log, and pumps a link into it.
+
+One for both sides, since PB is symmetric. A link is whatever carries messages: the
+WebSocket of `websocket.py`, the one of an ASGI server, or a pair in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Protocol
+
+from .broker import Broker, Handle, Options
+from .references import RemoteReference
+from .session import Message, Session
+
+__all__ = ["Connection", "Link"]
+
+logger = logging.getLogger("pbweb")
+
+REPORTS = 10  # of one cause and connection
+REPORT_SECONDS = 60.0
+_EAGER = sys.version_info >= (3, 12)
+
+
+class Link(Protocol):
+    """Carries messages to the peer."""
+
+    def write(self, messages: list[Message]) -> None:
+        """Send *messages* in their order. Never waits."""
+
+    def writable(self) -> bool:
+        """Whether more should be written now; if not, the link flushes when it is again."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with *code* and *reason* when what was written is out."""
+
+
+class Connection:
+    """One session and the link that carries it; what an application on this side holds.
+
+    It is the session's `broker.Runtime` as well.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_finished",
+        "_flushing",
+        "_link",
+        "_loop",
+        "_reading",
+        "_reports",
+        "_thread",
+        "session",
+    )
+
+    cancelled = asyncio.CancelledError
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        is_server: bool,
+        software: str,
+        opened: Callable[[Session], None] | None = None,
+        link: Link | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._link = link
+        self._flushing = False
+        self._reading = False
+        self._reports: dict[str, int] | None = None
+        self._finished: asyncio.Future[None] | None = None
+        self.session = Session(
+            self, options, self.wake, is_server=is_server, software=software, opened=opened
+        )
+
+    # ------------------------------------------------------------------ faces
+
+    @property
+    def broker(self) -> Broker:
+        """The broker of the session."""
+        return self.session.broker
+
+    async def getRootObject(self) -> RemoteReference:
+        """The peer's root. Costs no round trip: a call on it rides with the handshake."""
+        return self.broker.remoteForName("root")
+
+    def remoteForName(self, name: str) -> RemoteReference:
+        """What the peer published as *name*; no round trip is made."""
+        return self.broker.remoteForName(name)
+
+    def setNameForLocal(self, name: str, object: Any) -> None:
+        """Publish *object* for the peer under *name*."""
+        self.broker.setNameForLocal(name, object)
+
+    def notifyOnDisconnect(self, callback: Callable[[], object]) -> None:
+        """Call *callback* once when the session goes."""
+        self.broker.notifyOnDisconnect(callback)
+
+    def dontNotifyOnDisconnect(self, callback: Callable[[], object]) -> None:
+        """Undo `notifyOnDisconnect`."""
+        self.broker.dontNotifyOnDisconnect(callback)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the session and wait until the connection is closed; cancelling is safe."""
+        self.session.close(code, reason)
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, by whomever."""
+        if self._link is None and self.session.ended:
+            return
+        if self._finished is None:
+            self._finished = self._loop.create_future()
+        await asyncio.shield(self._finished)
+
+    # ------------------------------------------------------------- for links
+
+    def attach(self, link: Link) -> None:
+        """Carry the session by *link* from now on."""
+        self._link = link
+        self.flush()
+
+    def receive(self, messages: list[Message]) -> None:
+        """Take *messages* and write what they made, joined."""
+        self._reading = True
+        receive = self.session.receive
+        for data, binary in messages:
+            receive(data, binary)
+        self._reading = False
+        if self._flushing:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is to be written now, in one piece."""
+        link = self._link
+        if link is None or (not link.writable() and not self.session.ended):
+            self._flushing = False
+            return
+        messages = self.session.messages()
+        self._flushing = False
+        if messages:
+            link.write(messages)
+        if self.session.ended:
+            code, reason = self.session.closing or (1006, "")
+            link.close(code, reason)
+        elif self.broker.outbox:
+            self.wake()
+
+    def lost(self, why: str, code: int = 1006) -> None:
+        """The link is gone."""
+        self.session.end(why, code)
+        self._link = None
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
+
+    def wake(self) -> None:
+        """Flush before the next turn of the loop; from any thread."""
+        if self._flushing:
+            return
+        if threading.get_ident() != self._thread:
+            try:
+                self._loop.call_soon_threadsafe(self.wake)
+            except RuntimeError:  # the loop is closed: nothing can be sent any more
+                return
+            return
+        self._flushing = True
+        if not self._reading and not self._loop.is_closed():
+            self._loop.call_soon(self.flush)
+
+    # ------------------------------------------------------------ the Runtime
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], context: Context | None) -> Handle:
+        """A task for *coroutine*, which the broker keeps; eager where Python has that."""
+        if _EAGER and self._loop.get_task_factory() is None:
+            return asyncio.Task(coroutine, loop=self._loop, context=context, eager_start=True)  # type: ignore[call-arg,unused-ignore]
+        return self._loop.create_task(coroutine, context=context)
+
+    def soon(self, function: Callable[..., object], *args: Any) -> None:
+        """See `broker.Runtime`."""
+        self._loop.call_soon(function, *args)
+
+    def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Handle:
+        """See `broker.Runtime`."""
+        return self._loop.call_later(seconds, function, *args)
+
+    def clock(self) -> float:
+        """See `broker.Runtime`."""
+        return self._loop.time()
+
+    def future(self) -> asyncio.Future[None]:
+        """See `broker.Runtime`."""
+        return self._loop.create_future()
+
+    def report(self, what: str, error: BaseException | None = None) -> str:
+        """Log *what*; of one cause ten times a minute, then how many there were."""
+        entry = secrets.token_hex(4)
+        cause = re.sub(r"\d+", "", what)[:80]
+        if self._reports is None:
+            self._reports = {}
+            self._loop.call_later(REPORT_SECONDS, self._sum_up)
+        count = self._reports[cause] = self._reports.get(cause, 0) + 1
+        if count <= REPORTS:
+            level = logging.WARNING if error is None else logging.ERROR
+            logger.log(level, "%s [%s]", _printable(what), entry, exc_info=error)
+        return entry
+
+    def _sum_up(self) -> None:
+        reports, self._reports = self._reports or {}, None
+        for cause, count in reports.items():
+            if count > REPORTS:
+                logger.warning(
+                    "%s … and %d more of these in a minute", _printable(cause), count - REPORTS
+                )
+
+
+def _printable(text: str) -> str:
+    """*text* on one line, without anything that a terminal would obey."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:400])
+

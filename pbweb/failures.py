@@ -1,0 +1,111 @@
+"""Exceptions to wire failures and back (protocol section 4)."""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+from typing import Any
+
+from . import errors
+from .errors import Error, InsecureJelly, RemoteError, parent_names, type_name
+from .flavors import Registry
+
+__all__ = ["MESSAGE_BYTES", "failure_for", "from_failure", "is_expected"]
+
+MESSAGE_BYTES = 1024
+"""Where a failure's message is cut."""
+
+_OWN = {
+    type_name(cls): cls
+    for cls in (
+        Error,
+        errors.NoSuchMethod,
+        errors.WrongArguments,
+        errors.InsecureJelly,
+        errors.DeadReferenceError,
+        errors.PBConnectionLost,
+        errors.CancelledError,
+        errors.LimitExceeded,
+        errors.ProtocolError,
+    )
+}
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether *error* is just sent and not logged where it was raised."""
+    return isinstance(error, Error)
+
+
+def failure_for(
+    error: BaseException, *, message: str | None = None, with_traceback: bool = False
+) -> dict[str, Any]:
+    """The tagged value for *error*; one that came from a peer goes on as it came.
+
+    Args:
+        message: stands in the place of the error's own text.
+        with_traceback: whether the peer may see where the error was raised.
+    """
+    if isinstance(error, Error):
+        kind, text, parents = error.type, _text_of(error), error.parents
+    else:
+        kind, text, parents = type_name(type(error)), _text_of(error), parent_names(type(error))
+    failure: dict[str, Any] = {
+        "$": "failure",
+        "type": _clean(kind),
+        "message": _cut(_clean(text if message is None else message)),
+        "parents": [_clean(name) for name in parents],
+    }
+    if isinstance(error, Error) and error.traceback is not None:
+        failure["traceback"] = _clean(error.traceback)
+    elif with_traceback:
+        failure["traceback"] = _clean("".join(tracebacks.format_exception(error)))
+    return failure
+
+
+def from_failure(tagged: dict[str, Any], registry: Registry) -> BaseException:
+    """The exception for a tagged ``failure``: of the nearest class that is registered here.
+
+    Raises:
+        InsecureJelly: the failure lacks keys or has wrong types in them.
+    """
+    kind, message, parents = tagged.get("type"), tagged.get("message"), tagged.get("parents")
+    traceback = tagged.get("traceback")
+    if (
+        type(kind) is not str
+        or type(message) is not str
+        or type(parents) is not list
+        or not all(type(name) is str for name in parents)
+        or not (traceback is None or type(traceback) is str)
+    ):
+        raise InsecureJelly("a failure needs strings 'type' and 'message', and a list 'parents'")
+    names = parents if kind in parents else [kind, *parents]
+    cls = _OWN.get(kind) or _registered(names, registry)
+    error = cls.__new__(cls)
+    error.args = (message,)
+    if isinstance(error, Error):
+        return error.came_as(kind, message, names, traceback)
+    error.__cause__ = RemoteError(message).came_as(kind, message, names, traceback)
+    return error
+
+
+def _registered(names: list[str], registry: Registry) -> type[BaseException]:
+    for name in names:
+        cls = registry.classes.get(name)
+        if cls is not None and issubclass(cls, BaseException):
+            return cls
+    return RemoteError
+
+
+def _text_of(error: BaseException) -> str:
+    """``str(error)``, whatever the class of *error* does when it is asked."""
+    try:
+        return error.getErrorMessage() if isinstance(error, Error) else str(error)
+    except BaseException as fault:  # noqa: BLE001: it ends as this call's failure, no other way
+        return f"<the text of the exception cannot be had: {type(fault).__name__}>"
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:MESSAGE_BYTES].decode(errors="ignore")

@@ -1,0 +1,97 @@
+"""Every bound of pbweb in one frozen record, each with the attack that it stops.
+
+The ones in `ANNOUNCED` stand in the ``version`` frame and are exactly the ones enforced
+(protocol section 7). Sizes are bytes, times seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+__all__ = ["ANNOUNCED", "DEFAULT", "Limits"]
+
+ANNOUNCED = (
+    "message",
+    "depth",
+    "batch",
+    "calls",
+    "references",
+    "streams",
+    "digits",
+    "control",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one side accepts from its peer.
+
+    Raises:
+        ValueError: a limit is not a positive number.
+    """
+
+    message: int = 1_048_576
+    """Bytes of one WebSocket message: memory, and time spent in one parse."""
+    depth: int = 100
+    """Nesting of one argument or result: recursion in codec and application."""
+    batch: int = 4096
+    """Frames in one message: time spent in one turn of the loop."""
+    calls: int = 256
+    """Calls in progress: tasks and answers that are kept."""
+    references: int = 1024
+    """Numbered objects in each direction: the tables, and what they keep alive."""
+    streams: int = 64
+    """Open streams."""
+    digits: int = 1024
+    """Decimal digits of an integer: conversion takes quadratic time."""
+    control: int = 20
+    """WebSocket pings and pongs and the frames ``ping`` and ``pong``, a second."""
+
+    window: int = 1_048_576
+    """Bytes sent and not yet acknowledged: replay, flow control and slow readers in one."""
+    window_frames: int = 4096
+    """Frames sent and not yet acknowledged."""
+    fragments: int = 64
+    """WebSocket fragments of one message: each costs a turn of the parser."""
+    slice: int = 16_384
+    """Bytes handled for one connection before the others get their turn."""
+    first_frame: float = 10.0
+    """Seconds from the TCP connection to the ``version`` frame: silent sockets."""
+    message_time: float = 30.0
+    """Seconds for a message that was begun: slow loris."""
+    heartbeat: float = 15.0
+    """Seconds without traffic after which a side sends ``ping``."""
+    pong: float = 10.0
+    """Seconds to wait for any answer to ``ping``."""
+    stall: float = 10.0
+    """Seconds a write may not move, or a full window not be acknowledged: slow readers."""
+    grace: float = 5.0
+    """Seconds for the closing handshake and for methods that were cancelled."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kind = int if field.type == "int" else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kind) or value <= 0:
+                raise ValueError(
+                    f"the limit {field.name!r} must be a positive "
+                    f"{'whole number' if kind is int else 'number'}, not {value!r}"
+                )
+
+    def announce(self) -> dict[str, int]:
+        """The limits as they stand in the ``version`` frame."""
+        return {name: getattr(self, name) for name in ANNOUNCED}
+
+    def announced_by(self, peer: Mapping[str, Any]) -> Limits:
+        """These limits with those that the peer announced; what is no number is ignored."""
+        known = {
+            name: peer[name]
+            for name in ANNOUNCED
+            if type(peer.get(name)) is int and peer[name] > 0
+        }
+        return replace(self, **known)
+
+
+DEFAULT = Limits()

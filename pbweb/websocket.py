@@ -1,0 +1,244 @@
+"""A link over a WebSocket: websockets' sans-I/O protocol on an asyncio transport, guarded.
+
+The parser is the library's; what is ours are the guards against a hostile or stuck peer
+(docs/security.md): a slice of the loop for each connection, bounded fragments, a bound in
+time for each message and each write, no unread pongs in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, State
+
+from .connection import Connection
+from .errors import ProtocolError
+from .limits import Limits
+from .session import Message
+
+__all__ = ["WebSocketLink"]
+
+BACKLOG = 262_144  # bytes read and not parsed yet, from which on reading pauses
+
+
+class WebSocketLink(asyncio.Protocol):
+    """Carries the session of *connection* by *protocol*, whose handshake is done.
+
+    Args:
+        protocol: websockets' sans-I/O protocol, client or server.
+        transport: what its bytes go over.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        transport: asyncio.Transport,
+        connection: Connection,
+        limits: Limits,
+    ) -> None:
+        self._protocol = protocol
+        self._transport = transport
+        self._connection = connection
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._backlog: deque[memoryview] = deque()
+        self._backlog_size = 0
+        self._fragments: list[bytes] = []
+        self._fragments_binary = False
+        self._paused = False
+        self._closing = False
+        self._stall: asyncio.TimerHandle | None = None
+        self._message_timer: asyncio.TimerHandle | None = None
+
+    # --------------------------------------------------------------- reading
+
+    def data_received(self, data: bytes) -> None:
+        """Parse *data*, no more than a slice of it before others get their turn."""
+        if not self._backlog and len(data) <= self._limits.slice:
+            self._parse(data)
+            return
+        if not self._backlog:
+            self._loop.call_soon(self._parse_slice)
+        self._backlog.append(memoryview(data))
+        self._backlog_size += len(data)
+        if self._backlog_size > BACKLOG:
+            self._transport.pause_reading()
+
+    def _parse_slice(self) -> None:
+        if not self._backlog:
+            return
+        first = self._backlog.popleft()
+        now, rest = first[: self._limits.slice], first[self._limits.slice :]
+        if rest:
+            self._backlog.appendleft(rest)
+        paused = self._backlog_size > BACKLOG
+        self._backlog_size -= len(now)
+        if paused and self._backlog_size <= BACKLOG:
+            self._transport.resume_reading()
+        if self._backlog:
+            self._loop.call_soon(self._parse_slice)
+        self._parse(bytes(now))
+
+    def _parse(self, data: bytes) -> None:
+        protocol = self._protocol
+        protocol.receive_data(data)
+        messages: list[Message] = []
+        try:
+            for frame in protocol.events_received():
+                self._take(frame, messages)  # type: ignore[arg-type]
+        except ProtocolError as error:
+            self._connection.receive(messages)
+            self._connection.session.close(error.code, str(error))
+            return
+        self._watch_message(bool(messages))
+        if messages:
+            self._connection.receive(messages)
+        if protocol.parser_exc is not None:
+            self._parser_failed(protocol.parser_exc)
+        if protocol.writes:
+            self._write_out()
+
+    def _take(self, frame: Frame, messages: list[Message]) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            if frame.fin:
+                messages.append((bytes(frame.data), opcode is Opcode.BINARY))
+            else:
+                self._fragments = [bytes(frame.data)]
+                self._fragments_binary = opcode is Opcode.BINARY
+        elif opcode is Opcode.CONT:
+            self._fragments.append(bytes(frame.data))
+            if len(self._fragments) > self._limits.fragments:
+                raise ProtocolError(
+                    f"more than {self._limits.fragments} fragments in one message", code=4429
+                )
+            if frame.fin:
+                messages.append((b"".join(self._fragments), self._fragments_binary))
+                self._fragments = []
+        elif opcode is Opcode.CLOSE:
+            received = self._protocol.close_rcvd
+            code, reason = (received.code, received.reason) if received else (1005, "")
+            self._connection.receive(messages)
+            messages.clear()
+            self._connection.session.end(f"the peer closed with {int(code)} {reason}", int(code))
+        else:
+            self._connection.session.count_control()
+
+    def _parser_failed(self, error: Exception) -> None:
+        """The WebSocket itself is broken; the parser has put its own close into the writes."""
+        sent = self._protocol.close_sent
+        code = int(sent.code) if sent else 1006
+        if isinstance(error, PayloadTooBig):
+            code = 1009
+        self._connection.session.end(f"{code} {error}", code)
+        self._finish_soon()
+
+    def _watch_message(self, complete: bool) -> None:
+        """A message that was begun has to be complete in time."""
+        begun = bool(self._fragments) or bool(self._protocol.reader.buffer)
+        if self._message_timer is not None and (complete or not begun):
+            self._message_timer.cancel()
+            self._message_timer = None
+        if begun and self._message_timer is None:
+            self._message_timer = self._loop.call_later(
+                self._limits.message_time,
+                self._connection.session.close,
+                4408,
+                f"a message took longer than {self._limits.message_time:g} s",
+            )
+
+    # --------------------------------------------------------------- writing
+
+    def writable(self) -> bool:
+        """See `connection.Link`."""
+        return not self._paused
+
+    def write(self, messages: list[Message]) -> None:
+        """See `connection.Link`."""
+        if self._protocol.state is not State.OPEN:
+            return
+        for data, binary in messages:
+            if binary:
+                self._protocol.send_binary(data)
+            else:
+                self._protocol.send_text(data)
+        self._write_out()
+
+    def _write_out(self) -> None:
+        """Write all at once; while the peer does not read, pongs wait here (and are few)."""
+        if self._paused and not self._closing:
+            return
+        data = self._protocol.data_to_send()
+        ends = bool(data) and not data[-1]
+        joined = data[0] if len(data) == 1 else b"".join(data)
+        if joined:
+            self._transport.write(joined)
+        if ends:
+            self._transport.close()
+            self._finish_soon()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: what is to be written waits, for a while."""
+        self._paused = True
+        size = self._transport.get_write_buffer_size()
+        self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._paused = False
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self._write_out()
+        self._connection.flush()
+
+    def _check_stall(self, size_before: int) -> None:
+        size = self._transport.get_write_buffer_size()
+        if size < size_before:
+            self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
+            return
+        self._connection.session.end(f"a write did not move for {self._limits.stall:g} s", 4440)
+        self._transport.abort()
+
+    # ------------------------------------------------------------ the closing
+
+    def close(self, code: int, reason: str) -> None:
+        """See `connection.Link`."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code if code != 1006 else 1000, reason)
+            self._write_out()
+        self._finish_soon()
+
+    def shutdown(self) -> None:
+        """What uvicorn calls on every connection when the server stops."""
+        self._connection.session.close(1012, "the server is going away")
+
+    def _finish_soon(self) -> None:
+        """The closing handshake and the last bytes have a bound in time."""
+        self._closing = True
+        self._cancel_timers()
+        self._stall = self._loop.call_later(self._limits.grace, self._transport.abort)
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._stall, self._message_timer):
+            if timer is not None:
+                timer.cancel()
+        self._stall = self._message_timer = None
+
+    def eof_received(self) -> bool:
+        """The peer sends no more."""
+        self._protocol.receive_eof()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self._cancel_timers()
+        self._backlog.clear()
+        self._protocol.receive_eof()
+        self._connection.lost("the connection was lost" + (f": {error}" if error else ""))
