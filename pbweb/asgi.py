@@ -213,7 +213,7 @@ def client_files() -> dict[str, tuple[str, bytes]]:
     """
     here = Path(__file__).resolve().parent
     for folder in (here / "_client_js", here.parent / "client_js" / "src"):
-        if (folder / "pbweb.js").is_file():
+        if any(folder.glob("*.js")):
             mimetypes.add_type("text/javascript", ".js")
             return {
                 path.name: (f"{mimetypes.guess_type(path.name)[0]}; charset=utf-8", path.read_bytes())

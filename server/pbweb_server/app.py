@@ -1,0 +1,114 @@
+"""The gateway's application: endpoints, the JavaScript client, health, and pages."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from pbweb.asgi import Endpoint
+from pbweb.flavors import Root
+
+__all__ = ["BadTarget", "Target", "application", "load"]
+
+DEFAULT_PATH = "/pb"
+
+
+class BadTarget(ValueError):
+    """What was asked to be served cannot be; the text says why."""
+
+
+class Target:
+    """What ``pbweb serve MODULE:NAME`` names: roots by their paths, and the page beside them."""
+
+    def __init__(self, roots: Mapping[str, Any], page: Path | None) -> None:
+        self.roots = roots
+        self.page = page
+
+
+def load(name: str) -> Target:
+    """Import what *name*, ``module:attribute``, says.
+
+    Raises:
+        BadTarget: there is no such module or attribute, or it is nothing to serve.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not attribute:
+        raise BadTarget(f"{name!r} has to be MODULE:NAME, as in examples.echo.app:EchoRoot")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and module_name.startswith(error.name):
+            raise BadTarget(
+                f"there is no module {error.name!r} here; run this from the folder it lies in"
+            ) from None
+        raise
+    try:
+        found: Any = module
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        raise BadTarget(f"the module {module_name!r} has no {attribute!r}") from None
+    roots = dict(found) if isinstance(found, Mapping) else {DEFAULT_PATH: found}
+    for path, root in roots.items():
+        if not isinstance(path, str) or not path.startswith("/") or not _is_root(root):
+            raise BadTarget(
+                f"{name} is no pb.Root, class of one, factory, or dict of these by paths: "
+                f"{path!r} is {root!r}"
+            )
+    page = Path(getattr(module, "__file__", "") or ".").parent / "index.html"
+    return Target(roots, page if page.is_file() else None)
+
+
+def _is_root(root: Any) -> bool:
+    if isinstance(root, type):
+        return issubclass(root, Root)
+    return isinstance(root, Root) or callable(root)
+
+
+def application(
+    endpoints: Mapping[str, Endpoint], *, page: Path | None = None, pages: Path | None = None
+) -> Starlette:
+    """The ASGI application for *endpoints*, by their paths.
+
+    Args:
+        page: a file that answers ``/``.
+        pages: a folder whose files are served; takes the place of *page*.
+
+    Raises:
+        BadTarget: *pages* is no folder.
+    """
+    routes: list[BaseRoute] = [
+        Route("/healthz", _healthy),
+        Route("/readyz", _healthy),
+    ]
+    for path, endpoint in endpoints.items():
+        routes += [WebSocketRoute(path, endpoint), Mount(path, endpoint)]
+    if pages is not None:
+        if not pages.is_dir():
+            raise BadTarget(f"the folder for --pages is not there: {pages}")
+        routes.append(Mount("/", StaticFiles(directory=pages, html=True)))
+    elif page is not None:
+        routes.append(Route("/", _page(page)))
+    return Starlette(routes=routes)
+
+
+async def _healthy(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _page(page: Path) -> Any:
+    async def index(_request: Request) -> Response:
+        return FileResponse(page, headers={"cache-control": "no-cache"})
+
+    return index

@@ -1,0 +1,169 @@
+"""The command ``pbweb``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import uvicorn
+
+from pbweb import __version__
+from pbweb.asgi import Endpoint, client_files
+from pbweb.limits import ANNOUNCED, Limits
+
+from .app import BadTarget, Target, application, load
+from .protocol import GuardedHttp, websocket_class
+
+__all__ = ["main", "parser", "serve"]
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    top = argparse.ArgumentParser(prog="pbweb", description="Perspective Broker for the web.")
+    top.add_argument("--version", action="version", version=f"pbweb {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("serve", help="serve a Root")
+    run.add_argument(
+        "target",
+        metavar="MODULE:NAME",
+        help="a Root, its class, a factory, or a dict of these by paths",
+    )
+    run.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    run.add_argument(
+        "--port", type=_port, default=8000, help="port, 0 for any that is free (%(default)s)"
+    )
+    run.add_argument("--pages", type=Path, metavar="DIR", help="a folder of files to serve at /")
+    run.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="pages of this origin may connect too; * for all; may be given often",
+    )
+    run.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer to this Host; on a loopback address the default is its names, else all",
+    )
+    run.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        type=_limit,
+        metavar="NAME=NUMBER",
+        help=f"set a limit: {', '.join(ANNOUNCED)}, …",
+    )
+    run.add_argument(
+        "--mask-errors",
+        action="store_true",
+        help="send the id of a log entry in the place of an unexpected error's text",
+    )
+    run.add_argument(
+        "--unsafe-tracebacks", action="store_true", help="send tracebacks to the peer"
+    )
+    run.add_argument(
+        "--log-level", default="info", choices=["debug", "info", "warning", "error"]
+    )
+    return top
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdigit() else -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
+    return port
+
+
+def _limit(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    kinds = {field.name: field.type for field in fields(Limits)}
+    if name not in kinds:
+        raise argparse.ArgumentTypeError(f"{name!r} is no limit; there are {', '.join(kinds)}")
+    try:
+        value = int(number) if kinds[name] == "int" else float(number)
+        Limits(**{name: value})  # type: ignore[arg-type]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return name, value
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says where it listens in a line that people and tests can use."""
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        for server in self.servers:
+            for socket in server.sockets:
+                host, port = socket.getsockname()[:2]
+                shown = "localhost" if host in (*LOOPBACK, "0.0.0.0", "::") else host  # noqa: S104
+                print(f"pbweb serves http://{shown}:{port}", flush=True)
+                return
+
+
+def serve(target: Target, arguments: argparse.Namespace) -> None:
+    """Serve *target* until a signal ends it.
+
+    Raises:
+        BadTarget: a folder for the pages is not there.
+    """
+    hosts = arguments.allow_host or (LOOPBACK if arguments.host in LOOPBACK else None)
+    limits = Limits(**dict(arguments.limit))
+    endpoints = {
+        path: Endpoint(
+            root,
+            limits=limits,
+            origins=arguments.origin,
+            hosts=hosts,
+            mask_errors=arguments.mask_errors,
+            unsafe_tracebacks=arguments.unsafe_tracebacks,
+        )
+        for path, root in target.roots.items()
+    }
+    client_files()  # an incomplete installation is told now
+    config = uvicorn.Config(
+        application(endpoints, page=target.page, pages=arguments.pages),
+        host=arguments.host,
+        port=arguments.port,
+        http=GuardedHttp,
+        ws=websocket_class(endpoints),
+        ws_per_message_deflate=False,
+        ws_max_size=limits.message,
+        log_level=arguments.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    asyncio_run(_Server(config))
+
+
+def asyncio_run(server: uvicorn.Server) -> None:
+    """Run *server* on uvloop where there is one."""
+    factory = server.config.get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(server.serve())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command; ends the process with 2 when it is asked for what cannot be."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(
+        level=arguments.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    if os.getcwd() not in sys.path:  # noqa: PTH109: the entry as Python itself would put it
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        serve(load(arguments.target), arguments)
+    except BadTarget as error:
+        print(f"pbweb: {error}", file=sys.stderr)
+        sys.exit(2)
