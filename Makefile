@@ -26,7 +26,6 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: .venv/run.stamp
-	@echo "The demo: http://localhost:$(PORT)  (Ctrl-C ends it)"
 	@exec $(BIN)/pbweb serve examples.demo:SERVICES --pages examples --port $(PORT)
 
 test: lint chromium
