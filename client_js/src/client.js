@@ -1,0 +1,63 @@
+/**
+ * `connect`: from an address or a transport to a connection.
+ *
+ * @module
+ */
+
+import { Connection } from "./connection.js";
+
+/** The WebSocket subprotocol. */
+const SUBPROTOCOL = "pb.json.1";
+
+/** @typedef {import("./connection.js").Transport} Transport */
+
+/**
+ * @typedef {import("./connection.js").ConnectionOptions & {
+ *   WebSocket?: new (url: string, protocols: string[]) => any,
+ *   signal?: AbortSignal,
+ * }} ConnectOptions `WebSocket` for platforms that have none; `signal` ends the attempt
+ */
+
+/**
+ * Connect to a server, or over any object with `send` or `postMessage` and `onmessage`. Both ends
+ * of a MessageChannel can do it.
+ *
+ * Raises PBConnectionLost when there is no connection to be had, and CancelledError.
+ *
+ * @template [Api=any]
+ * @param {string | URL | Transport} urlOrTransport an address is resolved against the page's own;
+ *   `http` stands for `ws`
+ * @param {ConnectOptions} [options]
+ * @returns {Promise<Connection<Api>>}
+ */
+export async function connect(urlOrTransport, options = {}) {
+  const { WebSocket, signal, ...others } = options;
+  const isUrl = typeof urlOrTransport === "string" || urlOrTransport instanceof URL;
+  const transport = isUrl ? openWebSocket(urlOrTransport, WebSocket) : urlOrTransport;
+  return new Connection(transport, others).open(signal);
+}
+
+/**
+ * @param {string | URL} url
+ * @param {ConnectOptions["WebSocket"]} [WebSocket]
+ */
+function openWebSocket(url, WebSocket = /** @type {any} */ (globalThis).WebSocket) {
+  if (!WebSocket) {
+    throw new TypeError("There is no WebSocket here: pass one, as connect(url, { WebSocket }).");
+  }
+  return new WebSocket(resolveUrl(url), [SUBPROTOCOL]);
+}
+
+/** @param {string | URL} url */
+function resolveUrl(url) {
+  const { location } = /** @type {any} */ (globalThis);
+  let resolved;
+  try {
+    resolved = new URL(url, location?.href);
+  } catch (cause) {
+    throw new TypeError(`"${url}" is no address here; pass one such as "ws://host/pb".`, { cause });
+  }
+  resolved.protocol = resolved.protocol.replace(/^http/, "ws");
+  resolved.hash = "";
+  return resolved.href;
+}

@@ -1,0 +1,65 @@
+/**
+ * Every bound, under the names of docs/protocol.md, section 7, each with what it stops.
+ *
+ * @module
+ */
+
+/**
+ * @typedef {object} Limits
+ * @property {number} message bytes of one message: memory before anything is parsed
+ * @property {number} depth levels of a value: the stack
+ * @property {number} batch frames of one message: the time that one message takes
+ * @property {number} calls calls in progress: memory held by calls that never end
+ * @property {number} references objects handed out on one session: tables that only grow
+ * @property {number} streams open streams
+ * @property {number} digits digits of an integer or a decimal: arithmetic that is quadratic
+ * @property {number} control frames `ping` and `pong` a second
+ */
+
+/** @type {Readonly<Limits>} */
+export const LIMITS = Object.freeze({
+  message: 1048576,
+  depth: 100,
+  batch: 4096,
+  calls: 256,
+  references: 1024,
+  streams: 64,
+  digits: 1024,
+  control: 20,
+});
+
+/** Frames and bytes that may be sent and not yet acknowledged (section 6). */
+export const WINDOW_FRAMES = 4096;
+export const WINDOW_BYTES = 1048576;
+
+/** An `ack` is owed after so many frames, bytes or seconds (section 6). */
+export const ACK_FRAMES = 32;
+export const ACK_BYTES = 65536;
+export const ACK_SECONDS = 0.25;
+
+/** Seconds: a full window without an acknowledgement, the first frame, an answer to `ping`. */
+export const STALL_SECONDS = 10;
+
+/** Unknown frames that are answered in a minute, and limits broken before the session ends. */
+export const UNKNOWN_FRAMES = 16;
+export const VIOLATIONS = 4;
+
+/** Bytes in one value above which they travel outside the JSON (section 8). */
+export const INLINE_BYTES = 1024;
+
+/**
+ * The defaults with what `given` says in their place.
+ * @param {Partial<Limits>} [given]
+ * @returns {Limits}
+ */
+export function withDefaults(given = {}) {
+  const limits = { ...LIMITS };
+  for (const name of /** @type {(keyof Limits)[]} */ (Object.keys(LIMITS))) {
+    const value = given[name] ?? limits[name];
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new RangeError(`The limit ${name} must be a whole number from 1 on, not ${value}.`);
+    }
+    limits[name] = value;
+  }
+  return limits;
+}
