@@ -1,7 +1,5 @@
 """pbweb: Perspective Broker for the web. Live objects, called from browsers and from Python."""
 
-__version__ = "0.1.0"
-
 from .asgi import Endpoint, endpoint
 from .broker import Broker
 from .client import ConnectFailed, connect
@@ -22,6 +20,7 @@ from .flavors import Referenceable, Registry, Root, setUnjellyableForClass
 from .limits import Limits
 from .promises import RemotePromise, remote
 from .references import RemoteReference
+from .version import __version__
 
 __all__ = [
     "Broker",
@@ -44,6 +43,7 @@ __all__ = [
     "RemoteReference",
     "Root",
     "WrongArguments",
+    "__version__",
     "connect",
     "endpoint",
     "remote",

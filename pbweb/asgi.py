@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .broker import Options
 from .connection import Connection, Link
 from .flavors import REGISTRY, Referenceable, Registry, Root
-from .frames import PROTOCOL
+from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .runtime import Options
 from .session import Message, Session
 
 __all__ = ["Endpoint", "endpoint"]
@@ -77,9 +77,7 @@ class Endpoint:
         self.options = Options(
             limits, registry, mask_errors=mask_errors, unsafe_tracebacks=unsafe_tracebacks
         )
-        from . import __version__
-
-        self.software = software or f"pbweb-py/{__version__}"
+        self.software = software or SOFTWARE
         self.connections: set[Connection] = set()
 
     @property
@@ -216,7 +214,10 @@ def client_files() -> dict[str, tuple[str, bytes]]:
         if any(folder.glob("*.js")):
             mimetypes.add_type("text/javascript", ".js")
             return {
-                path.name: (f"{mimetypes.guess_type(path.name)[0]}; charset=utf-8", path.read_bytes())
+                path.name: (
+                    f"{mimetypes.guess_type(path.name)[0]}; charset=utf-8",
+                    path.read_bytes(),
+                )
                 for path in folder.glob("*.js")
             }
     raise FileNotFoundError("the JavaScript client is missing from this installation of pbweb")

@@ -10,18 +10,15 @@ from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Origin, Subprotocol
 
-from . import __version__
-from .broker import Options
 from .connection import Connection
 from .errors import Error
 from .flavors import REGISTRY, Registry
-from .frames import PROTOCOL
+from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .runtime import Options
 from .websocket import WebSocketLink
 
 __all__ = ["ConnectFailed", "connect"]
-
-SOFTWARE = f"pbweb-py/{__version__}"
 
 
 class ConnectFailed(Error, ConnectionError):

@@ -16,8 +16,9 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Protocol
 
-from .broker import Broker, Handle, Options
+from .broker import Broker
 from .references import RemoteReference
+from .runtime import Handle, Options
 from .session import Message, Session
 
 __all__ = ["Connection", "Link"]
@@ -45,7 +46,7 @@ class Link(Protocol):
 class Connection:
     """One session and the link that carries it; what an application on this side holds.
 
-    It is the session's `broker.Runtime` as well.
+    It is the session's `runtime.Runtime` as well.
     """
 
     __slots__ = (
@@ -60,7 +61,7 @@ class Connection:
         "session",
     )
 
-    cancelled = asyncio.CancelledError
+    cancelled: type[BaseException] = asyncio.CancelledError
 
     def __init__(
         self,
@@ -185,19 +186,19 @@ class Connection:
         return self._loop.create_task(coroutine, context=context)
 
     def soon(self, function: Callable[..., object], *args: Any) -> None:
-        """See `broker.Runtime`."""
+        """See `runtime.Runtime`."""
         self._loop.call_soon(function, *args)
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Handle:
-        """See `broker.Runtime`."""
+        """See `runtime.Runtime`."""
         return self._loop.call_later(seconds, function, *args)
 
     def clock(self) -> float:
-        """See `broker.Runtime`."""
+        """See `runtime.Runtime`."""
         return self._loop.time()
 
     def future(self) -> asyncio.Future[None]:
-        """See `broker.Runtime`."""
+        """See `runtime.Runtime`."""
         return self._loop.create_future()
 
     def report(self, what: str, error: BaseException | None = None) -> str:
@@ -225,4 +226,3 @@ class Connection:
 def _printable(text: str) -> str:
     """*text* on one line, without anything that a terminal would obey."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:400])
-

@@ -37,6 +37,7 @@ __all__ = [
     "type_name",
 ]
 
+_Class = type
 Outcome = Literal["not_executed", "executed_answer_lost", "unknown"]
 
 
@@ -93,7 +94,7 @@ class Error(Exception):
         """The text of the exception, as PB's Failure names it."""
         return self.message
 
-    def check(self, *types: type | str) -> type | str | None:
+    def check(self, *types: _Class | str) -> _Class | str | None:
         """The first of *types*, classes or qualified names, that this error is, else None."""
         names = self.parents
         for wanted in types:
@@ -104,7 +105,7 @@ class Error(Exception):
                 return wanted
         return None
 
-    def trap(self, *types: type | str) -> type | str:
+    def trap(self, *types: _Class | str) -> _Class | str:
         """As `check`, but an error that is none of *types* is raised again.
 
         Raises:

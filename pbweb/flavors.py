@@ -107,7 +107,7 @@ class Registry:
         Raises:
             TypeError: *cls* is no exception class.
         """
-        if not (isinstance(cls, type) and issubclass(cls, BaseException)):
+        if not issubclass(cls, BaseException):
             raise TypeError(f"only exception classes can be registered, not {cls!r}")
         self.classes[name if isinstance(name, str) else type_name(name)] = cls
 

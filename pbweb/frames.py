@@ -12,11 +12,13 @@ from typing import Any
 import orjson
 
 from .errors import ProtocolError
+from .version import __version__
 
 __all__ = [
     "COUNTS",
     "MAX_INTEGER",
     "PROTOCOL",
+    "SOFTWARE",
     "UNCOUNTED",
     "VERSION",
     "Frame",
@@ -32,6 +34,8 @@ Frame = list[Any]
 PROTOCOL = "pb.json.1"
 """The WebSocket subprotocol."""
 VERSION = 1
+SOFTWARE = f"pbweb-py/{__version__}"
+"""What this side calls itself in its `version` frame."""
 MAX_INTEGER = 2**53 - 1
 """The largest whole number that every JSON parser reads exactly."""
 

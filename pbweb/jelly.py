@@ -1,7 +1,7 @@
-"""Values to JSON and back (protocol section 2).
+"""Values to JSON (protocol section 2); the way back is in `unjelly`.
 
-Plain JSON data is never walked: `dumps` hands it to the JSON library whole, and a message
-without a ``"$"`` key is decoded when the parser is done. What needs a tag is walked, exactly.
+Plain JSON data is never walked: it goes to the JSON library whole, and checks that run in
+the interpreter's C code tell whether anything was lost. What needs a tag is walked, exactly.
 
 What a value means to a session (references, promises, failures) is not known here: the
 `Flavors` that the broker passes in turn such objects into tagged values and back.
@@ -10,11 +10,10 @@ What a value means to a session (references, promises, failures) is not known he
 from __future__ import annotations
 
 import base64
-import binascii
 import gc
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from itertools import compress, count
 from math import isfinite
@@ -23,11 +22,20 @@ from uuid import UUID
 
 import orjson
 
-from .errors import InsecureJelly, LimitExceeded, ProtocolError, type_name
+from .errors import InsecureJelly, LimitExceeded, type_name
 from .frames import MAX_INTEGER
 from .limits import Limits
 
-__all__ = ["Flavors", "Jellier", "Pending", "Unjellier", "goes_as_it_is", "has_tags", "introductions", "snapshot"]
+__all__ = [
+    "CONTAINERS",
+    "NEVER_REFERENCES",
+    "Flavors",
+    "Jellier",
+    "Json",
+    "Tagged",
+    "goes_as_it_is",
+    "is_reference",
+]
 
 Json = Any
 Tagged = dict[str, Any]
@@ -42,58 +50,17 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-_CONTAINERS = frozenset({list, dict, tuple})
+CONTAINERS = frozenset({list, dict, tuple})
 _FLOATS = frozenset({float})
 _PLAIN_SCALARS = frozenset({bool, type(None)})
-_NEVER_REFERENCES = frozenset({"then", "toJSON"})  # an await or JSON.stringify would call them
+NEVER_REFERENCES = frozenset({"then", "toJSON"})  # an await or JSON.stringify would call them
 
 
 class Flavors(Protocol):
-    """Turns objects that mean something to a session into tagged values and back."""
+    """Turns objects that mean something to a session into tagged values."""
 
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
         """The tagged value for *value*, or None if it is of no flavor."""
-
-    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier) -> Any:
-        """The object for *tagged*. Raises InsecureJelly for a tag that is unknown."""
-
-
-def has_tags(data: bytes) -> bool:
-    """Whether a tagged value may stand in the text; the rare byte is searched for first."""
-    return (b"$" in data and b'"$"' in data) or (b"\\" in data and b"\\u0024" in data)
-
-
-def introductions(frame: Json) -> Iterable[Any]:
-    """The ids of every object in *frame* that would introduce one of the sender's objects."""
-    waiting = [frame]
-    while waiting:
-        value = waiting.pop()
-        if type(value) is dict:
-            if value.get("$") in ("remote", "stream", "cache", "cached"):
-                yield value.get("id")
-            waiting.extend(value.values())
-        elif type(value) is list:
-            waiting.extend(value)
-
-
-def snapshot(value: Any) -> Any:
-    """A copy of the containers in *value*: what the peer would have sent back."""
-    copies: dict[int, Any] = {}
-
-    def copied(item: Any) -> Any:
-        kind = type(item)
-        if kind not in _CONTAINERS:
-            return item
-        if id(item) not in copies:
-            if kind is dict:
-                copies[id(item)] = made = {}
-                made.update((key, copied(inner)) for key, inner in item.items())
-            else:
-                copies[id(item)] = made_list = []
-                made_list.extend(map(copied, item))
-        return copies[id(item)]
-
-    return copied(value)
 
 
 class Jellier:
@@ -105,8 +72,16 @@ class Jellier:
     """
 
     __slots__ = (
-        "_defs", "_flavors", "_numbers", "_path", "_shared",
-        "attach", "attachments", "handed", "limits", "size",
+        "_defs",
+        "_flavors",
+        "_numbers",
+        "_path",
+        "_shared",
+        "attach",
+        "attachments",
+        "handed",
+        "limits",
+        "size",
     )
 
     def __init__(self, flavors: Flavors, limits: Limits, *, attach: bool = False) -> None:
@@ -116,6 +91,9 @@ class Jellier:
         self.attachments: list[bytes] = []
         self.handed: list[int] = []
         self.size = 0
+        self._path: list[Any] = []
+        self._shared: dict[int, bool] = {}
+        self._defs: dict[int, int] = {}
         self._numbers = count(1)  # of the values that stand more than once
 
     def encode(self, value: Any, place: str = "answer") -> Json:
@@ -133,7 +111,7 @@ class Jellier:
             if _is_well_formed(value):
                 self.size += len(value)
                 return value
-        elif kind in _CONTAINERS:
+        elif kind in CONTAINERS:
             data = _dump_plain(value)
             if data is not None and (_is_flat(data) or _is_exact(value, self.limits.depth)):
                 return self._fragment(data)
@@ -141,7 +119,7 @@ class Jellier:
             return value
         self._begin(value, place)
         encoded = self._walk(value, 0)
-        if type(encoded) in _CONTAINERS:
+        if type(encoded) in CONTAINERS:
             return self._fragment(orjson.dumps(encoded))
         return encoded
 
@@ -156,7 +134,7 @@ class Jellier:
             return self._fragment(first), self._fragment(second)
         self._begin((args, kw), "args")
         encoded = orjson.dumps(self._list(args, -1))
-        self._path = ["kw"]
+        self._path[:] = ["kw"]
         named = {}
         for key, value in kw.items():
             self._path.append(key)
@@ -165,9 +143,9 @@ class Jellier:
         return self._fragment(encoded), self._fragment(orjson.dumps(named))
 
     def _begin(self, value: Any, place: str) -> None:
-        self._path: list[Any] = [place]
+        self._path = [place]
         self._shared = _shared_containers(value, self.limits.depth + 2)
-        self._defs: dict[int, int] = {}
+        self._defs = {}
 
     def encode_more(self, value: Any) -> Json:
         """Encode, in the midst of a walk, the value that an object of a flavor stands for."""
@@ -217,7 +195,7 @@ class Jellier:
         tagged = self._flavors.jelly(value, self)
         if tagged is None:
             self._refuse(_what_to_do(value))
-        if self._path[-1] in _NEVER_REFERENCES and _is_reference(tagged):
+        if self._path[-1] in NEVER_REFERENCES and is_reference(tagged):
             self._refuse(f"a reference under the key {self._path[-1]!r}, which a page would call")
         return tagged
 
@@ -241,7 +219,7 @@ class Jellier:
             )
 
     def _list(self, value: Iterable[Any], depth: int) -> list[Json]:
-        encoded = []
+        encoded: list[Json] = []
         for index, item in enumerate(value):
             self._path.append(index)
             encoded.append(self._walk(item, depth + 1))
@@ -378,8 +356,8 @@ def _is_exact(value: Any, depth: int) -> bool:
         ):
             return False
         level = (
-            list(compress(items, map(_CONTAINERS.__contains__, kinds)))
-            if present & _CONTAINERS
+            list(compress(items, map(CONTAINERS.__contains__, kinds)))
+            if present & CONTAINERS
             else []
         )
     return True
@@ -453,279 +431,5 @@ _WALKERS: dict[type, Callable[[Jellier, Any, int], Json]] = {
 }
 
 
-class Pending:
-    """Stands in a decoded value for an answer that is not there yet."""
-
-    __slots__ = ("path", "request")
-
-    def __init__(self, request: int, path: list[str | int]) -> None:
-        self.request = request
-        self.path = path
-
-
-class Unjellier:
-    """Decodes the values of one frame, in place.
-
-    `received` collects the ids of the sender's objects, to be counted when the whole
-    frame was decoded; `pending` the places of answers that are not there yet.
-    """
-
-    __slots__ = ("_defs", "_flavors", "_used", "attachments", "limits", "pending", "received")
-
-    def __init__(
-        self, flavors: Flavors, limits: Limits, attachments: list[memoryview] | None = None
-    ) -> None:
-        self._flavors = flavors
-        self.limits = limits
-        self.attachments = attachments
-        self.received: list[int] = []
-        self.pending: list[tuple[Any, Any, Pending]] = []
-        self._defs: dict[int, Any] = {}
-        self._used: set[int] = set()
-
-    def decode(self, value: Json, depth: int = 0) -> Any:
-        """The value that *value*, parsed JSON, stands for.
-
-        Args:
-            depth: the nesting around it.
-
-        Raises:
-            InsecureJelly: a tag that is unknown or whose keys do not fit.
-            LimitExceeded: nested too deep.
-            DeadReferenceError: an object of ours that is not handed out any more.
-        """
-        kind = type(value)
-        if kind is list:
-            self._deeper(depth)
-            for index, item in enumerate(value):
-                if type(item) in _CONTAINERS:
-                    value[index] = self._place(self.decode(item, depth + 1), value, index)
-            return value
-        if kind is dict:
-            self._deeper(depth)
-            if "$" in value:
-                return self._tagged(value, depth)
-            for key, item in value.items():
-                if type(item) in _CONTAINERS:
-                    if key in _NEVER_REFERENCES:
-                        _refuse_callable(key, item)
-                    value[key] = self._place(self.decode(item, depth + 1), value, key)
-        return value
-
-    def decode_arguments(self, values: Json) -> None:
-        """Decode ``args`` or ``kw`` in place: neither is a value, so neither counts nor is tagged."""
-        for key, item in enumerate(values) if type(values) is list else list(values.items()):
-            if key in _NEVER_REFERENCES:
-                _refuse_callable(key, item)
-            values[key] = self._place(self.decode(item), values, key)
-
-    def check_attachments(self) -> None:
-        """Raises ProtocolError (4400) if bytes beside the frame stand nowhere in it."""
-        if self.attachments is not None and len(self._used) != len(self.attachments):
-            raise ProtocolError("bytes beside the frame that stand nowhere in it")
-
-    def _place(self, value: Any, container: Any, key: Any) -> Any:
-        if type(value) is Pending:
-            self.pending.append((container, key, value))
-        return value
-
-    def _deeper(self, depth: int) -> None:
-        if depth >= self.limits.depth:
-            raise LimitExceeded(f"depth: a value is nested deeper than {self.limits.depth}")
-
-    def _tagged(self, tagged: Tagged, depth: int) -> Any:
-        tag = tagged["$"]
-        if type(tag) is not str:
-            raise InsecureJelly(f"a tag is a string, not {type(tag).__name__}")
-        known = _UNTAG.get(tag)
-        if known is None:
-            return self._flavors.unjelly(tag, tagged, self)
-        return known(self, tagged, depth)
-
-    def _text(self, tagged: Tagged, key: str = "value") -> str:
-        value = tagged.get(key)
-        if type(value) is not str:
-            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a string {key!r}")
-        return value
-
-    def _items(self, tagged: Tagged, depth: int) -> list[Any]:
-        items = tagged.get("items")
-        if type(items) is not list:
-            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a list 'items'")
-        self._deeper(depth + 1)
-        return items
-
-    def _def_id(self, tagged: Tagged) -> int:
-        number = tagged.get("id")
-        if type(number) is not int:
-            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a whole number 'id'")
-        return number
-
-    def _untag_def(self, tagged: Tagged, depth: int) -> Any:
-        number = self._def_id(tagged)
-        if number in self._defs:
-            raise InsecureJelly(f"two values are defined as {number}")
-        value = tagged.get("value")
-        self._deeper(depth + 1)
-        if type(value) is list:
-            self._defs[number] = value
-            return self.decode(value, depth + 1)
-        if type(value) is not dict:
-            raise InsecureJelly("only a list, dict or set may be defined for later use")
-        tag = value.get("$")
-        if "$" not in value:
-            self._defs[number] = value
-            return self.decode(value, depth + 1)
-        if tag == "dict":
-            made: dict[Any, Any] = {}
-            self._defs[number] = made
-            return self._fill_dict(made, value, depth + 1)
-        if tag not in ("set", "frozenset"):
-            raise InsecureJelly("only a list, dict or set may be defined for later use")
-        self._defs[number] = result = self.decode(value, depth + 1)
-        return result
-
-    def _untag_use(self, tagged: Tagged, _depth: int) -> Any:
-        number = self._def_id(tagged)
-        if number not in self._defs:
-            raise InsecureJelly(f"the value {number} is used but not defined before")
-        return self._defs[number]
-
-    def _untag_dict(self, tagged: Tagged, depth: int) -> dict[Any, Any]:
-        return self._fill_dict({}, tagged, depth)
-
-    def _fill_dict(self, made: dict[Any, Any], tagged: Tagged, depth: int) -> dict[Any, Any]:
-        for pair in self._items(tagged, depth):
-            if type(pair) is not list or len(pair) != 2:
-                raise InsecureJelly("the items of a tagged 'dict' are pairs")
-            self._deeper(depth + 2)
-            key = _hashable(self.decode(pair[0], depth + 3))
-            if type(pair[1]) is dict and key in _NEVER_REFERENCES:
-                _refuse_callable(key, pair[1])
-            made[key] = self._place(self.decode(pair[1], depth + 3), made, key)
-        return made
-
-    def _untag_set(self, tagged: Tagged, depth: int) -> set[Any]:
-        return {
-            _hashable(self.decode(item, depth + 2)) for item in self._items(tagged, depth)
-        }
-
-    def _untag_frozenset(self, tagged: Tagged, depth: int) -> frozenset[Any]:
-        return frozenset(self._untag_set(tagged, depth))
-
-    def _untag_bytes(self, tagged: Tagged, _depth: int) -> bytes | memoryview:
-        if "at" in tagged:
-            return self._attachment(tagged["at"])
-        try:
-            return base64.b64decode(self._text(tagged, "base64"), validate=True)
-        except (binascii.Error, ValueError):
-            raise InsecureJelly("the base64 of a tagged 'bytes' is not valid") from None
-
-    def _attachment(self, at: Any) -> bytes:
-        if self.attachments is None or type(at) is not int or not 0 <= at < len(self.attachments):
-            raise ProtocolError(f"there is no attachment {at!r} beside this frame")
-        if at in self._used:
-            raise ProtocolError(f"the attachment {at} is used twice")
-        self._used.add(at)
-        return bytes(self.attachments[at])
-
-    def _untag_int(self, tagged: Tagged, _depth: int) -> int:
-        text = self._text(tagged)
-        digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit()):
-            raise InsecureJelly("the value of a tagged 'int' is not decimal digits")
-        if len(digits) > self.limits.digits:
-            raise LimitExceeded(
-                f"digits: an integer has {len(digits)}, {self.limits.digits} are allowed"
-            )
-        return int(text)
-
-    def _untag_float(self, tagged: Tagged, _depth: int) -> float:
-        text = self._text(tagged)
-        special = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "-0": -0.0}
-        if text in special:
-            return special[text]
-        if not _FLOAT(text):
-            raise InsecureJelly("the value of a tagged 'float' is no number")
-        return float(text)
-
-    def _untag_decimal(self, tagged: Tagged, _depth: int) -> Decimal:
-        text = self._text(tagged)
-        if len(text) > self.limits.digits:
-            raise LimitExceeded(
-                f"digits: a decimal has {len(text)}, {self.limits.digits} are allowed"
-            )
-        try:
-            return Decimal(text)
-        except InvalidOperation:
-            raise InsecureJelly("the value of a tagged 'decimal' is no number") from None
-
-    def _untag_time_of(self, kind: Any, tagged: Tagged) -> Any:
-        try:
-            return kind.fromisoformat(self._text(tagged))
-        except ValueError:
-            raise InsecureJelly(f"the value of a tagged {tagged['$']!r} is not ISO 8601") from None
-
-    def _untag_timedelta(self, tagged: Tagged, _depth: int) -> timedelta:
-        text = self._text(tagged, "seconds")
-        try:
-            if len(text) > 32 or not _FLOAT(text):
-                raise InvalidOperation
-            return timedelta(microseconds=int(Decimal(text) * 1_000_000))
-        except (InvalidOperation, OverflowError):
-            raise InsecureJelly("the seconds of a tagged 'timedelta' are no number") from None
-
-
-def _FLOAT(text: str) -> bool:  # noqa: N802
-    """Whether *text* is a finite decimal number and nothing else (no spaces, no underscores)."""
-    return text.isascii() and not set(text) - set("0123456789+-.eE") and _parses(text)
-
-
-def _parses(text: str) -> bool:
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _hashable(value: Any) -> Any:
-    """*value* as a key or member of a set: lists become tuples, sets frozensets."""
-    kind = type(value)
-    if kind is list:
-        return tuple(map(_hashable, value))
-    if kind is set:
-        return frozenset(value)
-    if kind is dict or kind is Pending:
-        raise InsecureJelly("a key or a member of a set cannot be hashed")
-    try:
-        hash(value)
-    except TypeError:
-        raise InsecureJelly("a key or a member of a set cannot be hashed") from None
-    return value
-
-
-def _is_reference(item: Json) -> bool:
+def is_reference(item: Json) -> bool:
     return type(item) is dict and item.get("$") in ("remote", "local", "answer")
-
-
-def _refuse_callable(key: str, item: Json) -> None:
-    if _is_reference(item):
-        raise InsecureJelly(f"a reference may not stand under the key {key!r}")
-
-
-_UNTAG: dict[str, Callable[[Unjellier, Tagged, int], Any]] = {
-    "def": Unjellier._untag_def,
-    "use": Unjellier._untag_use,
-    "dict": Unjellier._untag_dict,
-    "set": Unjellier._untag_set,
-    "frozenset": Unjellier._untag_frozenset,
-    "bytes": Unjellier._untag_bytes,
-    "int": Unjellier._untag_int,
-    "float": Unjellier._untag_float,
-    "decimal": Unjellier._untag_decimal,
-    "datetime": lambda self, tagged, _depth: self._untag_time_of(datetime, tagged),
-    "date": lambda self, tagged, _depth: self._untag_time_of(date, tagged),
-    "time": lambda self, tagged, _depth: self._untag_time_of(time, tagged),
-    "timedelta": Unjellier._untag_timedelta,
-}
-

@@ -87,9 +87,7 @@ class Limits:
     def announced_by(self, peer: Mapping[str, Any]) -> Limits:
         """These limits with those that the peer announced; what is no number is ignored."""
         known = {
-            name: peer[name]
-            for name in ANNOUNCED
-            if type(peer.get(name)) is int and peer[name] > 0
+            name: peer[name] for name in ANNOUNCED if type(peer.get(name)) is int and peer[name] > 0
         }
         return replace(self, **known)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .errors import InsecureJelly
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PromisedItem", "RemotePromise", "Target", "follow", "remote"]
 
-Target = "RemoteReference | RemotePromise | PromisedItem"
 Path = tuple[str | int, ...]
 
 
@@ -29,9 +28,9 @@ def follow(value: Any, path: Sequence[str | int]) -> Any:
     """
     for item in path:
         kind = type(value)
-        if kind is dict and type(item) is str and item in value:
-            value = value[item]
-        elif kind in (list, tuple) and type(item) is int and 0 <= item < len(value):
+        if (kind is dict and type(item) is str and item in value) or (
+            kind in (list, tuple) and type(item) is int and 0 <= item < len(value)
+        ):
             value = value[item]
         else:
             raise InsecureJelly(f"the path {list(path)!r} leads nowhere in the answer")
@@ -47,7 +46,7 @@ class _Callable:
 
     def callRemote(self, _name: str, /, *args: Any, **kw: Any) -> RemotePromise:
         """Call ``remote_NAME`` of what this will be, without waiting for it."""
-        return self.broker.call(self, _name, args, kw)  # type: ignore[arg-type]
+        return self.broker.outgoing.call(self, _name, args, kw)
 
     def call(
         self,
@@ -58,11 +57,11 @@ class _Callable:
         timeout: float | None = None,
     ) -> RemotePromise:
         """The long form of `callRemote`; *timeout* in seconds."""
-        return self.broker.call(self, name, tuple(args), kw or {}, timeout=timeout)  # type: ignore[arg-type]
+        return self.broker.outgoing.call(self, name, tuple(args), kw or {}, timeout)
 
     def callRemoteOnly(self, _name: str, /, *args: Any, **kw: Any) -> None:
         """Call ``remote_NAME`` of what this will be, without an answer."""
-        self.broker.call_only(self, _name, args, kw)  # type: ignore[arg-type]
+        self.broker.outgoing.call_only(self, _name, args, kw)
 
 
 class RemotePromise(_Callable):
@@ -128,7 +127,7 @@ class RemotePromise(_Callable):
 
     def __del__(self) -> None:
         if self._error is not None and not self._seen:
-            self.broker.unhandled(self._error)
+            self.broker.outgoing.unhandled(self._error)
 
     def result(self) -> Any:
         """The value of a promise that is done; raises what the call failed with."""
@@ -149,7 +148,7 @@ class RemotePromise(_Callable):
         """
         if not self.done and not self.cancelling:
             self.cancelling = True
-            self.broker.cancel(self)
+            self.broker.outgoing.cancel(self)
 
     def then_call(self, callback: Callable[[RemotePromise], None]) -> None:
         """Call *callback* with this promise when it is done, at once if it is."""
@@ -216,6 +215,10 @@ class _Methods:
             return promise
 
         return method
+
+
+Target: TypeAlias = "RemoteReference | _Callable"
+"""What a call can be made on."""
 
 
 def remote(target: Any) -> Any:

@@ -43,7 +43,7 @@ class RemoteReference:
 
     def __call__(self, /, *args: Any, **kw: Any) -> RemotePromise:
         """Call a function of the peer's: ``callRemote("call", …)``."""
-        return self.broker.call(self, "call", args, kw)
+        return self.broker.outgoing.call(self, "call", args, kw)
 
     def callRemote(self, _name: str, /, *args: Any, **kw: Any) -> RemotePromise:
         """Call ``remote_NAME`` of the object; the promise is of what it returns.
@@ -56,7 +56,7 @@ class RemoteReference:
             InsecureJelly, LimitExceeded: an argument cannot be sent.
             Error: what the method raised.
         """
-        return self.broker.call(self, _name, args, kw)
+        return self.broker.outgoing.call(self, _name, args, kw)
 
     def call(
         self,
@@ -71,7 +71,7 @@ class RemoteReference:
         Args:
             timeout: seconds after which the call is cancelled and ``TimeoutError`` raised.
         """
-        return self.broker.call(self, name, tuple(args), kw or {}, timeout=timeout)
+        return self.broker.outgoing.call(self, name, tuple(args), kw or {}, timeout)
 
     def callRemoteOnly(self, _name: str, /, *args: Any, **kw: Any) -> None:
         """Call ``remote_NAME`` without an answer: what it returns or raises is not sent.
@@ -80,7 +80,7 @@ class RemoteReference:
             DeadReferenceError: the reference is dead.
             InsecureJelly, LimitExceeded: an argument cannot be sent.
         """
-        self.broker.call_only(self, _name, args, kw)
+        self.broker.outgoing.call_only(self, _name, args, kw)
 
     def isDead(self) -> bool:
         """Whether the reference was released or its session is gone."""
@@ -292,7 +292,7 @@ class Imports:
 
     def _forget(self, held: _Held) -> list[int]:
         del self._held[held.luid]
-        if type(held.luid) is str:
+        if isinstance(held.luid, str):
             return []
         self._numbered -= 1
         if not held.count:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from .broker import Broker, Handle, Options, Runtime
+from .broker import Broker
 from .errors import PBConnectionLost, ProtocolError
 from .frames import (
     COUNTS,
@@ -26,7 +26,8 @@ from .frames import (
     split_attachments,
     split_batch,
 )
-from .jelly import has_tags
+from .runtime import Handle, Options, Runtime
+from .unjelly import has_tags
 
 __all__ = ["Message", "Session", "cut_reason"]
 
@@ -58,8 +59,8 @@ class Session:
     """One side of one session.
 
     Args:
-        runtime: see `broker.Runtime`.
-        options: see `broker.Options`.
+        runtime: see `runtime.Runtime`.
+        options: see `runtime.Options`.
         wake: called when there is something to send, from any thread.
         is_server: whether this side answers the handshake, and publishes ``root``.
         software: what this side calls itself.
@@ -234,9 +235,7 @@ class Session:
         announced = said.get("limits")
         if type(announced) is dict:
             broker.peer_limits = self.limits.announced_by(announced)
-            broker.exports.limit = min(
-                self.limits.references, broker.peer_limits.references
-            )
+            broker.exports.limit = min(self.limits.references, broker.peer_limits.references)
         broker.peer_binary = said.get("binary") is True
         if self._first_frame is not None:
             self._first_frame.cancel()
@@ -246,7 +245,7 @@ class Session:
             self._wake()
         else:
             heartbeat = said.get("heartbeat")
-            if type(heartbeat) in (int, float) and 1 <= heartbeat <= 3600:
+            if isinstance(heartbeat, int | float) and 1 <= heartbeat <= 3600:
                 self._heartbeat = heartbeat
         self._beat = self.runtime.call_later(self._heartbeat, self._check_heart, self._heard)
         if self._opened is not None:
@@ -304,7 +303,7 @@ class Session:
         while self._unacked and self._unacked[0][0] <= number:
             _, size, frames = self._unacked.popleft()
             self._unacked_bytes -= size
-            self.broker.acknowledged(frames)
+            self.broker.incoming.acknowledged(frames)
         self._tell_room()
 
     def _tell_room(self) -> None:

@@ -26,11 +26,11 @@ from typing import Any
 
 import orjson
 
-from .broker import Handle, Options
 from .connection import Connection
 from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import Frame, split_attachments
 from .limits import DEFAULT, Limits
+from .runtime import Handle, Options
 from .session import Message, Session
 
 __all__ = [
@@ -62,11 +62,11 @@ def tables(session: Session) -> dict[str, int]:
     broker = session.broker
     return {
         **broker.statistics(),
-        "answers_by_name": len(broker._named_answers),
-        "answers_held": len(broker._held_answers),
+        "answers_by_name": len(broker.incoming._named),
+        "answers_held": len(broker.incoming._held),
         "attachments": len(broker.attachments),
-        "calls_unanswered": len(broker._waiting),
-        "calls_unstarted": 0 if broker.disconnected else broker._unstarted,
+        "calls_unanswered": len(broker.outgoing._waiting),
+        "calls_unstarted": 0 if broker.disconnected else broker.incoming._unstarted,
         "frames_to_send": len(broker.outbox),
         "frames_unacknowledged": len(session._unacked),
         "bytes_unacknowledged": session._unacked_bytes if not session.ended else 0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,8 +42,6 @@ def load(name: str) -> Target:
     module_name, colon, attribute = name.partition(":")
     if not colon or not attribute:
         raise BadTarget(f"{name!r} has to be MODULE:NAME, as in examples.echo.app:EchoRoot")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

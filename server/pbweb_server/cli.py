@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -68,12 +67,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="send the id of a log entry in the place of an unexpected error's text",
     )
-    run.add_argument(
-        "--unsafe-tracebacks", action="store_true", help="send tracebacks to the peer"
-    )
-    run.add_argument(
-        "--log-level", default="info", choices=["debug", "info", "warning", "error"]
-    )
+    run.add_argument("--unsafe-tracebacks", action="store_true", help="send tracebacks to the peer")
+    run.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return top
 
 
@@ -160,8 +155,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         level=arguments.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    if os.getcwd() not in sys.path:  # noqa: PTH109: the entry as Python itself would put it
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: modules of the folder where we are
     try:
         serve(load(arguments.target), arguments)
     except BadTarget as error:

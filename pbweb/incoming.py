@@ -1,0 +1,497 @@
+"""Calls of the peer's: decoded, started in their order, answered, cancelled.
+
+Protocol section 1. A plain function is called at once and answered in the same turn; what
+returns an awaitable goes on in a task of its own and holds up nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+from .errors import CancelledError, DeadReferenceError, Error, LimitExceeded, ProtocolError
+from .failures import failure_for, is_expected
+from .frames import Frame
+from .jelly import Jellier, goes_as_it_is
+from .methods import Method, find_method, wrong_arguments
+from .outgoing import DEADLINE
+from .promises import RemotePromise, follow
+from .references import NOTHING_THERE
+from .unjelly import Pending, Unjellier, introductions, snapshot
+
+if TYPE_CHECKING:
+    from .broker import Broker
+    from .runtime import Handle
+
+__all__ = ["Incoming"]
+
+MAX_REFUSED_CALLS = 1000  # in REFUSED_SECONDS
+REFUSED_SECONDS = 10.0
+LONGEST_TIMER = 1e6  # seconds; a deadline further away is none
+
+_VALUES = frozenset({str, int, float, bool, type(None), list, dict, tuple, bytes, set})
+_NO_ARGS: tuple[Any, ...] = ()
+_NO_KW: dict[str, Any] = {}
+
+OVER_DEADLINE = "ran over its deadline"
+
+
+class _Failed:
+    """An answer that was a failure, for calls that hang on it."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Call:
+    """A call that is in progress: waiting for answers, running, or waiting for room."""
+
+    __slots__ = (
+        "answering",
+        "context",
+        "dependents",
+        "ended",
+        "key",
+        "name",
+        "request",
+        "start",
+        "started",
+        "stop",
+        "task",
+        "timer",
+        "waits",
+    )
+
+    def __init__(self, request: int, key: int, name: str) -> None:
+        self.request = request
+        self.key = key
+        self.name = name
+        self.task: Any = None
+        self.timer: Handle | None = None
+        self.context: Context | None = None  # has its deadline in it
+        self.start: Callable[[], None] | None = None  # when the answers that it names are there
+        self.waits = 0
+        self.started = False  # its first step was made, or there is none to make
+        self.stop: str | None = None  # why it is to be stopped
+        self.answering = False  # it has ended, its answer waits for room
+        self.ended = False
+        self.dependents: list[Callable[[Any], None]] | None = None
+
+
+class Incoming:
+    """The calls that the peer makes on one session."""
+
+    __slots__ = (
+        "_broker",
+        "_calls",
+        "_held",
+        "_highest",
+        "_named",
+        "_only",
+        "_refused",
+        "_refused_since",
+        "_unstarted",
+    )
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._calls: dict[int, _Call] = {}
+        self._highest = 0
+        self._only = 0  # keys of calls without answer are negative
+        self._unstarted = 0  # handlers that were spawned and have not got control
+        self._named: dict[int, Any] = {}  # answers that the peer may still name
+        self._held: deque[tuple[_Call, Any]] = deque()  # answers that wait for room
+        self._refused = 0
+        self._refused_since = 0.0
+
+    def count(self) -> int:
+        """How many calls are in progress."""
+        return len(self._calls)
+
+    # ------------------------------------------------------------ starting
+
+    def message(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
+        """A ``message``. Raises ProtocolError for a request id that does not rise."""
+        self._check_request(frame[1])
+        length = len(frame)
+        target = frame[2]
+        if walk or length > 6 or type(target) is dict or (type(target) is int and target < 0):
+            self._message_walking(frame, attachments, walk)
+            return
+        request, name = frame[1], frame[3]
+        try:
+            self._check_room()
+            object = self._broker.exports.find(target)
+            method = find_method(object, name)
+        except Error as error:
+            self._fail(request, name, error)
+            return
+        args = frame[4] if length > 4 else _NO_ARGS
+        kw = frame[5] if length > 5 else _NO_KW
+        if self._unstarted:
+            self._start_behind(self._new_call(request, name), method, object, args, kw)
+        else:
+            self._invoke(request, name, method, object, args, kw, None)
+
+    def _check_request(self, request: int) -> None:
+        if request:
+            if request <= self._highest:
+                raise ProtocolError(f"request {request} is not above {self._highest}")
+            self._highest = request
+
+    def _check_room(self) -> None:
+        """Raises LimitExceeded; a peer that goes on and on is closed with 4413."""
+        broker = self._broker
+        if len(self._calls) < broker.limits.calls:
+            return
+        now = broker.runtime.clock()
+        if now - self._refused_since > REFUSED_SECONDS:
+            self._refused_since, self._refused = now, 0
+        self._refused += 1
+        if self._refused >= MAX_REFUSED_CALLS:
+            broker.close(4413, f"calls: {self._refused} were refused in {REFUSED_SECONDS:g} s")
+        raise LimitExceeded(
+            f"calls: {broker.limits.calls} are in progress, more are not allowed; "
+            "wait for answers before calling again"
+        )
+
+    def _new_call(self, request: int, name: str) -> _Call:
+        key = request
+        if not request:
+            self._only -= 1
+            key = self._only
+        call = self._calls[key] = _Call(request, key, name)
+        return call
+
+    def _start_behind(
+        self, call: _Call, method: Method, object: Any, args: Sequence[Any], kw: dict[str, Any]
+    ) -> None:
+        """Start a handler when those that were spawned before it have got control."""
+        self._unstarted += 1
+        self._broker.runtime.soon(self._start_now, call, method, object, args, kw)
+
+    def _start_now(
+        self, call: _Call, method: Method, object: Any, args: Sequence[Any], kw: dict[str, Any]
+    ) -> None:
+        if self._gets_control(call):
+            self._invoke(call.request, call.name, method, object, args, kw, call)
+
+    def _invoke(
+        self,
+        request: int,
+        name: str,
+        method: Method,
+        object: Any,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        call: _Call | None,
+    ) -> None:
+        """Start the handler: a plain function ends here, anything awaitable goes on by itself."""
+        try:
+            if call is None or call.context is None:
+                result = method(object, *args, **kw)
+            else:
+                result = call.context.run(method, object, *args, **kw)
+        except BaseException as error:  # noqa: BLE001: sys.exit() too is this call's failure alone
+            if isinstance(error, TypeError):
+                error = wrong_arguments(method, object, name, args, kw) or error
+            self._fail(request, name, error, call)
+            return
+        kind = type(result)
+        if kind in _VALUES or not hasattr(kind, "__await__"):
+            self._answer(request, name, result, call)
+            return
+        call = call or self._new_call(request, name)
+        if kind is RemotePromise:
+            call.started, call.task = True, result
+            result.then_call(lambda promise: self._relayed(call, promise))
+            return
+        call.started = False
+        self._unstarted += 1
+        call.task = self._broker.runtime.spawn(self._run(call, result), call.context)
+
+    async def _run(self, call: _Call, awaitable: Any) -> None:
+        """The body of a handler's task."""
+        if not self._gets_control(call):
+            close = getattr(awaitable, "close", None) or getattr(awaitable, "cancel", None)
+            if close is not None:
+                close()
+            return
+        try:
+            result = await awaitable
+        except BaseException as error:  # noqa: BLE001: sys.exit() too is this call's failure alone
+            self._fail(call.request, call.name, error, call)
+        else:
+            self._answer(call.request, call.name, result, call)
+
+    def _gets_control(self, call: _Call) -> bool:
+        """A handler that was spawned starts; False if it was stopped before."""
+        call.started = True
+        self._unstarted -= 1
+        if call.stop is not None:
+            self._fail_cancelled(call)
+        return not call.ended
+
+    def _relayed(self, call: _Call, promise: RemotePromise) -> None:
+        error = promise.error()
+        if error is not None:
+            self._fail(call.request, call.name, error, call)
+        else:
+            self._answer(call.request, call.name, promise.result(), call)
+
+    # ------------------------------ values with tags, deadlines, named answers
+
+    def _message_walking(
+        self, frame: Frame, attachments: list[memoryview] | None, walk: bool
+    ) -> None:
+        """A message with tagged values, a deadline, or a target that is an answer."""
+        broker = self._broker
+        request, target, name = frame[1:4]
+        introduced = list(introductions(frame[2:])) if walk else []
+        unjellier = Unjellier(broker, broker.limits, attachments)
+        holder: list[Any] = [None]
+        try:
+            self._check_room()
+            if type(target) is str or (type(target) is int and target > 0):
+                holder[0] = broker.exports.find(target)
+                find_method(holder[0], name)
+            else:
+                unjellier.pending.append((holder, 0, _pending_target(target)))
+            if walk:
+                for values in frame[4:6]:
+                    unjellier.decode_arguments(values)
+                broker.take(unjellier, introduced)
+        except ProtocolError:
+            raise
+        except Error as error:
+            broker.give_back(introduced)
+            self._fail(request, name, error)
+            broker.count_fault(error)
+            return
+        call = self._new_call(request, name)
+        args = frame[4] if len(frame) > 4 else _NO_ARGS
+        kw = frame[5] if len(frame) > 5 else _NO_KW
+        call.start = lambda: self._start_with(call, holder[0], args, kw)
+        self._set_deadline(call, frame[6].get("deadline") if len(frame) > 6 else None)
+        self._wait_for(call, unjellier.pending, holder)
+
+    def _set_deadline(self, call: _Call, seconds: float | None) -> None:
+        if seconds is None:
+            return
+        if seconds <= 0:
+            self._stop(call, OVER_DEADLINE)
+            return
+        runtime = self._broker.runtime
+        call.context = copy_context()
+        call.context.run(DEADLINE.set, runtime.clock() + seconds)
+        if seconds < LONGEST_TIMER:
+            call.timer = runtime.call_later(seconds, self._stop, call, OVER_DEADLINE)
+
+    def _wait_for(
+        self, call: _Call, places: list[tuple[Any, Any, Pending]], target: list[Any]
+    ) -> None:
+        """Start *call* when all answers that it names are there; take hold of them now."""
+        call.waits = 1
+        for container, key, pending in places:
+            if call.ended:
+                return
+            call.waits += 1
+            self._when_there(pending, self._filler(call, container, key, pending, target))
+        self._one_is_there(call)
+
+    def _when_there(self, pending: Pending, there: Callable[[Any], None]) -> None:
+        if pending.request in self._named:
+            there(self._named[pending.request])
+            return
+        source = self._calls.get(pending.request)
+        if source is None:
+            there(_Failed(DeadReferenceError(NOTHING_THERE)))
+        else:
+            source.dependents = [*(source.dependents or ()), there]
+
+    def _filler(
+        self, call: _Call, container: Any, key: Any, pending: Pending, target: list[Any]
+    ) -> Callable[[Any], None]:
+        """Puts an answer into its place in the arguments; its failure is *call*'s too."""
+
+        def there(answer: Any) -> None:
+            if call.ended:
+                return
+            if type(answer) is _Failed:
+                self._fail(call.request, call.name, answer.error, call, log=False)
+                return
+            try:
+                value = follow(answer, pending.path)
+            except Error as error:
+                self._fail(call.request, call.name, error, call)
+                return
+            container[key] = value if container is target else snapshot(value)
+            self._one_is_there(call)
+
+        return there
+
+    def _one_is_there(self, call: _Call) -> None:
+        call.waits -= 1
+        if call.waits == 0 and call.start is not None:
+            start, call.start = call.start, None
+            start()
+
+    def _start_with(
+        self, call: _Call, target: Any, args: Sequence[Any], kw: dict[str, Any]
+    ) -> None:
+        try:
+            method = find_method(target, call.name)
+        except Error as error:
+            self._fail(call.request, call.name, error, call)
+            return
+        if self._unstarted:
+            self._start_behind(call, method, target, args, kw)
+        else:
+            self._invoke(call.request, call.name, method, target, args, kw, call)
+
+    # -------------------------------------------------------------- ending
+
+    def _answer(self, request: int, name: str, value: Any, call: _Call | None = None) -> None:
+        """The handler returned *value*."""
+        broker = self._broker
+        if call is not None and call.ended:
+            return
+        if not request:
+            if call is not None:
+                self._end(call, value)
+            return
+        if not broker.has_room():
+            call = call or self._new_call(request, name)
+            call.answering = True
+            self._held.append((call, value))
+            return
+        if value is None:
+            broker.send(["answer", request])
+        elif goes_as_it_is(value):
+            broker.send(["answer", request, value])
+        elif not self._send_answer(request, name, value, call):
+            return
+        self._named[request] = value
+        if call is not None:
+            self._end(call, value)
+
+    def _send_answer(self, request: int, name: str, value: Any, call: _Call | None) -> bool:
+        """Send *value*; if it cannot be sent, that is the call's failure."""
+        frame: Frame = ["answer", request]
+
+        def fill(jellier: Jellier) -> None:
+            frame.append(jellier.encode(value))
+
+        try:
+            self._broker.send_encoded(frame, fill)
+        except BaseException as error:  # noqa: BLE001: whatever the value does when it is asked
+            self._broker.runtime.report(f"the answer of {name!r} cannot be sent: {error}")
+            self._fail(request, name, error, call, log=False)
+            self._broker.count_fault(error)
+            return False
+        return True
+
+    def let_go(self) -> None:
+        """Send the answers that were held back, as far as there is room now."""
+        while self._held and self._broker.has_room():
+            call, value = self._held.popleft()
+            self._answer(call.request, call.name, value, call)
+
+    def _fail(
+        self,
+        request: int,
+        name: str,
+        error: BaseException,
+        call: _Call | None = None,
+        *,
+        log: bool = True,
+    ) -> None:
+        """The call ends with *error*; what is unexpected is logged, once."""
+        if call is not None and call.ended:
+            return
+        runtime, options = self._broker.runtime, self._broker.options
+        if isinstance(error, runtime.cancelled):
+            why = (call.stop if call is not None else None) or "was cancelled"
+            error = CancelledError(f"the call {why}")
+        message = None
+        if log and not is_expected(error):
+            what = f"Peer will receive PB traceback: the call {request} of {name!r} failed"
+            entry = runtime.report(what, error)
+            if options.mask_errors:
+                message = f"the error {entry} in the log of the peer"
+        if request:
+            unsafe = options.unsafe_tracebacks
+            failure = failure_for(error, message=message, with_traceback=unsafe)
+            self._named[request] = _Failed(error)
+            self._broker.send(["error", request, failure])
+        elif is_expected(error) and not isinstance(error, CancelledError):
+            runtime.report(f"the call of {name!r} without answer failed: {error}")
+        if call is not None:
+            self._end(call, _Failed(error))
+
+    def _fail_cancelled(self, call: _Call) -> None:
+        self._fail(call.request, call.name, self._broker.runtime.cancelled(), call)
+
+    def _end(self, call: _Call, answer: Any) -> None:
+        call.ended = True
+        if call.timer is not None:
+            call.timer.cancel()
+        self._calls.pop(call.key, None)
+        dependents, call.dependents, call.start, call.context = call.dependents, None, None, None
+        for there in dependents or ():
+            there(answer)
+
+    def acknowledged(self, frames: Iterable[Frame]) -> None:
+        """The peer has *frames*: it will name the answers in them no more."""
+        for frame in frames:
+            if frame[0] in ("answer", "error"):
+                self._named.pop(frame[1], None)
+
+    # ---------------------------------------------------------- cancelling
+
+    def cancel(self, request: int) -> None:
+        """A ``cancel``. Raises ProtocolError for a call that was never made."""
+        call = self._calls.get(request)
+        if call is not None:
+            self._stop(call, "was cancelled by its caller")
+        elif request > self._highest:
+            raise ProtocolError(f"cancel of {request}, which was not called")
+
+    def _stop(self, call: _Call, why: str) -> None:
+        """Stop the work; a task that runs still answers, with what it ends with."""
+        if call.answering or call.ended:
+            return
+        call.stop = call.stop or why
+        if call.start is not None:  # it waits for answers
+            self._fail_cancelled(call)
+        elif call.started and call.task is not None:
+            call.task.cancel()
+
+    def no_cache(self, frame: Frame) -> None:
+        """A ``cachemessage``: there is no such copy here."""
+        self._check_request(frame[1])
+        self._broker.give_back(introductions(frame[4:]))
+        self._fail(frame[1], frame[3], DeadReferenceError(NOTHING_THERE))
+
+    def lost(self) -> None:
+        """The session is gone: what runs is cancelled, what waits is forgotten."""
+        calls, self._calls = self._calls, {}
+        self._named.clear()
+        self._held.clear()
+        for call in calls.values():
+            call.ended = True
+            call.start = call.dependents = None
+            if call.timer is not None:
+                call.timer.cancel()
+            if call.started and call.task is not None:
+                call.task.cancel()
+
+
+def _pending_target(target: int | dict[str, Any]) -> Pending:
+    if isinstance(target, dict):
+        return Pending(target["id"], target.get("path", []))
+    return Pending(-target, [])

@@ -1,0 +1,385 @@
+"""Calls of ours: sent, held back, answered, cancelled (protocol sections 1 and 6)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    CancelledError,
+    DeadReferenceError,
+    Error,
+    InsecureJelly,
+    NoSuchMethod,
+    PBConnectionLost,
+    ProtocolError,
+)
+from .failures import from_failure
+from .frames import Frame
+from .jelly import Jellier, goes_as_it_is
+from .methods import find_method
+from .promises import PromisedItem, RemotePromise, Target, follow
+from .references import RemoteReference
+from .unjelly import Pending, Unjellier, introductions
+
+if TYPE_CHECKING:
+    from .broker import Broker
+    from .errors import Outcome
+
+__all__ = ["DEADLINE", "Outgoing"]
+
+DEADLINE: ContextVar[float | None] = ContextVar("pbweb_deadline", default=None)
+"""Until when, by the runtime's clock, the call that is being handled is wanted."""
+
+
+class _Held:
+    """A call that the peer has no room for yet."""
+
+    __slots__ = ("args", "deadline", "kw", "name", "promise", "target")
+
+    def __init__(
+        self,
+        promise: RemotePromise | None,
+        target: Target,
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        deadline: float | None,
+    ) -> None:
+        self.promise = promise  # None: no answer is wanted
+        self.target = target
+        self.name = name
+        self.args = args
+        self.kw = kw
+        self.deadline = deadline
+
+
+class _Home:
+    """The target of a call that turned out to be on this side."""
+
+    __slots__ = ("object",)
+
+    def __init__(self, object: Any) -> None:
+        self.object = object
+
+
+class Outgoing:
+    """The calls that one side makes on one session."""
+
+    __slots__ = ("_broker", "_held", "_last_request", "_waiting")
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._waiting: dict[int, RemotePromise] = {}
+        self._held: deque[_Held] = deque()
+        self._last_request = 0
+
+    def count(self) -> int:
+        """How many calls are not answered yet."""
+        return len(self._waiting) + len(self._held)
+
+    # ------------------------------------------------------------- calling
+
+    def call(
+        self,
+        target: Target,
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        timeout: float | None = None,
+    ) -> RemotePromise:
+        """Call *name* on *target*: see `RemoteReference.call`."""
+        broker = self._broker
+        promise = RemotePromise(broker, target)
+        deadline = DEADLINE.get()
+        if timeout is not None:
+            mine = broker.runtime.clock() + timeout
+            deadline = mine if deadline is None else min(mine, deadline)
+            promise.timer = broker.runtime.call_later(timeout, self._timed_out, promise, timeout)
+        call = _Held(promise, target, name, args, kw, deadline)
+        if self._must_hold():
+            self._held.append(call)
+        else:
+            self._let_go(call)
+        return promise
+
+    def call_only(self, target: Target, name: str, args: Sequence[Any], kw: dict[str, Any]) -> None:
+        """Call *name* on *target* without an answer: see `RemoteReference.callRemoteOnly`."""
+        call = _Held(None, target, name, args, kw, DEADLINE.get())
+        if self._must_hold():
+            self._held.append(call)
+        else:
+            self._let_go_only(call)
+
+    def _must_hold(self) -> bool:
+        return not self._broker.disconnected and (bool(self._held) or not self._has_room())
+
+    def _has_room(self) -> bool:
+        broker = self._broker
+        return len(self._waiting) < broker.peer_limits.calls and broker.has_room()
+
+    def let_go(self) -> None:
+        """Send what was held back, as far as there is room now."""
+        while self._held and self._has_room():
+            call = self._held.popleft()
+            if call.promise is not None:
+                self._let_go(call)
+                continue
+            try:
+                self._let_go_only(call)
+            except Exception as error:  # noqa: BLE001: nobody waits for it
+                what = f"the call of {call.name!r} without answer was not sent"
+                self._broker.runtime.report(what, error)
+
+    def _let_go(self, call: _Held) -> None:
+        promise = call.promise
+        assert promise is not None
+        try:
+            where = self._address(call.target)
+            if type(where) is _Home:
+                self._call_home(promise, call, where.object)
+                return
+            if type(where) is RemoteReference:  # of another session
+                left = self._left(call.deadline)
+                _settle_with(promise, where.call(call.name, call.args, call.kw, timeout=left))
+                return
+            request = self._last_request + 1
+            self._post(request, where, call)
+        except BaseException as error:  # noqa: BLE001: each call ends exactly once, with its error
+            promise.settle(error=error)
+            return
+        self._last_request = promise.request = request
+        self._waiting[request] = promise
+        if type(call.target) is not RemoteReference:
+            _note_pipelined(promise, call.target)
+
+    def _let_go_only(self, call: _Held) -> None:
+        where = self._address(call.target)
+        if type(where) is _Home:
+            self._call_home(RemotePromise(self._broker), call, where.object)
+        elif type(where) is RemoteReference:
+            where.callRemoteOnly(call.name, *call.args, **call.kw)
+        else:
+            self._post(0, where, call)
+
+    def _address(self, target: Target) -> Any:
+        """What *target* is on the wire, or an object of this side, or a reference elsewhere.
+
+        Raises:
+            DeadReferenceError: it is gone, or was never sent.
+            Error: what the promise failed with.
+        """
+        if type(target) is RemoteReference:
+            if target.isDead():
+                raise DeadReferenceError(
+                    "the reference is dead: it was released, or its session is gone"
+                )
+            return target.luid
+        path: Sequence[str | int] = ()
+        if isinstance(target, PromisedItem):
+            path = target.path
+            target = target.promise
+        assert isinstance(target, RemotePromise)
+        if target.done:
+            value = follow(target.result(), path)
+            if type(value) is not RemoteReference:
+                return _Home(value)
+            return self._address(value) if value.broker is self._broker else value
+        if not target.request or self._broker.disconnected:
+            raise DeadReferenceError("the call that the promise belongs to was not sent")
+        if path:
+            return {"$": "answer", "id": target.request, "path": list(path)}
+        return -target.request
+
+    def _call_home(self, promise: RemotePromise, call: _Held, object: Any) -> None:
+        """Call an object of our own that came home in a promise, behind what was pipelined."""
+        method = find_method(object, call.name)
+        target = call.target.promise if type(call.target) is PromisedItem else call.target
+        assert isinstance(target, RemotePromise)
+
+        async def run() -> None:
+            try:
+                result = method(object, *call.args, **call.kw)
+                if hasattr(type(result), "__await__"):
+                    result = await result
+            except BaseException as error:  # noqa: BLE001: as a remote call would end
+                promise.settle(error=error)
+            else:
+                promise.settle(result)
+
+        def start() -> None:
+            self._broker.runtime.spawn(run(), None)
+
+        if target.pipelined or target.behind:
+            target.behind = target.behind or deque()
+            target.behind.append(start)
+        else:
+            start()
+
+    def _post(self, request: int, where: int | str | dict[str, Any], call: _Held) -> None:
+        """Put a ``message`` into the outbox; nothing has changed when this raises."""
+        name, args, kw = call.name, call.args, call.kw
+        if type(name) is not str or not name.isascii():
+            raise NoSuchMethod(f"a method's name is a string of ASCII letters, not {name!r}")
+        frame: Frame = ["message", request, where, name]
+        left = self._left(call.deadline)
+        if not kw and all(map(goes_as_it_is, args)):
+            if args:
+                frame.append(list(args))
+            if left is not None:
+                frame += ([], {}, {"deadline": left})[len(frame) - 4 :]
+            self._broker.send(frame)
+            return
+
+        def fill(jellier: Jellier) -> None:
+            frame.extend(jellier.encode_call(args, kw))
+            if left is not None:
+                frame.append({"deadline": left})
+            elif not kw:
+                frame.pop()
+
+        self._broker.send_encoded(frame, fill)
+
+    def _left(self, deadline: float | None) -> float | None:
+        """Seconds until *deadline*, which may have passed."""
+        return None if deadline is None else max(0.0, deadline - self._broker.runtime.clock())
+
+    # ---------------------------------------------------------- cancelling
+
+    def _timed_out(self, promise: RemotePromise, timeout: float) -> None:
+        promise.timer = None
+        promise.cancel()
+        promise.settle(error=TimeoutError(f"no answer within {timeout} seconds"))
+
+    def cancel(self, promise: RemotePromise) -> None:
+        """Take back a call that is not sent, or tell the peer: see `RemotePromise.cancel`."""
+        if promise.request in self._waiting:
+            self._broker.send(["cancel", promise.request])
+            return
+        for held in self._held:
+            if held.promise is promise:
+                self._held.remove(held)
+                promise.settle(error=CancelledError("the call was cancelled before it was sent"))
+                return
+        if type(promise.target) is RemotePromise:  # relayed to another session
+            promise.target.cancel()
+        else:
+            promise.settle(error=CancelledError("the call was cancelled"))
+
+    # ------------------------------------------------------------- answers
+
+    def answered(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
+        """An ``answer``. Raises ProtocolError for one that was never asked for."""
+        promise = self._waiting.pop(frame[1], None)
+        if promise is None:
+            self._check_asked(frame)
+            return
+        value = frame[2] if len(frame) > 2 else None
+        if walk:
+            try:
+                value = self._decode(value, attachments)
+            except Error as error:
+                promise.settle(error=error)
+                if isinstance(error, ProtocolError):
+                    raise
+                self._broker.count_fault(error)
+                self.let_go()
+                return
+        # The references in the answer to a call that is settled are given back when collected.
+        promise.settle(value)
+        if self._held:
+            self.let_go()
+
+    def _decode(self, value: Any, attachments: list[memoryview] | None) -> Any:
+        broker = self._broker
+        introduced = list(introductions(value))
+        unjellier = Unjellier(broker, broker.limits, attachments)
+        try:
+            value = unjellier.decode(value)
+            if unjellier.pending or type(value) is Pending:
+                raise InsecureJelly("an answer cannot name another answer")
+        except Error:
+            broker.give_back(introduced)
+            raise
+        broker.take(unjellier, introduced)
+        return value
+
+    def failed(self, frame: Frame) -> None:
+        """An ``error``. Raises ProtocolError for one that was never asked for."""
+        promise = self._waiting.pop(frame[1], None)
+        if promise is None:
+            self._check_asked(frame)
+            return
+        self._broker.give_back(introductions(frame[2]))
+        try:
+            if frame[2].get("$") != "failure":
+                raise InsecureJelly("what an error frame brings is no failure")
+            promise.settle(error=from_failure(frame[2], self._broker.options.registry))
+        except InsecureJelly as error:
+            promise.settle(error=error)
+        if self._held:
+            self.let_go()
+
+    def _check_asked(self, frame: Frame) -> None:
+        """An answer that nobody waits for: settled already, or never asked for."""
+        if frame[1] > self._last_request:
+            raise ProtocolError(f"{frame[0]} to {frame[1]}, which was not called")
+        self._broker.give_back(introductions(frame[2:]))
+
+    # ------------------------------------------------------------- the end
+
+    def unhandled(self, error: BaseException) -> None:
+        """A failure that nobody looked at."""
+        if not isinstance(error, PBConnectionLost):
+            what = "Unhandled error in a RemotePromise that nobody awaited"
+            self._broker.runtime.report(what, error)
+
+    def lost(
+        self, error: PBConnectionLost, unsent: Iterable[Frame], unsure: Iterable[Frame]
+    ) -> None:
+        """Every call ends with `PBConnectionLost`, which says what is known of it (section 6)."""
+        waiting, self._waiting = self._waiting, {}
+        held, self._held = self._held, deque()
+        outcomes: dict[int, Outcome] = {
+            frame[1]: "unknown" for frame in unsure if frame[0] == "message"
+        }
+        outcomes.update((frame[1], "not_executed") for frame in unsent if frame[0] == "message")
+        for request, promise in waiting.items():
+            outcome = outcomes.get(request, "executed_answer_lost")
+            if outcome == "executed_answer_lost" and type(promise.target) is not RemoteReference:
+                outcome = "unknown"  # it may have waited for another answer
+            promise.settle(error=_copy_of(error, outcome))
+        for call in held:
+            if call.promise is not None:
+                call.promise.settle(error=_copy_of(error, "not_executed"))
+
+
+def _note_pipelined(promise: RemotePromise, target: Target) -> None:
+    """*promise* was sent by name: later local calls on the same answer wait for it."""
+    source = target.promise if type(target) is PromisedItem else target
+    assert isinstance(source, RemotePromise)
+    source.pipelined += 1
+
+    def settled(_promise: RemotePromise) -> None:
+        source.pipelined -= 1
+        while source.behind and not source.pipelined:
+            source.behind.popleft()()
+
+    promise.then_call(settled)
+
+
+def _settle_with(promise: RemotePromise, other: RemotePromise) -> None:
+    def settled(other: RemotePromise) -> None:
+        error = other.error()
+        promise.settle(None if error else other.result(), error)
+
+    promise.target = other
+    other.then_call(settled)
+
+
+def _copy_of(error: PBConnectionLost, outcome: Outcome) -> PBConnectionLost:
+    copy = PBConnectionLost(f"{error} ({outcome})", outcome=outcome)
+    copy.__cause__ = error.__cause__
+    return copy

@@ -1,0 +1,339 @@
+"""JSON to values (protocol section 2): the other half of `jelly`.
+
+A message without a ``"$"`` key is decoded when the parser is done; only one with tagged
+values, or one that may be nested too deep, is walked, in place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from math import isfinite
+from typing import Any, Protocol
+
+from .errors import InsecureJelly, LimitExceeded, ProtocolError
+from .jelly import CONTAINERS, NEVER_REFERENCES, Json, Tagged, is_reference
+from .limits import Limits
+
+__all__ = ["Flavors", "Pending", "Unjellier", "has_tags", "introductions", "snapshot"]
+
+
+class Flavors(Protocol):
+    """Turns tagged values that mean something to a session into objects."""
+
+    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier) -> Any:
+        """The object for *tagged*. Raises InsecureJelly for a tag that is unknown."""
+
+
+def has_tags(data: bytes) -> bool:
+    """Whether a tagged value may stand in the text; the rare byte is searched for first."""
+    return (b"$" in data and b'"$"' in data) or (b"\\" in data and b"\\u0024" in data)
+
+
+def introductions(frame: Json) -> Iterable[Any]:
+    """The ids of every object in *frame* that would introduce one of the sender's objects."""
+    waiting = [frame]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            if value.get("$") in ("remote", "stream", "cache", "cached"):
+                yield value.get("id")
+            waiting.extend(value.values())
+        elif type(value) is list:
+            waiting.extend(value)
+
+
+def snapshot(value: Any) -> Any:
+    """A copy of the containers in *value*: what the peer would have sent back."""
+    copies: dict[int, Any] = {}
+
+    def copied(item: Any) -> Any:
+        kind = type(item)
+        if kind not in CONTAINERS:
+            return item
+        if id(item) not in copies:
+            if kind is dict:
+                made: dict[Any, Any] = {}
+                copies[id(item)] = made
+                made.update((key, copied(inner)) for key, inner in item.items())
+            else:
+                made_list: list[Any] = []
+                copies[id(item)] = made_list
+                made_list.extend(map(copied, item))
+        return copies[id(item)]
+
+    return copied(value)
+
+
+class Pending:
+    """Stands in a decoded value for an answer that is not there yet."""
+
+    __slots__ = ("path", "request")
+
+    def __init__(self, request: int, path: list[str | int]) -> None:
+        self.request = request
+        self.path = path
+
+
+class Unjellier:
+    """Decodes the values of one frame, in place.
+
+    `received` collects the ids of the sender's objects, to be counted when the whole
+    frame was decoded; `pending` the places of answers that are not there yet.
+    """
+
+    __slots__ = ("_defs", "_flavors", "_used", "attachments", "limits", "pending", "received")
+
+    def __init__(
+        self, flavors: Flavors, limits: Limits, attachments: list[memoryview] | None = None
+    ) -> None:
+        self._flavors = flavors
+        self.limits = limits
+        self.attachments = attachments
+        self.received: list[int] = []
+        self.pending: list[tuple[Any, Any, Pending]] = []
+        self._defs: dict[int, Any] = {}
+        self._used: set[int] = set()
+
+    def decode(self, value: Json, depth: int = 0) -> Any:
+        """The value that *value*, parsed JSON, stands for.
+
+        Args:
+            depth: the nesting around it.
+
+        Raises:
+            InsecureJelly: a tag that is unknown or whose keys do not fit.
+            LimitExceeded: nested too deep.
+            DeadReferenceError: an object of ours that is not handed out any more.
+        """
+        kind = type(value)
+        if kind is list:
+            self._deeper(depth)
+            for index, item in enumerate(value):
+                if type(item) in CONTAINERS:
+                    value[index] = self._place(self.decode(item, depth + 1), value, index)
+            return value
+        if kind is dict:
+            self._deeper(depth)
+            if "$" in value:
+                return self._tagged(value, depth)
+            for key, item in value.items():
+                if type(item) in CONTAINERS:
+                    if key in NEVER_REFERENCES:
+                        _refuse_callable(key, item)
+                    value[key] = self._place(self.decode(item, depth + 1), value, key)
+        return value
+
+    def decode_arguments(self, values: Json) -> None:
+        """Decode ``args`` or ``kw`` in place: no values, so they neither count nor are tagged."""
+        for key, item in enumerate(values) if type(values) is list else list(values.items()):
+            if key in NEVER_REFERENCES:
+                _refuse_callable(key, item)
+            values[key] = self._place(self.decode(item), values, key)
+
+    def check_attachments(self) -> None:
+        """Raises ProtocolError (4400) if bytes beside the frame stand nowhere in it."""
+        if self.attachments is not None and len(self._used) != len(self.attachments):
+            raise ProtocolError("bytes beside the frame that stand nowhere in it")
+
+    def _place(self, value: Any, container: Any, key: Any) -> Any:
+        if type(value) is Pending:
+            self.pending.append((container, key, value))
+        return value
+
+    def _deeper(self, depth: int) -> None:
+        if depth >= self.limits.depth:
+            raise LimitExceeded(f"depth: a value is nested deeper than {self.limits.depth}")
+
+    def _tagged(self, tagged: Tagged, depth: int) -> Any:
+        tag = tagged["$"]
+        if type(tag) is not str:
+            raise InsecureJelly(f"a tag is a string, not {type(tag).__name__}")
+        known = _UNTAG.get(tag)
+        if known is None:
+            return self._flavors.unjelly(tag, tagged, self)
+        return known(self, tagged, depth)
+
+    def _text(self, tagged: Tagged, key: str = "value") -> str:
+        value = tagged.get(key)
+        if type(value) is not str:
+            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a string {key!r}")
+        return value
+
+    def _items(self, tagged: Tagged, depth: int) -> list[Any]:
+        items = tagged.get("items")
+        if type(items) is not list:
+            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a list 'items'")
+        self._deeper(depth + 1)
+        return items
+
+    def _def_id(self, tagged: Tagged) -> int:
+        number = tagged.get("id")
+        if type(number) is not int:
+            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a whole number 'id'")
+        return number
+
+    def _untag_def(self, tagged: Tagged, depth: int) -> Any:
+        number = self._def_id(tagged)
+        if number in self._defs:
+            raise InsecureJelly(f"two values are defined as {number}")
+        value = tagged.get("value")
+        self._deeper(depth + 1)
+        if type(value) is list:
+            self._defs[number] = value
+            return self.decode(value, depth + 1)
+        if type(value) is not dict:
+            raise InsecureJelly("only a list, dict or set may be defined for later use")
+        tag = value.get("$")
+        if "$" not in value:
+            self._defs[number] = value
+            return self.decode(value, depth + 1)
+        if tag == "dict":
+            made: dict[Any, Any] = {}
+            self._defs[number] = made
+            return self._fill_dict(made, value, depth + 1)
+        if tag not in ("set", "frozenset"):
+            raise InsecureJelly("only a list, dict or set may be defined for later use")
+        self._defs[number] = result = self.decode(value, depth + 1)
+        return result
+
+    def _untag_use(self, tagged: Tagged, _depth: int) -> Any:
+        number = self._def_id(tagged)
+        if number not in self._defs:
+            raise InsecureJelly(f"the value {number} is used but not defined before")
+        return self._defs[number]
+
+    def _untag_dict(self, tagged: Tagged, depth: int) -> dict[Any, Any]:
+        return self._fill_dict({}, tagged, depth)
+
+    def _fill_dict(self, made: dict[Any, Any], tagged: Tagged, depth: int) -> dict[Any, Any]:
+        for pair in self._items(tagged, depth):
+            if type(pair) is not list or len(pair) != 2:
+                raise InsecureJelly("the items of a tagged 'dict' are pairs")
+            self._deeper(depth + 2)
+            key = _hashable(self.decode(pair[0], depth + 3))
+            if type(pair[1]) is dict and key in NEVER_REFERENCES:
+                _refuse_callable(key, pair[1])
+            made[key] = self._place(self.decode(pair[1], depth + 3), made, key)
+        return made
+
+    def _untag_set(self, tagged: Tagged, depth: int) -> set[Any]:
+        return {_hashable(self.decode(item, depth + 2)) for item in self._items(tagged, depth)}
+
+    def _untag_frozenset(self, tagged: Tagged, depth: int) -> frozenset[Any]:
+        return frozenset(self._untag_set(tagged, depth))
+
+    def _untag_bytes(self, tagged: Tagged, _depth: int) -> bytes | memoryview:
+        if "at" in tagged:
+            return self._attachment(tagged["at"])
+        try:
+            return base64.b64decode(self._text(tagged, "base64"), validate=True)
+        except (binascii.Error, ValueError):
+            raise InsecureJelly("the base64 of a tagged 'bytes' is not valid") from None
+
+    def _attachment(self, at: Any) -> bytes:
+        if self.attachments is None or type(at) is not int or not 0 <= at < len(self.attachments):
+            raise ProtocolError(f"there is no attachment {at!r} beside this frame")
+        if at in self._used:
+            raise ProtocolError(f"the attachment {at} is used twice")
+        self._used.add(at)
+        return bytes(self.attachments[at])
+
+    def _untag_int(self, tagged: Tagged, _depth: int) -> int:
+        text = self._text(tagged)
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()):
+            raise InsecureJelly("the value of a tagged 'int' is not decimal digits")
+        if len(digits) > self.limits.digits:
+            raise LimitExceeded(
+                f"digits: an integer has {len(digits)}, {self.limits.digits} are allowed"
+            )
+        return int(text)
+
+    def _untag_float(self, tagged: Tagged, _depth: int) -> float:
+        text = self._text(tagged)
+        special = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "-0": -0.0}
+        if text in special:
+            return special[text]
+        if not _FLOAT(text):
+            raise InsecureJelly("the value of a tagged 'float' is no number")
+        return float(text)
+
+    def _untag_decimal(self, tagged: Tagged, _depth: int) -> Decimal:
+        text = self._text(tagged)
+        if len(text) > self.limits.digits:
+            raise LimitExceeded(
+                f"digits: a decimal has {len(text)}, {self.limits.digits} are allowed"
+            )
+        try:
+            return Decimal(text)
+        except InvalidOperation:
+            raise InsecureJelly("the value of a tagged 'decimal' is no number") from None
+
+    def _untag_time_of(self, kind: Any, tagged: Tagged) -> Any:
+        try:
+            return kind.fromisoformat(self._text(tagged))
+        except ValueError:
+            raise InsecureJelly(f"the value of a tagged {tagged['$']!r} is not ISO 8601") from None
+
+    def _untag_timedelta(self, tagged: Tagged, _depth: int) -> timedelta:
+        text = self._text(tagged, "seconds")
+        try:
+            if len(text) > 32 or not _FLOAT(text):
+                raise InvalidOperation
+            return timedelta(microseconds=int(Decimal(text) * 1_000_000))
+        except (InvalidOperation, OverflowError):
+            raise InsecureJelly("the seconds of a tagged 'timedelta' are no number") from None
+
+
+def _FLOAT(text: str) -> bool:
+    """Whether *text* is a finite decimal number and nothing else (no spaces, no underscores)."""
+    return text.isascii() and not set(text) - set("0123456789+-.eE") and _parses(text)
+
+
+def _parses(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _hashable(value: Any) -> Any:
+    """*value* as a key or member of a set: lists become tuples, sets frozensets."""
+    kind = type(value)
+    if kind is list:
+        return tuple(map(_hashable, value))
+    if kind is set:
+        return frozenset(value)
+    if kind is dict or kind is Pending:
+        raise InsecureJelly("a key or a member of a set cannot be hashed")
+    try:
+        hash(value)
+    except TypeError:
+        raise InsecureJelly("a key or a member of a set cannot be hashed") from None
+    return value
+
+
+def _refuse_callable(key: str, item: Json) -> None:
+    if is_reference(item):
+        raise InsecureJelly(f"a reference may not stand under the key {key!r}")
+
+
+_UNTAG: dict[str, Callable[[Unjellier, Tagged, int], Any]] = {
+    "def": Unjellier._untag_def,
+    "use": Unjellier._untag_use,
+    "dict": Unjellier._untag_dict,
+    "set": Unjellier._untag_set,
+    "frozenset": Unjellier._untag_frozenset,
+    "bytes": Unjellier._untag_bytes,
+    "int": Unjellier._untag_int,
+    "float": Unjellier._untag_float,
+    "decimal": Unjellier._untag_decimal,
+    "datetime": lambda self, tagged, _depth: self._untag_time_of(datetime, tagged),
+    "date": lambda self, tagged, _depth: self._untag_time_of(date, tagged),
+    "time": lambda self, tagged, _depth: self._untag_time_of(time, tagged),
+    "timedelta": Unjellier._untag_timedelta,
+}
