@@ -25,7 +25,7 @@ PAGE = """<!doctype html>
 SCRIPT = """
 import { connect } from "/pb/pbweb.js";
 
-const connection = await connect("/pb");
+const connection = await connect("/pb/"); // what a Mount answers; "/pb" it does not
 const root = await connection.getRootObject();
 const answer = await root.callRemote("echo", ["under", new Map([[1, "policy"]])]);
 document.querySelector("output").textContent = `${answer[0]} ${answer[1].get(1)}`;
