@@ -103,7 +103,7 @@ lock: .venv/dev.stamp
 client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.json
 	@command -v node > /dev/null && command -v npm > /dev/null || { \
 	  echo "The tests of the JavaScript client need Node.js 20 or newer with npm: apt install nodejs npm" >&2; exit 1; }
-	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || { \
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { \
 	  echo "The tests of the JavaScript client need Node.js 20 or newer; here is $$(node --version)." >&2; exit 1; }
 	cd client_js && npm ci --no-audit --no-fund
 	@touch $@
