@@ -44,18 +44,15 @@ def failure_for(
         message: stands in the place of the error's own text.
         with_traceback: whether the peer may see where the error was raised.
     """
-    if isinstance(error, Error):
-        kind, text, parents = error.type, _text_of(error), error.parents
-    else:
-        kind, text, parents = type_name(type(error)), _text_of(error), parent_names(type(error))
+    kind, parents, traceback = _names_of(error)
     failure: dict[str, Any] = {
         "$": "failure",
         "type": _clean(kind),
-        "message": _cut(_clean(text if message is None else message)),
+        "message": _cut(_clean(_text_of(error) if message is None else message)),
         "parents": [_clean(name) for name in parents],
     }
-    if isinstance(error, Error) and error.traceback is not None:
-        failure["traceback"] = _clean(error.traceback)
+    if traceback is not None:
+        failure["traceback"] = _clean(traceback)
     elif with_traceback:
         failure["traceback"] = _clean("".join(tracebacks.format_exception(error)))
     return failure
@@ -95,10 +92,18 @@ def _registered(names: list[str], registry: Registry) -> type[BaseException]:
     return RemoteError
 
 
+def _names_of(error: BaseException) -> tuple[str, list[str], str | None]:
+    """Type, parents and traceback: of the failure that *error* was made from, else its own."""
+    if isinstance(error, Error) and error._remote is not None:
+        kind, _, parents, traceback = error._remote
+        return kind, parents, traceback
+    return type_name(type(error)), parent_names(type(error)), None
+
+
 def _text_of(error: BaseException) -> str:
-    """``str(error)``, whatever the class of *error* does when it is asked."""
+    """The error's text, whatever its class does when it is asked."""
     try:
-        return error.getErrorMessage() if isinstance(error, Error) else str(error)
+        return str(error.getErrorMessage() if isinstance(error, Error) else error)
     except BaseException as fault:  # noqa: BLE001: it ends as this call's failure, no other way
         return f"<the text of the exception cannot be had: {type(fault).__name__}>"
 

@@ -107,7 +107,8 @@ class Registry:
         Raises:
             TypeError: *cls* is no exception class.
         """
-        if not issubclass(cls, BaseException):
+        given: object = cls
+        if not (isinstance(given, type) and issubclass(given, BaseException)):
             raise TypeError(f"only exception classes can be registered, not {cls!r}")
         self.classes[name if isinstance(name, str) else type_name(name)] = cls
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Any
 
 __all__ = ["ANNOUNCED", "DEFAULT", "Limits"]
@@ -74,7 +75,7 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             kind = int if field.type == "int" else (int, float)
-            if isinstance(value, bool) or not isinstance(value, kind) or value <= 0:
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < inf:
                 raise ValueError(
                     f"the limit {field.name!r} must be a positive "
                     f"{'whole number' if kind is int else 'number'}, not {value!r}"
