@@ -1,0 +1,63 @@
+"""Runs a test's body over two connected sides, and looks at what it leaves behind."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pbweb.testing import Pair, pair, tables
+
+MINUTE = 60.0  # a bound for what hangs, never waited for
+
+
+class LogRecords(logging.Handler):
+    """What the library logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def __enter__(self) -> list[logging.LogRecord]:
+        logging.getLogger("pbweb").addHandler(self)
+        return self.records
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("pbweb").removeHandler(self)
+
+
+def run_paired(
+    root: Any,
+    body: Callable[[Pair], Awaitable[None]],
+    *,
+    logged: int = 0,
+    idle: bool = True,
+    **options: Any,
+) -> list[logging.LogRecord]:
+    """Run *body*; both sides' tables must be empty after it, and after the end.
+
+    Args:
+        logged: how many entries the library has to make in its log: exactly so many.
+        idle: False for a body that ends the session itself.
+    """
+    unhandled: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
+        async with asyncio.timeout(MINUTE):
+            async with pair(root, **options) as both:
+                await body(both)
+                if idle:
+                    await both.assert_idle()
+            for connection in both:
+                assert not any(tables(connection.session).values()), tables(connection.session)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, f"tasks that nobody ended: {left}"
+
+    with LogRecords() as records:
+        asyncio.run(main())
+    assert not unhandled, unhandled
+    assert len(records) == logged, [record.getMessage() for record in records]
+    return records
