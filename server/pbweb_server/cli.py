@@ -19,7 +19,7 @@ from pbweb.limits import ANNOUNCED, Limits
 from .app import BadTarget, Target, application, load
 from .protocol import GuardedHttp, websocket_class
 
-__all__ = ["main", "parser", "serve"]
+__all__ = ["Server", "main", "parser", "run", "serve"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -92,7 +92,7 @@ def _limit(text: str) -> tuple[str, float]:
     return name, value
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's server, which says where it listens in a line that people and tests can use."""
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
@@ -138,10 +138,10 @@ def serve(target: Target, arguments: argparse.Namespace) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    asyncio_run(_Server(config))
+    run(Server(config))
 
 
-def asyncio_run(server: uvicorn.Server) -> None:
+def run(server: uvicorn.Server) -> None:
     """Run *server* on uvloop where there is one."""
     factory = server.config.get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
