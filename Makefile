@@ -105,6 +105,6 @@ client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.jso
 	  echo "The tests of the JavaScript client need Node.js 20 or newer with npm: apt install nodejs npm" >&2; exit 1; }
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { \
 	  echo "The tests of the JavaScript client need Node.js 20 or newer; here is $$(node --version)." >&2; exit 1; }
-	# The locked versions; `npm ci` would refuse a lock that lacks a tool's builds for other systems.
+	@# The locked versions; `npm ci` would refuse a lock that lacks a tool's builds for other systems.
 	@cd client_js && npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
