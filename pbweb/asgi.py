@@ -12,7 +12,7 @@ import mimetypes
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .connection import Connection, Link
@@ -21,6 +21,9 @@ from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
 from .runtime import Options
 from .session import Message, Session
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
 
 __all__ = ["Endpoint", "endpoint"]
 
@@ -143,7 +146,7 @@ class Endpoint:
             name = urlsplit(f"//{host}").hostname
         except ValueError:
             return False
-        return name is not None and name.rstrip(".") in self.hosts
+        return name is not None and "@" not in host and name.rstrip(".") in self.hosts
 
     def _may_connect(self, origin: str, host: str, secure: bool) -> bool:
         if "*" in self.origins:
@@ -153,6 +156,18 @@ class Endpoint:
         return normal != "" and (normal == same or normal in self.origins)
 
     # ---------------------------------------------------------------- ASGI
+
+    def routes(self, path: str = "/pb") -> list[BaseRoute]:
+        """Routes for a Starlette or FastAPI application, for ``Starlette(routes=[…])``.
+
+        ``application.mount(path, endpoint)`` answers WebSockets at ``path/`` only, with the
+        slash at the end, since Starlette redirects nothing but HTTP; these answer at both.
+        In FastAPI: ``application.router.routes.extend(endpoint.routes("/pb"))``.
+        """
+        # Clients, which import this module too, need no Starlette.
+        from starlette.routing import Mount, WebSocketRoute  # noqa: PLC0415
+
+        return [WebSocketRoute(path, self), Mount(path, self)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a WebSocket, or a request for the JavaScript client's files."""
@@ -184,15 +199,17 @@ class Endpoint:
         found = client_files().get(path.strip("/"))
         if found is None or scope["method"] not in ("GET", "HEAD"):
             body = b"pbweb: connect here by WebSocket, or load pbweb.js\n"
-            status, headers = (404 if found is None else 405), [(b"content-type", b"text/plain")]
+            status, kind = (404 if found is None else 405), "text/plain; charset=utf-8"
         else:
             status, (kind, body) = 200, found
-            headers = [
-                (b"content-type", kind.encode()),
-                (b"cache-control", b"no-cache"),
-                (b"x-content-type-options", b"nosniff"),
-                (b"content-length", str(len(body)).encode()),
-            ]
+        headers = [
+            (b"content-type", kind.encode()),
+            (b"cache-control", b"no-cache"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if scope["method"] == "HEAD":
             body = b""
@@ -269,7 +286,7 @@ class _AsgiLink:
                 return
             text = event.get("text")
             if text is None:
-                connection.receive([(event["bytes"], True)])
+                connection.receive([(event.get("bytes") or b"", True)])
             else:
                 connection.receive([(text.encode("utf-8", "surrogatepass"), False)])
 
@@ -280,8 +297,8 @@ class _AsgiLink:
             while self._out:
                 messages, self._out = self._out, []
                 try:
-                    async with asyncio.timeout(self._limits.stall):
-                        for data, binary in messages:
+                    for data, binary in messages:
+                        async with asyncio.timeout(self._limits.stall):
                             await self._send_one(data, binary)
                 except TimeoutError:
                     connection.session.end("a write did not move", 4440)
@@ -289,7 +306,6 @@ class _AsgiLink:
                 connection.flush()
             if self._closing is not None:
                 code, reason = self._closing
-                code = 1000 if code in (1005, 1006) else code
                 async with asyncio.timeout(self._limits.grace):
                     await self._send({"type": "websocket.close", "code": code, "reason": reason})
                 return

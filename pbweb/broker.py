@@ -297,6 +297,7 @@ class Broker:
             if type(luid) is int and 0 < luid <= MAX_INTEGER:
                 counts[luid] = counts.get(luid, 0) + 1
         if counts:
+            self.queued += 16 * len(counts)
             self.send(["decref", *(number for pair in counts.items() for number in pair)])
 
     def count_fault(self, error: BaseException) -> None:

@@ -57,6 +57,7 @@ class Connection:
         "_loop",
         "_reading",
         "_reports",
+        "_summing",
         "_thread",
         "session",
     )
@@ -78,6 +79,7 @@ class Connection:
         self._flushing = False
         self._reading = False
         self._reports: dict[str, int] | None = None
+        self._summing: asyncio.TimerHandle | None = None
         self._finished: asyncio.Future[None] | None = None
         self.session = Session(
             self, options, self.wake, is_server=is_server, software=software, opened=opened
@@ -137,22 +139,29 @@ class Connection:
         for data, binary in messages:
             receive(data, binary)
         self._reading = False
-        if self._flushing:
+        if self._flushing or self.broker.outbox:
             self.flush()
 
     def flush(self) -> None:
         """Write what is to be written now, in one piece."""
-        link = self._link
-        if link is None or (not link.writable() and not self.session.ended):
+        link, session = self._link, self.session
+        if link is not None and not link.writable():
+            session.check_outbox()
+        if link is None or (not link.writable() and session.closing is None):
             self._flushing = False
             return
-        messages = self.session.messages()
+        try:
+            messages = session.messages()
+        except Exception as error:  # noqa: BLE001: a fault of ours, which ends this session alone
+            self.report("a fault in the session", error)
+            session.end("a fault in the session", 1011)
+            messages = []
         self._flushing = False
         if messages:
             link.write(messages)
-        if self.session.ended:
-            code, reason = self.session.closing or (1006, "")
-            link.close(code, reason)
+        if session.ended:
+            code, reason = session.closing or (1006, "")
+            link.close(code if _can_be_sent(code) else 1000, reason)
         elif self.broker.outbox:
             self.wake()
 
@@ -160,6 +169,9 @@ class Connection:
         """The link is gone."""
         self.session.end(why, code)
         self._link = None
+        if self._summing is not None:
+            self._summing.cancel()
+            self._sum_up()
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
@@ -207,7 +219,8 @@ class Connection:
         cause = re.sub(r"\d+", "", what)[:80]
         if self._reports is None:
             self._reports = {}
-            self._loop.call_later(REPORT_SECONDS, self._sum_up)
+            if not self.session.ended:
+                self._summing = self._loop.call_later(REPORT_SECONDS, self._sum_up)
         count = self._reports[cause] = self._reports.get(cause, 0) + 1
         if count <= REPORTS:
             level = logging.WARNING if error is None else logging.ERROR
@@ -215,12 +228,17 @@ class Connection:
         return entry
 
     def _sum_up(self) -> None:
-        reports, self._reports = self._reports or {}, None
+        reports, self._reports, self._summing = self._reports or {}, None, None
         for cause, count in reports.items():
             if count > REPORTS:
                 logger.warning(
                     "%s … and %d more of these in a minute", _printable(cause), count - REPORTS
                 )
+
+
+def _can_be_sent(code: int) -> bool:
+    """Whether a WebSocket close can carry *code*; a frame ``close`` may hold any number."""
+    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
 
 
 def _printable(text: str) -> str:

@@ -39,6 +39,9 @@ REASON_BYTES = 123
 Message = tuple[bytes, bool]
 """The bytes of a WebSocket message, and whether it is a binary one."""
 
+WITHOUT_CLOSE = (4408, 4409)
+"""Codes that end a connection and not the session, so no frame ``close`` goes before them."""
+
 _RECONNECT: Mapping[int, bool | list[float]] = {
     1011: True,
     1012: True,
@@ -199,7 +202,7 @@ class Session:
         for frame in frames:
             name = check(frame)
             if not greeted:
-                if name != "version":
+                if name not in ("version", "close"):
                     raise ProtocolError("the first frame is not a version")
                 greeted = True
             elif name == "version":
@@ -324,6 +327,15 @@ class Session:
                 self.limits.stall, self._check_stall, self._acked
             )
 
+    def check_outbox(self) -> None:
+        """The link takes nothing now. What cannot wait may use twice the window (section 6)."""
+        broker = self.broker
+        if (
+            len(broker.outbox) > 2 * self.limits.window_frames
+            or broker.queued > 2 * self.limits.window
+        ):
+            self.close(4440, "nothing was read, and too much was asked")
+
     def _check_stall(self, acked: int) -> None:
         self._stall_timer = None
         if self.ended:
@@ -374,7 +386,8 @@ class Session:
                 self._tell_room_after_sending()
             self._add_uncounted(out)
         if closing is not None:
-            self._say_close(out, *closing)
+            if closing[0] not in WITHOUT_CLOSE:
+                self._say_close(out, *closing)
             self._end(f"closed here: {closing[0]} {closing[1]}", closing[0])
         return out
 

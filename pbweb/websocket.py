@@ -49,23 +49,27 @@ class WebSocketLink(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._fragments_binary = False
         self._paused = False
-        self._closing = False
+        self._closing = False  # nothing of the session's is read or written any more
+        self._ended = False  # our side of the stream is closed
         self._stall: asyncio.TimerHandle | None = None
         self._message_timer: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
 
     # --------------------------------------------------------------- reading
 
     def data_received(self, data: bytes) -> None:
         """Parse *data*, no more than a slice of it before others get their turn."""
-        if not self._backlog and len(data) <= self._limits.slice:
+        if self._backlog:
+            self._backlog.append(memoryview(data))
+            self._backlog_size += len(data)
+            if self._backlog_size > BACKLOG:
+                self._transport.pause_reading()
+        elif len(data) <= self._limits.slice or self._ended:
             self._parse(data)
-            return
-        if not self._backlog:
+        else:
+            self._backlog.append(memoryview(data))
+            self._backlog_size = len(data)
             self._loop.call_soon(self._parse_slice)
-        self._backlog.append(memoryview(data))
-        self._backlog_size += len(data)
-        if self._backlog_size > BACKLOG:
-            self._transport.pause_reading()
 
     def _parse_slice(self) -> None:
         if not self._backlog:
@@ -83,11 +87,24 @@ class WebSocketLink(asyncio.Protocol):
         self._parse(bytes(now))
 
     def _parse(self, data: bytes) -> None:
+        """Nothing that a peer sends may raise into the event loop."""
+        try:
+            self._parse_frames(data)
+        except Exception as error:  # noqa: BLE001: a fault of ours, which ends this link alone
+            self._connection.report("a fault in the WebSocket", error)
+            self._connection.session.end("a fault in the WebSocket", 1011)
+            self._transport.abort()
+
+    def _parse_frames(self, data: bytes) -> None:
         protocol = self._protocol
         protocol.receive_data(data)
+        frames = protocol.events_received()
+        if self._closing:
+            self._close_when_answered()
+            return
         messages: list[Message] = []
         try:
-            for frame in protocol.events_received():
+            for frame in frames:
                 self._take(frame, messages)  # type: ignore[arg-type]
         except ProtocolError as error:
             self._connection.receive(messages)
@@ -100,6 +117,12 @@ class WebSocketLink(asyncio.Protocol):
             self._parser_failed(protocol.parser_exc)
         if protocol.writes:
             self._write_out()
+
+    def _close_when_answered(self) -> None:
+        """All that matters while closing is whether the peer closes too; pings get no answer."""
+        ends = b"" in self._protocol.data_to_send()
+        if ends:
+            self._end_stream()
 
     def _take(self, frame: Frame, messages: list[Message]) -> None:
         opcode = frame.opcode
@@ -169,7 +192,7 @@ class WebSocketLink(asyncio.Protocol):
 
     def _write_out(self) -> None:
         """Write all at once; while the peer does not read, pongs wait here (and are few)."""
-        if self._paused and not self._closing:
+        if self._ended or (self._paused and not self._closing):
             return
         data = self._protocol.data_to_send()
         ends = bool(data) and not data[-1]
@@ -177,14 +200,14 @@ class WebSocketLink(asyncio.Protocol):
         if joined:
             self._transport.write(joined)
         if ends:
-            self._transport.close()
-            self._finish_soon()
+            self._end_stream()
 
     def pause_writing(self) -> None:
         """The peer does not read: what is to be written waits, for a while."""
         self._paused = True
-        size = self._transport.get_write_buffer_size()
-        self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
+        if not self._closing:
+            size = self._transport.get_write_buffer_size()
+            self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
 
     def resume_writing(self) -> None:
         """It reads again."""
@@ -192,14 +215,17 @@ class WebSocketLink(asyncio.Protocol):
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
-        self._write_out()
-        self._connection.flush()
+        if not self._closing:
+            self._write_out()
+            self._connection.flush()
 
     def _check_stall(self, size_before: int) -> None:
         size = self._transport.get_write_buffer_size()
         if size < size_before:
             self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
             return
+        self._stall = None
+        self._closing = True
         self._connection.session.end(f"a write did not move for {self._limits.stall:g} s", 4440)
         self._transport.abort()
 
@@ -209,11 +235,10 @@ class WebSocketLink(asyncio.Protocol):
         """See `connection.Link`."""
         if self._closing:
             return
-        self._closing = True
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code if code != 1006 else 1000, reason)
-            self._write_out()
         self._finish_soon()
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, reason)
+        self._write_out()
 
     def shutdown(self) -> None:
         """What uvicorn calls on every connection when the server stops."""
@@ -223,21 +248,40 @@ class WebSocketLink(asyncio.Protocol):
         """The closing handshake and the last bytes have a bound in time."""
         self._closing = True
         self._cancel_timers()
-        self._stall = self._loop.call_later(self._limits.grace, self._transport.abort)
+        self._grace = self._loop.call_later(self._limits.grace, self._transport.abort)
+
+    def _end_stream(self) -> None:
+        """Say that nothing follows, and leave it to the peer to close.
+
+        Closing while the peer still sends would reset the connection, and the reset could
+        overtake the code and reason of the close.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        if self._grace is None:
+            self._finish_soon()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def _cancel_timers(self) -> None:
-        for timer in (self._stall, self._message_timer):
+        for timer in (self._stall, self._message_timer, self._grace):
             if timer is not None:
                 timer.cancel()
-        self._stall = self._message_timer = None
+        self._stall = self._message_timer = self._grace = None
 
     def eof_received(self) -> bool:
-        """The peer sends no more."""
+        """The peer sends no more: what it sent and nobody has parsed yet is not looked at."""
+        self._backlog.clear()
+        self._closing = True
         self._protocol.receive_eof()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
+        self._closing = self._ended = True
         self._cancel_timers()
         self._backlog.clear()
         self._protocol.receive_eof()

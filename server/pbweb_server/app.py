@@ -10,7 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pbweb.asgi import Endpoint
@@ -90,7 +90,7 @@ def application(
         Route("/readyz", _healthy),
     ]
     for path, endpoint in endpoints.items():
-        routes += [WebSocketRoute(path, endpoint), Mount(path, endpoint)]
+        routes += endpoint.routes(path)
     if pages is not None:
         if not pages.is_dir():
             raise BadTarget(f"the folder for --pages is not there: {pages}")

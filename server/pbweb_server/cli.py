@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -17,11 +19,13 @@ from pbweb.asgi import Endpoint, client_files
 from pbweb.limits import ANNOUNCED, Limits
 
 from .app import BadTarget, Target, application, load
-from .protocol import GuardedHttp, websocket_class
+from .protocol import http_class, websocket_class
 
 __all__ = ["Server", "main", "parser", "run", "serve"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+STOP_SECONDS = 15
+"""From the signal to the end of the process, whatever the application does."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,6 +108,13 @@ class Server(uvicorn.Server):
                 print(f"pbweb serves http://{shown}:{port}", flush=True)
                 return
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal stops in order, the second at once; neither is raised again."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        # A method that blocks the loop or ignores that it is cancelled shows up in its output.
+        faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
+
 
 def serve(target: Target, arguments: argparse.Namespace) -> None:
     """Serve *target* until a signal ends it.
@@ -129,7 +140,7 @@ def serve(target: Target, arguments: argparse.Namespace) -> None:
         application(endpoints, page=target.page, pages=arguments.pages),
         host=arguments.host,
         port=arguments.port,
-        http=GuardedHttp,
+        http=http_class(limits),
         ws=websocket_class(endpoints),
         ws_per_message_deflate=False,
         ws_max_size=limits.message,

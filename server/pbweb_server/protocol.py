@@ -2,7 +2,7 @@
 
 The WebSocket class answers the upgrade for the endpoints' paths itself and feeds their
 sessions directly, without ASGI's queue and tasks: that makes it fast, and it is where the
-guards of `pbweb.websocket` sit. Other paths go to uvicorn's own class.
+guards of `pbweb.websocket` sit. The HTTP class bounds what a peer may take for a request.
 """
 
 from __future__ import annotations
@@ -16,49 +16,115 @@ from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from pbweb.asgi import Endpoint
 from pbweb.frames import PROTOCOL
+from pbweb.limits import DEFAULT, Limits
 from pbweb.websocket import WebSocketLink
 
-__all__ = ["GuardedHttp", "websocket_class"]
+__all__ = ["GuardedHttp", "http_class", "websocket_class"]
 
-REQUEST_SECONDS = 10.0
-"""How long a connection may take until its first request is complete (threat A6)."""
+HEAD_BYTES = 65_536
+"""Bytes of a request's line and headers: uvicorn's parser would take any number."""
 
 _quiet = logging.getLogger("pbweb.websocket")
-_quiet.setLevel(logging.WARNING)
+_quiet.setLevel(logging.ERROR)
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """uvicorn's HTTP class, with a bound on the time until a request is complete."""
+    """uvicorn's HTTP class, with bounds on a request's time and size, and on unread answers."""
 
+    limits: Limits = DEFAULT
     _request_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
+    _head = 0  # bytes of a head that is not complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A peer has connected; it gets a bound in time."""
+        """A peer has connected; it gets a bound in time (threat A6)."""
         super().connection_made(transport)
-        self._request_timer = self.loop.call_later(REQUEST_SECONDS, transport.abort)
+        self._start_request_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse *data*; it stops uvicorn's timer for idle connections, so ours has to run."""
+        self._start_request_timer()
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too long.")
+
+    def on_message_begin(self) -> None:
+        """A request begins, maybe behind another in the same data."""
+        super().on_message_begin()
+        self._start_request_timer()
 
     def on_headers_complete(self) -> None:
-        """The request is complete."""
-        self._stop_request_timer()
+        """The head of a request is complete; a body is never kept by our application."""
+        self._head = -(1 << 62)
         super().on_headers_complete()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The peer is gone."""
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._head = 0
         self._stop_request_timer()
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection goes over to the WebSocket class."""
+        self._stop_request_timer()
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """The peer does not read the answer; for a while."""
+        super().pause_writing()
+        self._abort_in(self.limits.stall)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._stop_stall_timer()
+
+    def on_response_complete(self) -> None:
+        """An answer was written; when it was the last one, the peer has to read it soon."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_in(self.limits.grace)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection was idle; closing waits for bytes that the peer may never read."""
+        super().timeout_keep_alive_handler()
+        self._abort_in(self.limits.grace)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer is gone. uvicorn leaves its own timer running if it went by a reset."""
+        self._stop_request_timer()
+        self._stop_stall_timer()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
+
+    def _start_request_timer(self) -> None:
+        if self._request_timer is None:
+            self._request_timer = self.loop.call_later(
+                self.limits.first_frame, self.transport.abort
+            )
 
     def _stop_request_timer(self) -> None:
         if self._request_timer is not None:
             self._request_timer.cancel()
             self._request_timer = None
+
+    def _abort_in(self, seconds: float) -> None:
+        self._stop_stall_timer()
+        self._stall_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
 
 class _ServerLink(WebSocketLink):
@@ -74,7 +140,7 @@ class _ServerLink(WebSocketLink):
 
 
 class PBWebSocketProtocol(asyncio.Protocol):
-    """Answers one upgrade, and hands the connection to a link or to uvicorn's own class."""
+    """Answers one upgrade, and hands the connection to a link."""
 
     endpoints: Mapping[str, Endpoint] = {}
 
@@ -83,67 +149,61 @@ class PBWebSocketProtocol(asyncio.Protocol):
     ) -> None:
         self._config = config
         self._state = server_state
-        self._app_state = app_state
-        self._transport: asyncio.Transport | None = None
-        self._inner: asyncio.Protocol | None = None
+        self._link: _ServerLink | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """uvicorn's HTTP class hands the connection over."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """First the request of the upgrade, complete; then whatever the peer sends."""
-        if self._inner is not None:
-            self._inner.data_received(data)
+        """The request of the upgrade, complete; then whatever the peer sends."""
+        if self._link is not None:
+            self._link.data_received(data)
             return
-        assert self._transport is not None
-        path = unquote(data[:4096].split(b" ", 2)[1].decode("latin-1")).partition("?")[0]
+        path = unquote(data.split(b" ", 2)[1].decode("latin-1")).partition("?")[0]
         endpoint = self.endpoints.get(path.rstrip("/") or "/")
-        if endpoint is None:
-            stock = WebSocketsSansIOProtocol(self._config, self._state, self._app_state)
-            stock.connection_made(self._transport)
-            stock.data_received(data)
-            self._hand_over(stock)
-        else:
-            self._answer(endpoint, data, self._transport)
-
-    def _answer(self, endpoint: Endpoint, data: bytes, transport: asyncio.Transport) -> None:
         websocket = ServerProtocol(
             subprotocols=[Subprotocol(PROTOCOL)],
-            max_size=endpoint.limits.message,
+            max_size=endpoint.limits.message if endpoint is not None else 0,
             logger=_quiet,
         )
         websocket.receive_data(data)
         events = websocket.events_received()
-        if not events:
-            transport.abort()
-            return
-        request = cast(Request, events[0])
-        refused = endpoint.refusal(request.headers.get_all, self._is_secure(request, transport))
-        if refused is not None:
-            response = websocket.reject(refused[0], f"{refused[1]}\n")
+        if not events:  # a line of the head is longer than the library takes, or there are too many
+            self._refuse(websocket.reject(400, f"{websocket.handshake_exc}\n"))
+        elif endpoint is None:
+            known = ", ".join(sorted(self.endpoints))
+            self._refuse(websocket.reject(404, f"WebSockets are answered at {known}\n"))
         else:
-            response = websocket.accept(request)
-        websocket.send_response(response)
-        transport.write(b"".join(websocket.data_to_send()))
-        if response.status_code != 101:
-            transport.close()
+            self._answer(endpoint, websocket, cast(Request, events[0]))
+
+    def _answer(self, endpoint: Endpoint, websocket: ServerProtocol, request: Request) -> None:
+        refused = endpoint.refusal(request.headers.get_all, self._is_secure(request))
+        if refused is not None:
+            self._refuse(websocket.reject(refused[0], f"{refused[1]}\n"))
             return
+        response = websocket.accept(request)
+        if response.status_code != 101:
+            self._refuse(response)
+            return
+        websocket.send_response(response)
+        self._transport.write(b"".join(websocket.data_to_send()))
         connection = endpoint.connect()
-        link = _ServerLink(websocket, transport, connection, endpoint.limits)
+        link = _ServerLink(websocket, self._transport, connection, endpoint.limits)
         link.endpoint, link.state = endpoint, self._state
         self._state.connections.add(cast(Any, link))
         connection.attach(link)
-        self._hand_over(link)
+        self._link = link
+        # uvicorn sets this object as the transport's protocol right after the first data.
+        asyncio.get_running_loop().call_soon(self._transport.set_protocol, link)
 
-    def _hand_over(self, inner: asyncio.Protocol) -> None:
-        """uvicorn sets this object as the transport's protocol right after the first data."""
-        self._inner = inner
-        assert self._transport is not None
-        asyncio.get_running_loop().call_soon(self._transport.set_protocol, inner)
+    def _refuse(self, response: Response) -> None:
+        self._transport.write(response.serialize())
+        self._transport.close()
 
-    def _is_secure(self, request: Request, transport: asyncio.Transport) -> bool:
+    def _is_secure(self, request: Request) -> bool:
         """Whether the page's side of the connection is TLS: ours, or that of a trusted proxy."""
+        transport = self._transport
         if transport.get_extra_info("sslcontext") is not None:
             return True
         peer = transport.get_extra_info("peername")
@@ -157,22 +217,12 @@ class PBWebSocketProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         """The peer sends no more."""
-        return None if self._inner is None else self._inner.eof_received()
+        return None if self._link is None else self._link.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        if self._inner is not None:
-            self._inner.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """The peer does not read."""
-        if self._inner is not None:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """It reads again."""
-        if self._inner is not None:
-            self._inner.resume_writing()
+        if self._link is not None:
+            self._link.connection_lost(exc)
 
 
 def _is_trusted(peer: str, allowed: str | list[str] | None) -> bool:
@@ -187,6 +237,11 @@ def _is_trusted(peer: str, allowed: str | list[str] | None) -> bool:
         return False
     networks = [name for name in names if "/" in name]
     return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+def http_class(limits: Limits) -> type[GuardedHttp]:
+    """The class for uvicorn's ``http=`` with the times of *limits*."""
+    return type("GuardedHttp", (GuardedHttp,), {"limits": limits})
 
 
 def websocket_class(endpoints: Mapping[str, Endpoint]) -> type[asyncio.Protocol]:
