@@ -97,6 +97,8 @@ export class PeerCalls {
   #ready = new Queue();
   #resuming = false;
   #last = 0;
+  /** The newest call, which cannot name its own answer. */
+  #entering = 0;
 
   /** @param {import("./broker.js").Broker} broker */
   constructor(broker) {
@@ -134,6 +136,7 @@ export class PeerCalls {
    */
   #enter(frame, { tagged, attachments }) {
     const id = frame[1];
+    this.#entering = id;
     if (id && id <= this.#last) {
       throw new ProtocolError(`The request id ${id} does not rise: ${this.#last} was used.`);
     }
@@ -176,7 +179,7 @@ export class PeerCalls {
    */
   find(id) {
     const call = this.#nameable.get(id);
-    if (!call) throw deadReference();
+    if (!call || id === this.#entering) throw deadReference();
     return call;
   }
 
