@@ -135,7 +135,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 def run_client(path: str, url: str) -> list[str]:
     """The lines that a Python client prints; one that complains about anything fails."""
-    command = [sys.executable, "-X", "dev", "-W", "error", path, url]
+    command = [sys.executable, "-W", "error", path, url]
     ended = subprocess.run(
         command, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=60
     )
