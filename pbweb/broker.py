@@ -213,9 +213,10 @@ class Broker:
 
     def take_outbox(self) -> list[Frame]:
         """The frames to be sent, with a ``decref`` for what was garbage collected."""
-        pairs = self.imports.give_back()
-        if pairs:
-            self.outbox.append(["decref", *pairs])
+        if self.imports.dropped:
+            pairs = self.imports.give_back()
+            if pairs:
+                self.outbox.append(["decref", *pairs])
         frames, self.outbox = self.outbox, []
         self.queued = 0
         return frames

@@ -65,6 +65,8 @@ def parse(data: bytes, depth: int) -> tuple[Any, bool]:
         except UnicodeDecodeError:
             raise ProtocolError("the message is not UTF-8", code=1007) from None
         raise ProtocolError(f"the message is not JSON that may be sent: {error}") from None
+    if len(data) <= 2 * depth:
+        return message, False
     brackets = data.count(b"[") + data.count(b"{")
     if type(message) is list:
         brackets -= len(message)
@@ -136,24 +138,17 @@ def is_answer(tagged: dict[str, Any]) -> bool:
     )
 
 
-def _is_call(frame: Frame, most: int) -> bool:
-    """Request, target (checked by the caller), name, then args, kw (and opts) if any."""
+def _message(frame: Frame) -> bool:
     length = len(frame)
     return (
-        4 <= length <= most
+        4 <= length <= 7
         and type(frame[1]) is int
         and 0 <= frame[1] <= MAX_INTEGER
+        and (type(frame[2]) is str or _is_target(frame[2]))
         and type(frame[3]) is str
         and (length < 5 or type(frame[4]) is list)
         and (length < 6 or type(frame[5]) is dict)
-    )
-
-
-def _message(frame: Frame) -> bool:
-    return (
-        _is_call(frame, 7)
-        and _is_target(frame[2])
-        and (len(frame) < 7 or (type(frame[6]) is dict and _deadline(frame[6])))
+        and (length < 7 or (type(frame[6]) is dict and _deadline(frame[6])))
     )
 
 
@@ -162,7 +157,7 @@ def _deadline(opts: dict[str, Any]) -> bool:
 
 
 def _cachemessage(frame: Frame) -> bool:
-    return _is_call(frame, 6) and _is_id(frame[2])
+    return len(frame) < 7 and _message(frame) and _is_id(frame[2])
 
 
 def _answer(frame: Frame) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context, copy_context
+from inspect import CO_COROUTINE
 from typing import TYPE_CHECKING, Any
 
 from .errors import CancelledError, DeadReferenceError, Error, LimitExceeded, ProtocolError
@@ -116,15 +117,20 @@ class Incoming:
 
     def message(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
         """A ``message``. Raises ProtocolError for a request id that does not rise."""
-        self._check_request(frame[1])
+        request = frame[1]
+        if request > self._highest:
+            self._highest = request
+        else:
+            self._check_request(request)
         length = len(frame)
         target = frame[2]
         if walk or length > 6 or type(target) is dict or (type(target) is int and target < 0):
             self._message_walking(frame, attachments, walk)
             return
-        request, name = frame[1], frame[3]
+        name = frame[3]
         try:
-            self._check_room()
+            if len(self._calls) >= self._broker.limits.calls:
+                self._check_room()
             object = self._broker.exports.find(target)
             method = find_method(object, name)
         except Error as error:
@@ -132,7 +138,7 @@ class Incoming:
             return
         args = frame[4] if length > 4 else _NO_ARGS
         kw = frame[5] if length > 5 else _NO_KW
-        if self._unstarted:
+        if self._unstarted and not _makes_coroutine(method):
             self._start_behind(self._new_call(request, name), method, object, args, kw)
         else:
             self._invoke(request, name, method, object, args, kw, None)
@@ -348,7 +354,7 @@ class Incoming:
         except Error as error:
             self._fail(call.request, call.name, error, call)
             return
-        if self._unstarted:
+        if self._unstarted and not _makes_coroutine(method):
             self._start_behind(call, method, target, args, kw)
         else:
             self._invoke(call.request, call.name, method, target, args, kw, call)
@@ -427,6 +433,7 @@ class Incoming:
             unsafe = options.unsafe_tracebacks
             failure = failure_for(error, message=message, with_traceback=unsafe)
             self._named[request] = _Failed(error)
+            self._broker.queued += len(failure["message"])
             self._broker.send(["error", request, failure])
         elif is_expected(error) and not isinstance(error, CancelledError):
             runtime.report(f"the call of {name!r} without answer failed: {error}")
@@ -489,6 +496,12 @@ class Incoming:
                 call.timer.cancel()
             if call.started and call.task is not None:
                 call.task.cancel()
+
+
+def _makes_coroutine(method: Method) -> bool:
+    """Whether calling *method* runs nothing of it yet: its task starts behind the others."""
+    code = getattr(method, "__code__", None)
+    return code is not None and bool(code.co_flags & CO_COROUTINE)
 
 
 def _pending_target(target: int | dict[str, Any]) -> Pending:

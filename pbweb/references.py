@@ -231,7 +231,7 @@ class _Held(weakref.ref[RemoteReference]):
 class Imports:
     """The peer's objects that we hold."""
 
-    __slots__ = ("_broker", "_dropped", "_held", "_numbered", "_wake", "limit")
+    __slots__ = ("_broker", "_held", "_numbered", "_wake", "dropped", "limit")
 
     def __init__(self, broker: Broker, limit: int, wake: Callable[[], None]) -> None:
         self._broker = broker
@@ -240,7 +240,7 @@ class Imports:
         self._held: dict[int | str, _Held] = {}
         self._numbered = 0
         # Filled by the garbage collector, at any time and in any thread; emptied by `give_back`.
-        self._dropped: deque[_Held] = deque()
+        self.dropped: deque[_Held] = deque()
 
     def __len__(self) -> int:
         return self._numbered
@@ -283,8 +283,8 @@ class Imports:
     def give_back(self) -> list[int]:
         """The pairs of a ``decref`` for all that was garbage collected since."""
         pairs: list[int] = []
-        while self._dropped:
-            held = self._dropped.popleft()
+        while self.dropped:
+            held = self.dropped.popleft()
             # Handed to us again meanwhile? Then the count went over to the new reference.
             if self._held.get(held.luid) is held:
                 pairs += self._forget(held)
@@ -300,11 +300,11 @@ class Imports:
         return [held.luid, held.count]
 
     def _collected(self, held: weakref.ref[RemoteReference]) -> None:
-        self._dropped.append(held)  # type: ignore[arg-type]
+        self.dropped.append(held)  # type: ignore[arg-type]
         self._wake()
 
     def clear(self) -> None:
         """Forget everything: the session is gone."""
         self._held.clear()
-        self._dropped.clear()
+        self.dropped.clear()
         self._numbered = 0

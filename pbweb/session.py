@@ -170,15 +170,13 @@ class Session:
 
     def _receive(self, data: bytes, binary: bool) -> None:
         attachments = None
-        size = len(data)
-        if size > self.limits.message:
-            raise ProtocolError(
-                f"message: {size} bytes, {self.limits.message} are allowed", code=1009
-            )
+        size, limits = len(data), self.limits
+        if size > limits.message:
+            raise ProtocolError(f"message: {size} bytes, {limits.message} are allowed", code=1009)
         if binary:
             data, attachments = split_attachments(data)
-        message, deep = parse(data, self.limits.depth)
-        frames = split_batch(message, self.limits.batch)
+        message, deep = parse(data, limits.depth)
+        frames = split_batch(message, limits.batch)
         if attachments is not None and frames is message:
             raise ProtocolError("a binary message holds one frame, not a batch")
         received = self._check(frames)
@@ -201,15 +199,16 @@ class Session:
         greeted = self._heard > 0
         for frame in frames:
             name = check(frame)
+            if greeted and name not in UNCOUNTED:
+                received += 1
+                continue
             if not greeted:
                 if name not in ("version", "close"):
                     raise ProtocolError("the first frame is not a version")
                 greeted = True
             elif name == "version":
                 raise ProtocolError("a second version")
-            if name not in UNCOUNTED:
-                received += 1
-            elif name in COUNTS and frame[2] != received:
+            if name in COUNTS and frame[2] != received:
                 raise ProtocolError(
                     f"{name}: the peer has sent {frame[2]} frames, {received} were received"
                 )
@@ -316,8 +315,13 @@ class Session:
         )
 
     def _check_window(self) -> None:
-        """Watch a window that is full; a peer that never acknowledges is closed."""
+        """After sending: less room, and a peer that lets it run out is watched, and closed."""
         frames, size = self.sent - self._acked, self._unacked_bytes
+        broker, limits = self.broker, self.limits
+        broker.room_frames = limits.window_frames - frames
+        broker.room_bytes = limits.window - size
+        if broker.room_frames > 0 and broker.room_bytes > 0:
+            return
         if frames > 2 * self.limits.window_frames or size > 2 * self.limits.window:
             self._too_slow()
         elif self._stall_timer is None and (
@@ -383,8 +387,9 @@ class Session:
             frames = self.broker.take_outbox() if closing is None or self._heard else []
             if frames:
                 self._encode(frames, out)
-                self._tell_room_after_sending()
-            self._add_uncounted(out)
+                self._check_window()
+            if self._ack_now or self._uncounted or self._greeting is not None:
+                self._add_uncounted(out)
         if closing is not None:
             if closing[0] not in WITHOUT_CLOSE:
                 self._say_close(out, *closing)
@@ -413,26 +418,24 @@ class Session:
     def _encode_batch(self, frames: list[Frame], out: list[Message]) -> None:
         number = len(frames)
         limits = self.broker.peer_limits
-        if number <= limits.batch:
-            data = orjson.dumps(frames[0] if number == 1 else frames)
-            if len(data) <= limits.message or number == 1:
-                self._keep(frames, len(data))
-                if self._greeting is not None:
-                    data = _joined(self._greeting, 1, data, number)
-                    self._greeting = None
-                out.append((data, False))
-                return
-        self._encode_batch(frames[: number // 2], out)
-        self._encode_batch(frames[number // 2 :], out)
+        if number == 1:
+            data = orjson.dumps(frames[0])
+        elif number + 2 > limits.batch or len(data := orjson.dumps(frames)) > limits.message:
+            self._encode_batch(frames[: number // 2], out)
+            self._encode_batch(frames[number // 2 :], out)
+            return
+        if self._greeting is not None:
+            self._flush_greeting(out)
+        self._keep(frames, len(data))
+        if out and not out[-1][1] and out[-1][0].startswith(b'["version"'):
+            out[-1] = (_joined(out[-1][0], 1, data, number), False)
+        else:
+            out.append((data, False))
 
     def _keep(self, frames: list[Frame], size: int) -> None:
         self.sent += len(frames)
         self._unacked_bytes += size
         self._unacked.append((self.sent, size, frames))
-
-    def _tell_room_after_sending(self) -> None:
-        self._tell_room()
-        self._check_window()
 
     def _flush_greeting(self, out: list[Message]) -> None:
         if self._greeting is not None:
@@ -452,8 +455,9 @@ class Session:
             self._owed_frames = self._owed_bytes = 0
 
     def _append(self, out: list[Message], frame: bytes) -> None:
-        """Add *frame* to the last text message if there is one."""
-        if out and not out[-1][1]:
+        """Add *frame* to the last text message, if there is one and the peer takes as much."""
+        room = self.broker.peer_limits.message - len(frame) - 3
+        if out and not out[-1][1] and len(out[-1][0]) <= room:
             last = out[-1][0]
             out[-1] = (_joined(last, 2 if last.startswith(b"[[") else 1, frame, 1), False)
         else:

@@ -74,6 +74,13 @@ def tables(session: Session) -> dict[str, int]:
     }
 
 
+def _acknowledge_now(session: Session) -> None:
+    """Send the ``ack`` that is owed, without waiting for its time."""
+    if session._ack_timer is not None:
+        session._ack_timer.cancel()
+        session._ack_is_due()
+
+
 def _assert_idle(sides: Mapping[str, Session]) -> None:
     for name, session in sides.items():
         left = {table: number for table, number in tables(session).items() if number}
@@ -243,10 +250,7 @@ class Pair:
         while gc.collect():
             await self.quiet()
         for connection in self:
-            connection.session._ack_is_due()
-        await self.quiet()
-        for connection in self:
-            connection.session._ack_is_due()  # of what the collecting sent
+            _acknowledge_now(connection.session)
         await self.quiet()
         _assert_idle({"client": self.client.session, "server": self.server.session})
 
@@ -531,7 +535,7 @@ class SteppedPair:
         for _ in range(2):
             self.settle()
             for session in (self.client, self.server):
-                session._ack_is_due()
+                _acknowledge_now(session)
         self.settle()
         _assert_idle({"client": self.client, "server": self.server})
 

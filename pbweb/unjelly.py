@@ -21,6 +21,9 @@ from .limits import Limits
 __all__ = ["Flavors", "Pending", "Unjellier", "has_tags", "introductions", "snapshot"]
 
 
+_DOLLAR, _BACKSLASH = b"$\\"
+
+
 class Flavors(Protocol):
     """Turns tagged values that mean something to a session into objects."""
 
@@ -30,7 +33,7 @@ class Flavors(Protocol):
 
 def has_tags(data: bytes) -> bool:
     """Whether a tagged value may stand in the text; the rare byte is searched for first."""
-    return (b"$" in data and b'"$"' in data) or (b"\\" in data and b"\\u0024" in data)
+    return (_DOLLAR in data and b'"$"' in data) or (_BACKSLASH in data and b"\\u0024" in data)
 
 
 def introductions(frame: Json) -> Iterable[Any]:

@@ -21,6 +21,9 @@ from .session import Message
 
 __all__ = ["WebSocketLink"]
 
+_TEXT = Opcode.TEXT
+_OPEN = State.OPEN
+
 BACKLOG = 262_144  # bytes read and not parsed yet, from which on reading pauses
 
 
@@ -105,12 +108,16 @@ class WebSocketLink(asyncio.Protocol):
         messages: list[Message] = []
         try:
             for frame in frames:
-                self._take(frame, messages)  # type: ignore[arg-type]
+                if frame.opcode is _TEXT and frame.fin:  # type: ignore[union-attr]
+                    messages.append((frame.data, False))  # type: ignore[union-attr,arg-type]
+                else:
+                    self._take(frame, messages)  # type: ignore[arg-type]
         except ProtocolError as error:
             self._connection.receive(messages)
             self._connection.session.close(error.code, str(error))
             return
-        self._watch_message(bool(messages))
+        if self._message_timer is not None or self._fragments or protocol.reader.buffer:
+            self._watch_message(bool(messages))
         if messages:
             self._connection.receive(messages)
         if protocol.parser_exc is not None:
@@ -181,13 +188,14 @@ class WebSocketLink(asyncio.Protocol):
 
     def write(self, messages: list[Message]) -> None:
         """See `connection.Link`."""
-        if self._protocol.state is not State.OPEN:
+        protocol = self._protocol
+        if protocol.state is not _OPEN:
             return
         for data, binary in messages:
             if binary:
-                self._protocol.send_binary(data)
+                protocol.send_binary(data)
             else:
-                self._protocol.send_text(data)
+                protocol.send_text(data)
         self._write_out()
 
     def _write_out(self) -> None:
