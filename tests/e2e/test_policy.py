@@ -25,6 +25,7 @@ def test_the_policy_is_enforced_in_this_browser(
     complaints.expected = ["TrustedHTML"]
     uvicorn = [sys.executable, "-m", "uvicorn", "tests.e2e.csp_app:app"]
     page.goto(start(command=uvicorn, ready="/").page)
+    expect(page.locator("body")).to_have_attribute("data-state", "done")
     refused = page.evaluate(
         "() => { try { document.body.innerHTML = '<b>'; } catch (error) { return error.name; } }"
     )
