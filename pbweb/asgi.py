@@ -143,10 +143,12 @@ class Endpoint:
         if self.hosts is None:
             return True
         try:
-            name = urlsplit(f"//{host}").hostname
+            parts = urlsplit(f"//{host}")
+            _ = parts.port  # raises for what is no number
         except ValueError:
             return False
-        return name is not None and "@" not in host and name.rstrip(".") in self.hosts
+        name = (parts.hostname or "").rstrip(".")
+        return parts.netloc == host and "@" not in host and name in self.hosts
 
     def _may_connect(self, origin: str, host: str, secure: bool) -> bool:
         if "*" in self.origins:
