@@ -32,7 +32,7 @@ SECONDS = 30.0  # for what takes milliseconds on a quiet machine
 class Gateway:
     """A server in a process of its own."""
 
-    def __init__(self, command: list[str], port: int, log: Path) -> None:
+    def __init__(self, command: list[str], port: int, log: Path, cwd: Path = PROJECT) -> None:
         self.address = f"localhost:{port}"
         self.page = f"http://{self.address}"
         self.port = port
@@ -40,7 +40,7 @@ class Gateway:
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
-                cwd=PROJECT,
+                cwd=cwd,
                 env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -106,12 +106,16 @@ def _starting(log_folder: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start(
-            *arguments: str, port: int = 0, command: list[str] | None = None, ready: str = "/readyz"
+            *arguments: str,
+            port: int = 0,
+            command: list[str] | None = None,
+            ready: str = "/readyz",
+            cwd: Path = PROJECT,
         ) -> Gateway:
             port = port or free_port()
             command = command or [*pbweb_command(), "serve"]
             log = log_folder / f"{port}-{time.monotonic_ns()}.log"
-            gateway = Gateway([*command, *arguments, "--port", str(port)], port, log)
+            gateway = Gateway([*command, *arguments, "--port", str(port)], port, log, cwd)
             stack.callback(gateway.stop)
             gateway.wait_until_ready(ready)
             return gateway
@@ -168,7 +172,7 @@ class Complaints:
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.seen.append(f"{message.type}: {message.text}")
+            self.seen.append(f"{message.type}: {message.text} ({message.location['url']})")
 
     def unexpected(self) -> list[str]:
         return [
