@@ -354,9 +354,10 @@ class Broker:
                 return self.imports.reference(luid)
             if type(luid) is not int or not 0 < luid <= MAX_INTEGER:
                 raise InsecureJelly("a tagged 'remote' needs an 'id', a luid or a name")
+            self.imports.check_room(luid)
             unjellier.received.append(luid)
-            self.imports.check_room(unjellier.received)
-            return self.imports.reference(luid)
+            unjellier.keep.append(reference := self.imports.reference(luid))
+            return reference
         if tag == "local":
             if type(luid) not in (int, str):
                 raise InsecureJelly("a tagged 'local' needs an 'id', a luid or a name")

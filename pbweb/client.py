@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Mapping
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +17,7 @@ from .errors import Error
 from .flavors import REGISTRY, Registry
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .outgoing import DEADLINE
 from .runtime import Options
 from .websocket import WebSocketLink
 
@@ -71,10 +74,14 @@ class connect:
         self._connection: Connection | None = None
 
     def __await__(self) -> Generator[Any, None, Connection]:
-        return self._connect().__await__()
+        # The socket's callbacks run in the context in which it was opened: it must not be that
+        # of a call, whose deadline all later calls would inherit.
+        context = copy_context()
+        context.run(DEADLINE.set, None)
+        return asyncio.get_running_loop().create_task(self._connect(), context=context).__await__()
 
     async def __aenter__(self) -> Connection:
-        self._connection = await self._connect()
+        self._connection = await self
         return self._connection
 
     async def __aexit__(

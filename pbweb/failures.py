@@ -76,12 +76,20 @@ def from_failure(tagged: dict[str, Any], registry: Registry) -> BaseException:
         raise InsecureJelly("a failure needs strings 'type' and 'message', and a list 'parents'")
     names = parents if kind in parents else [kind, *parents]
     cls = _OWN.get(kind) or _registered(names, registry)
-    error = cls.__new__(cls)
+    error = _instance(cls)
     error.args = (message,)
     if isinstance(error, Error):
         return error.came_as(kind, message, names, traceback)
     error.__cause__ = RemoteError(message).came_as(kind, message, names, traceback)
     return error
+
+
+def _instance(cls: type[BaseException]) -> BaseException:
+    """An exception of *cls*, whose ``__init__`` did its work at the other side."""
+    try:
+        return cls.__new__(cls)
+    except Exception:  # noqa: BLE001: whatever a class of the application's asks for there
+        return RemoteError()
 
 
 def _registered(names: list[str], registry: Registry) -> type[BaseException]:

@@ -67,9 +67,9 @@ def parse(data: bytes, depth: int) -> tuple[Any, bool]:
         raise ProtocolError(f"the message is not JSON that may be sent: {error}") from None
     if len(data) <= 2 * depth:
         return message, False
-    brackets = data.count(b"[") + data.count(b"{")
-    if type(message) is list:
-        brackets -= len(message)
+    brackets = data.count(b"[") + data.count(b"{") - 1
+    if type(message) is list and message and type(message[0]) is list:
+        brackets -= len(message)  # a batch: one for each frame
     if brackets <= depth:
         return message, False
     around = _PARSER_DEPTH - depth - 1
@@ -122,7 +122,7 @@ def _is_id(value: Any, lowest: int = 1) -> bool:
 def _is_target(target: Any) -> bool:
     kind = type(target)
     if kind is int:
-        return bool(target != 0)
+        return target != 0 and -MAX_INTEGER <= target <= MAX_INTEGER
     if kind is dict:
         return target.get("$") == "answer" and is_answer(target)
     return kind is str

@@ -306,15 +306,16 @@ class Incoming:
             if call.ended:
                 return
             call.waits += 1
-            self._when_there(pending, self._filler(call, container, key, pending, target))
+            there = self._filler(call, container, key, pending, target)
+            self._when_there(call, pending.request, there)
         self._one_is_there(call)
 
-    def _when_there(self, pending: Pending, there: Callable[[Any], None]) -> None:
-        if pending.request in self._named:
-            there(self._named[pending.request])
+    def _when_there(self, call: _Call, request: int, there: Callable[[Any], None]) -> None:
+        if request in self._named:
+            there(self._named[request])
             return
-        source = self._calls.get(pending.request)
-        if source is None:
+        source = self._calls.get(request)
+        if source is None or source is call:
             there(_Failed(DeadReferenceError(NOTHING_THERE)))
         else:
             source.dependents = [*(source.dependents or ()), there]

@@ -112,8 +112,9 @@ class Jellier:
                 self.size += len(value)
                 return value
         elif kind in CONTAINERS:
-            data = _dump_plain(value)
-            if data is not None and (_is_flat(data) or _is_exact(value, self.limits.depth)):
+            floats = _survey(value, self.limits.depth)
+            data = None if floats is None else _dump_plain(value)
+            if data is not None and not _lost_numbers(data, floats or []):
                 return self._fragment(data)
         elif goes_as_it_is(value):
             return value
@@ -125,19 +126,23 @@ class Jellier:
 
     def encode_call(self, args: Sequence[Any], kw: dict[str, Any]) -> tuple[Json, Json]:
         """``args`` and ``kw`` of one frame, which share what stands in both; as `encode`."""
-        first, second = _dump_plain(args), _dump_plain(kw)
-        if (
-            first is not None
-            and second is not None
-            and ((_is_flat(first) and not kw) or _is_exact((args, kw), self.limits.depth + 2))
-        ):
-            return self._fragment(first), self._fragment(second)
+        floats = _survey((args, kw), self.limits.depth + 2)
+        if floats is not None:
+            first, second = _dump_plain(args), _dump_plain(kw)
+            if (
+                first is not None
+                and second is not None
+                and not _lost_numbers(first + second, floats)
+            ):
+                return self._fragment(first), self._fragment(second)
         self._begin((args, kw), "args")
         encoded = orjson.dumps(self._list(args, -1))
         self._path[:] = ["kw"]
         named = {}
         for key, value in kw.items():
             self._path.append(key)
+            if not _is_well_formed(key):
+                self._refuse("under a name with a lone surrogate, which is no text")
             named[key] = self._walk(value, 0)
             self._path.pop()
         return self._fragment(encoded), self._fragment(orjson.dumps(named))
@@ -312,7 +317,7 @@ def goes_as_it_is(value: Any) -> bool:
 
 
 def _dump_plain(value: Any) -> bytes | None:
-    """The JSON of *value* if it is plain data or nearly so, None if it must be walked."""
+    """The JSON of *value*, which was surveyed, or None if it is not plain or nearly so."""
     tagged = 0
 
     def leaf(item: Any) -> Tagged:
@@ -322,45 +327,50 @@ def _dump_plain(value: Any) -> bytes | None:
 
     try:
         data = orjson.dumps(value, leaf, _OPTIONS)
-    except (TypeError, RecursionError):
+    except TypeError:
         return None
     return data if data.count(b'"$":') == tagged else None
 
 
-def _is_flat(data: bytes) -> bool:
-    """Whether the text is of one container without null: nothing shared, deep, or lost in it."""
-    return b"null" not in data and data.count(b"[") + data.count(b"{") == 1
+def _survey(value: Any, depth: int) -> list[tuple[list[Any], list[type]]] | None:
+    """None if *value* has a shared container or is deeper than *depth*; else where floats are.
 
-
-def _is_exact(value: Any, depth: int) -> bool:
-    """Whether *value* has no shared container, no NaN, and is not deeper than *depth*.
-
-    Goes down level by level, with every loop inside the interpreter's C code. A tagged leaf
-    (a datetime, say) is a level of the text that is not seen here: it costs one of *depth*.
+    Goes down level by level, with every loop inside the interpreter's C code. It comes before
+    the JSON library is given the value: that would write a container once for each time it
+    stands there, and thirty lists of two make 2 to the 30th. A tagged leaf (a datetime, say)
+    is a level of the text that is not seen here: it costs one of *depth*.
     """
-    depth -= 1  # for a tagged leaf
     level = [value]
     seen: set[int] = set()
+    floats: list[tuple[list[Any], list[type]]] = []
     total = 0
     while level:
         depth -= 1
         total += len(level)
         seen.update(map(id, level))
-        if depth < 0 or len(seen) != total:
-            return False
+        if depth < 1 or len(seen) != total:
+            return None
         items = gc.get_referents(*level)
         kinds = list(map(type, items))
         present = set(kinds)
-        if float in present and not all(
-            map(isfinite, compress(items, map(_FLOATS.__contains__, kinds)))
-        ):
-            return False
-        level = (
-            list(compress(items, map(CONTAINERS.__contains__, kinds)))
-            if present & CONTAINERS
-            else []
+        if float in present:
+            floats.append((items, kinds))
+        if present.isdisjoint(CONTAINERS):
+            break
+        level = list(compress(items, map(CONTAINERS.__contains__, kinds)))
+    return floats
+
+
+def _lost_numbers(data: bytes, floats: list[tuple[list[Any], list[type]]]) -> bool:
+    """Whether a NaN or infinity became a null in the text."""
+    return (
+        bool(floats)
+        and b"null" in data
+        and not all(
+            all(map(isfinite, compress(items, map(_FLOATS.__contains__, kinds))))
+            for items, kinds in floats
         )
-    return True
+    )
 
 
 def _shared_containers(value: Any, depth: int) -> dict[int, bool]:

@@ -264,10 +264,9 @@ class Imports:
         for luid in luids:
             self._held[luid].count += 1
 
-    def check_room(self, luids: Iterable[int]) -> None:
-        """Raises LimitExceeded if *luids* are more objects than one session may hand us."""
-        new = sum(1 for luid in set(luids) if luid not in self._held)
-        if new and len(self) + new > self.limit:
+    def check_room(self, luid: int) -> None:
+        """Raises LimitExceeded if *luid* is one object more than one session may hand us."""
+        if luid not in self._held and len(self) >= self.limit:
             raise LimitExceeded(
                 f"references: {self.limit} objects of one peer are held, more are not taken; "
                 "release() those that are not needed"

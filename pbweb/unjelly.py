@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -21,6 +22,7 @@ from .limits import Limits
 __all__ = ["Flavors", "Pending", "Unjellier", "has_tags", "introductions", "snapshot"]
 
 
+MAX_KEY_PARTS = 65_536
 _DOLLAR, _BACKSLASH = b"$\\"
 
 
@@ -88,7 +90,17 @@ class Unjellier:
     frame was decoded; `pending` the places of answers that are not there yet.
     """
 
-    __slots__ = ("_defs", "_flavors", "_used", "attachments", "limits", "pending", "received")
+    __slots__ = (
+        "_defs",
+        "_flavors",
+        "_key_parts",
+        "_used",
+        "attachments",
+        "keep",
+        "limits",
+        "pending",
+        "received",
+    )
 
     def __init__(
         self, flavors: Flavors, limits: Limits, attachments: list[memoryview] | None = None
@@ -100,6 +112,8 @@ class Unjellier:
         self.pending: list[tuple[Any, Any, Pending]] = []
         self._defs: dict[int, Any] = {}
         self._used: set[int] = set()
+        self._key_parts = 0
+        self.keep: list[Any] = []  # holds the references until they are counted
 
     def decode(self, value: Json, depth: int = 0) -> Any:
         """The value that *value*, parsed JSON, stands for.
@@ -217,14 +231,34 @@ class Unjellier:
             if type(pair) is not list or len(pair) != 2:
                 raise InsecureJelly("the items of a tagged 'dict' are pairs")
             self._deeper(depth + 2)
-            key = _hashable(self.decode(pair[0], depth + 3))
+            key = self._hashable(self.decode(pair[0], depth + 3))
             if type(pair[1]) is dict and key in NEVER_REFERENCES:
                 _refuse_callable(key, pair[1])
             made[key] = self._place(self.decode(pair[1], depth + 3), made, key)
         return made
 
     def _untag_set(self, tagged: Tagged, depth: int) -> set[Any]:
-        return {_hashable(self.decode(item, depth + 2)) for item in self._items(tagged, depth)}
+        return {self._hashable(self.decode(item, depth + 2)) for item in self._items(tagged, depth)}
+
+    def _hashable(self, value: Any, depth: int = 0) -> Any:
+        """*value* as a key or member of a set: lists become tuples.
+
+        A list of lists that are used twice each grows without bound when it is hashed: the
+        parts of a frame's keys are counted.
+        """
+        kind = type(value)
+        if kind is list:
+            self._key_parts += len(value)
+            if self._key_parts > MAX_KEY_PARTS or depth > self.limits.depth:
+                raise LimitExceeded("depth: a key or a member of a set is too large")
+            return tuple(self._hashable(item, depth + 1) for item in value)
+        if kind is Pending:
+            raise InsecureJelly("a key or a member of a set cannot be hashed")
+        try:
+            hash(value)
+        except TypeError:
+            raise InsecureJelly("a key or a member of a set cannot be hashed") from None
+        return value
 
     def _untag_frozenset(self, tagged: Tagged, depth: int) -> frozenset[Any]:
         return frozenset(self._untag_set(tagged, depth))
@@ -254,7 +288,10 @@ class Unjellier:
             raise LimitExceeded(
                 f"digits: an integer has {len(digits)}, {self.limits.digits} are allowed"
             )
-        return int(text)
+        try:
+            return int(text)
+        except ValueError:  # more digits than Python itself takes
+            raise LimitExceeded(f"digits: an integer has {len(digits)}") from None
 
     def _untag_float(self, tagged: Tagged, _depth: int) -> float:
         text = self._text(tagged)
@@ -271,25 +308,44 @@ class Unjellier:
             raise LimitExceeded(
                 f"digits: a decimal has {len(text)}, {self.limits.digits} are allowed"
             )
+        if not _DECIMAL.fullmatch(text):
+            raise InsecureJelly("the value of a tagged 'decimal' is no number")
         try:
             return Decimal(text)
         except InvalidOperation:
             raise InsecureJelly("the value of a tagged 'decimal' is no number") from None
 
     def _untag_time_of(self, kind: Any, tagged: Tagged) -> Any:
+        text = self._text(tagged)
         try:
-            return kind.fromisoformat(self._text(tagged))
+            if not _ISO[kind].fullmatch(text):  # there is more in ISO 8601 than in the protocol
+                raise ValueError
+            return kind.fromisoformat(text)
         except ValueError:
             raise InsecureJelly(f"the value of a tagged {tagged['$']!r} is not ISO 8601") from None
 
     def _untag_timedelta(self, tagged: Tagged, _depth: int) -> timedelta:
         text = self._text(tagged, "seconds")
         try:
-            if len(text) > 32 or not _FLOAT(text):
-                raise InvalidOperation
+            if not _SECONDS.fullmatch(text):
+                raise OverflowError
             return timedelta(microseconds=int(Decimal(text) * 1_000_000))
-        except (InvalidOperation, OverflowError):
+        except OverflowError:
             raise InsecureJelly("the seconds of a tagged 'timedelta' are no number") from None
+
+
+_DAY = r"\d{4}-\d\d-\d\d"
+_CLOCK = r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
+_ZONE = r"(Z|[+-]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?"
+_ISO = {
+    datetime: re.compile(f"{_DAY}T{_CLOCK}{_ZONE}", re.ASCII),
+    date: re.compile(_DAY, re.ASCII),
+    time: re.compile(_CLOCK + _ZONE, re.ASCII),
+}
+_SECONDS = re.compile(r"-?\d{1,14}(\.\d{1,6})?", re.ASCII)
+_DECIMAL = re.compile(
+    r"[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf(inity)?|s?nan\d*)", re.ASCII | re.IGNORECASE
+)
 
 
 def _FLOAT(text: str) -> bool:
@@ -302,22 +358,6 @@ def _parses(text: str) -> bool:
         return isfinite(float(text))
     except ValueError:
         return False
-
-
-def _hashable(value: Any) -> Any:
-    """*value* as a key or member of a set: lists become tuples, sets frozensets."""
-    kind = type(value)
-    if kind is list:
-        return tuple(map(_hashable, value))
-    if kind is set:
-        return frozenset(value)
-    if kind is dict or kind is Pending:
-        raise InsecureJelly("a key or a member of a set cannot be hashed")
-    try:
-        hash(value)
-    except TypeError:
-        raise InsecureJelly("a key or a member of a set cannot be hashed") from None
-    return value
 
 
 def _refuse_callable(key: str, item: Json) -> None:
