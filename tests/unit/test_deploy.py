@@ -78,6 +78,14 @@ def test_the_command_is_one_that_pbweb_serve_takes() -> None:
     assert load(arguments.target).roots
 
 
+def test_make_demo_serves_the_same_as_the_image() -> None:
+    make = ["make", "--dry-run", "--no-print-directory", "demo", "PORT=8999"]
+    ended = subprocess.run(make, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    command = " ".join(json.loads(given("CMD"))[:3])
+    assert ended.stdout.splitlines()[-1].endswith(f"pbweb serve {command} --port 8999")
+
+
 def test_the_port_is_the_same_everywhere() -> None:
     command = gateway()["command"]
     port = command[command.index("--port") + 1]
