@@ -7,6 +7,7 @@ Protocol sections 1, 3 and 4.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -188,6 +189,8 @@ class Broker:
             InsecureJelly: a value cannot cross.
             LimitExceeded: the frame is larger or deeper than the peer takes.
         """
+        if self.disconnected:
+            return
         limits = self.peer_limits
         jellier = Jellier(self, limits, attach=self.peer_binary)
         try:
@@ -204,8 +207,6 @@ class Broker:
         except BaseException:
             self.exports.take_back(jellier.handed)
             raise
-        if self.disconnected:
-            return
         self.queued += size
         if jellier.attachments:
             self.attachments[id(frame)] = jellier.attachments
@@ -278,7 +279,7 @@ class Broker:
         self.give_back(introductions(frame))
         self.send(["didNotUnderstand", frame[0][:64]])
 
-    def take(self, unjellier: Unjellier, introduced: list[Any]) -> None:
+    def take(self, unjellier: Unjellier, introduced: list[tuple[str, Any]]) -> None:
         """A whole frame could be decoded: the references in it are ours now.
 
         Args:
@@ -287,19 +288,20 @@ class Broker:
         unjellier.check_attachments()
         self.imports.count(unjellier.received)
         if len(introduced) != len(unjellier.received):  # some stood where nobody looks
-            for luid in unjellier.received:
-                introduced.remove(luid)
-            self.give_back(introduced)
+            left = Counter(one for one in introduced if type(one[1]) is int)
+            left.subtract(("decref", luid) for luid in unjellier.received)
+            self.give_back(left.elements())
 
-    def give_back(self, introduced: Iterable[Any]) -> None:
+    def give_back(self, introduced: Iterable[tuple[str, Any]]) -> None:
         """Count and give back at once what stood in a frame that was not taken (section 3)."""
-        counts: dict[int, int] = {}
-        for luid in introduced:
+        counts: dict[str, dict[int, int]] = {"decref": {}, "decache": {}}
+        for name, luid in introduced:
             if type(luid) is int and 0 < luid <= MAX_INTEGER:
-                counts[luid] = counts.get(luid, 0) + 1
-        if counts:
-            self.queued += 16 * len(counts)
-            self.send(["decref", *(number for pair in counts.items() for number in pair)])
+                counts[name][luid] = counts[name].get(luid, 0) + 1
+        for name, pairs in counts.items():
+            if pairs:
+                self.queued += 16 * len(pairs)
+                self.send([name, *(number for pair in pairs.items() for number in pair)])
 
     def count_fault(self, error: BaseException) -> None:
         """A peer that breaks the limit of references again and again is closed with 4413."""
@@ -359,7 +361,7 @@ class Broker:
             unjellier.keep.append(reference := self.imports.reference(luid))
             return reference
         if tag == "local":
-            if type(luid) not in (int, str):
+            if type(luid) is not str and (type(luid) is not int or luid < 1):
                 raise InsecureJelly("a tagged 'local' needs an 'id', a luid or a name")
             return self.exports.find(luid)
         if tag == "failure":

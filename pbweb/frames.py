@@ -122,7 +122,7 @@ def _is_id(value: Any, lowest: int = 1) -> bool:
 def _is_target(target: Any) -> bool:
     kind = type(target)
     if kind is int:
-        return target != 0 and -MAX_INTEGER <= target <= MAX_INTEGER
+        return bool(target) and -MAX_INTEGER <= target <= MAX_INTEGER
     if kind is dict:
         return target.get("$") == "answer" and is_answer(target)
     return kind is str

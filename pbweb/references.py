@@ -191,10 +191,12 @@ class Exports:
             self.numbered[luid].count += 1
         return luid
 
-    def take_back(self, luids: Iterable[int]) -> None:
-        """Undo `hand_out`: the frame did not go out."""
-        for luid in luids:
+    def take_back(self, luids: Sequence[int]) -> None:
+        """Undo `hand_out`: the frame did not go out, and nobody has seen the new luids in it."""
+        for luid in reversed(luids):
             self.decref(luid, 1)
+            if luid == self._next - 1 and luid not in self.numbered:
+                self._next = luid
 
     def decref(self, luid: int, count: int) -> None:
         """The peer gives back *count* of the times it was handed *luid*.

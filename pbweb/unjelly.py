@@ -38,14 +38,18 @@ def has_tags(data: bytes) -> bool:
     return (_DOLLAR in data and b'"$"' in data) or (_BACKSLASH in data and b"\\u0024" in data)
 
 
-def introductions(frame: Json) -> Iterable[Any]:
-    """The ids of every object in *frame* that would introduce one of the sender's objects."""
+_COUNTED_BY = {"remote": "decref", "stream": "decref", "cache": "decache", "cached": "decache"}
+
+
+def introductions(frame: Json) -> Iterable[tuple[str, Any]]:
+    """What would introduce objects of the sender's: the frame that gives each back, and its id."""
     waiting = [frame]
     while waiting:
         value = waiting.pop()
         if type(value) is dict:
-            if value.get("$") in ("remote", "stream", "cache", "cached"):
-                yield value.get("id")
+            tag = value.get("$")
+            if type(tag) is str and tag in _COUNTED_BY:
+                yield _COUNTED_BY[tag], value.get("id")
             waiting.extend(value.values())
         elif type(value) is list:
             waiting.extend(value)
