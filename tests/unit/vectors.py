@@ -1,0 +1,212 @@
+"""The vectors of tests/vectors/, and the fixture that its README describes."""
+
+import json
+import math
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+import pbweb as pb
+from pbweb.runtime import Options
+from pbweb.session import Session
+from pbweb.testing import SteppedRuntime, frames_of
+
+FOLDER = Path(__file__).parents[1] / "vectors"
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """The vectors of one file."""
+    vectors: list[dict[str, Any]] = json.loads((FOLDER / f"{name}.json").read_text())
+    return vectors
+
+
+class Counter(pb.Referenceable):
+    def __init__(self) -> None:
+        self.total = 0
+
+    def remote_increment(self, n: int = 1) -> int:
+        self.total += n
+        return self.total
+
+    def remote_value(self) -> int:
+        return self.total
+
+
+class FixtureRoot(pb.Root):
+    def __init__(self, runtime: SteppedRuntime) -> None:
+        self.runtime = runtime
+        self.same = Counter()
+        self.kept: list[Any] = []
+
+    def remote_echo(self, value: Any = None, *_: Any, **__: Any) -> Any:
+        return value
+
+    def remote_add(self, a: Any, b: Any = 0) -> Any:
+        return a + b
+
+    def remote_getCounter(self) -> Counter:
+        return Counter()
+
+    def remote_getSame(self) -> Counter:
+        return self.same
+
+    def remote_isSame(self, x: Any) -> bool:
+        return x is self.same
+
+    def remote_getRoot(self) -> "FixtureRoot":
+        return self
+
+    def remote_isRoot(self, x: Any) -> bool:
+        return x is self
+
+    def remote_fail(self, message: str) -> None:
+        raise pb.Error(message)
+
+    async def remote_wait(self) -> None:
+        await self.runtime.future()
+
+    async def remote_callBack(self, ref: Any, value: Any) -> Any:
+        return await ref.callRemote("take", value)
+
+    def remote_keep(self, ref: Any) -> None:
+        self.kept.append(ref)
+
+    def remote_drop(self) -> None:
+        self.kept.pop().release()
+
+    def remote_nested(self) -> Any:
+        return {"counters": [Counter(), self.same]}
+
+
+class PeerUnderTest:
+    """A server with the fixture, whose handshake is done."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.runtime = SteppedRuntime()
+        self.session = Session(
+            self.runtime,
+            Options(pb.Limits(**limits), pb.Registry()),
+            lambda: None,
+            is_server=True,
+            software="vectors",
+            opened=lambda session: session.broker.setNameForLocal(
+                "root", FixtureRoot(self.runtime)
+            ),
+        )
+        self.feed('["version",1]')
+
+    def feed(self, message: str | bytes, binary: bool = False) -> list[Any]:
+        """Feed the text of a message; all that is sent then, but for version and acks."""
+        data = message.encode() if isinstance(message, str) else message
+        self.session.receive(data, binary)
+        return self.sent()
+
+    def feed_frames(self, frames: list[Any]) -> list[Any]:
+        return self.feed(orjson.dumps(frames[0] if len(frames) == 1 else frames))
+
+    def sent(self) -> list[Any]:
+        """What is sent once nothing more happens by itself."""
+        sent: list[Any] = []
+        while True:
+            self.runtime.run()
+            messages = self.session.messages()
+            if not messages:
+                break
+            for message in messages:
+                sent += frames_of(message)
+        return [frame for frame in sent if frame[0] not in ("version", "ack")]
+
+
+def shared() -> Any:
+    inner = [1]
+    return [inner, inner]
+
+
+def cycle() -> Any:
+    outer: list[Any] = []
+    outer.append(outer)
+    return outer
+
+
+def shared_dict() -> Any:
+    inner = {"a": 1}
+    return [inner, inner]
+
+
+def cycle_dict() -> Any:
+    outer: dict[str, Any] = {}
+    outer["me"] = outer
+    return outer
+
+
+def nested(number: int) -> Any:
+    made: list[Any] = []
+    for _ in range(number - 1):
+        made = [made]
+    return made
+
+
+def evaluate(expression: str) -> Any:
+    """The value of an expression of `values.json`."""
+    names = {
+        "nan": math.nan,
+        "inf": math.inf,
+        "math": math,
+        "Decimal": Decimal,
+        "datetime": datetime,
+        "date": date,
+        "time": time,
+        "timedelta": timedelta,
+        "timezone": timezone,
+        "UUID": UUID,
+        "shared": shared,
+        "cycle": cycle,
+        "shared_dict": shared_dict,
+        "cycle_dict": cycle_dict,
+        "nested": nested,
+    }
+    return eval(expression, names)
+
+
+def same(one: Any, two: Any, seen: dict[int, int] | None = None) -> bool:
+    """Whether two values are of the same types and equal, item by item and in what they share.
+
+    NaN equals NaN, -0.0 does not equal 0.0, Decimals are compared by their text, aware
+    datetimes by their instant.
+    """
+    seen = {} if seen is None else seen
+    if type(one) is not type(two):
+        return False
+    if isinstance(one, list | dict | set):
+        if id(one) in seen:
+            return seen[id(one)] == id(two)
+        if id(two) in seen.values():
+            return False
+        seen[id(one)] = id(two)
+    if isinstance(one, float):
+        if math.isnan(one) or math.isnan(two):
+            return math.isnan(one) and math.isnan(two)
+        return one == two and math.copysign(1, one) == math.copysign(1, two)
+    if isinstance(one, Decimal):
+        return str(one) == str(two)
+    if isinstance(one, datetime):
+        return (one.tzinfo is None) == (two.tzinfo is None) and one == two
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(
+            same(*pair, seen) for pair in zip(one, two, strict=True)
+        )
+    if isinstance(one, dict):
+        return len(one) == len(two) and all(
+            same(a, b, seen) and same(one[a], two[b], seen)
+            for a, b in zip(sorted(one, key=repr), sorted(two, key=repr), strict=True)
+        )
+    if isinstance(one, set | frozenset):
+        return len(one) == len(two) and all(
+            same(*pair, seen)
+            for pair in zip(sorted(one, key=repr), sorted(two, key=repr), strict=True)
+        )
+    return bool(one == two)
