@@ -40,7 +40,8 @@ class Endpoint:
     """Where peers open sessions; an ASGI application.
 
     Args:
-        root: a `Root`, a class of them, or a function that makes one for each session.
+        root: a `Root` or the class of one, which all sessions share (its ``rootObject`` may
+            give each its own), or a function that makes one for each session.
         names: further objects that every peer may reach by name.
         limits: what is accepted from a peer.
         origins: which pages may connect, as ``scheme://host[:port]``, beside those of
@@ -73,7 +74,7 @@ class Endpoint:
             )
         if isinstance(root, type) and not issubclass(root, Root):
             raise TypeError(f"the class {root.__qualname__} has to inherit from pb.Root")
-        self.root = root
+        self.root: Root | Callable[[], Root] = root() if isinstance(root, type) else root
         self.names = dict(names or {})
         self.origins = frozenset(map(_normal_origin, origins))
         self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)

@@ -365,7 +365,7 @@ class Incoming:
     def _answer(self, request: int, name: str, value: Any, call: _Call | None = None) -> None:
         """The handler returned *value*."""
         broker = self._broker
-        if call is not None and call.ended:
+        if broker.disconnected or (call is not None and call.ended):
             return
         if not request:
             if call is not None:
@@ -418,9 +418,10 @@ class Incoming:
         log: bool = True,
     ) -> None:
         """The call ends with *error*; what is unexpected is logged, once."""
+        broker = self._broker
         if call is not None and call.ended:
             return
-        runtime, options = self._broker.runtime, self._broker.options
+        runtime, options = broker.runtime, broker.options
         if isinstance(error, runtime.cancelled):
             why = (call.stop if call is not None else None) or "was cancelled"
             error = CancelledError(f"the call {why}")
@@ -430,13 +431,13 @@ class Incoming:
             entry = runtime.report(what, error)
             if options.mask_errors:
                 message = f"the error {entry} in the log of the peer"
-        if request:
+        if request and not broker.disconnected:
             unsafe = options.unsafe_tracebacks
             failure = failure_for(error, message=message, with_traceback=unsafe)
             self._named[request] = _Failed(error)
-            self._broker.queued += len(failure["message"])
-            self._broker.send(["error", request, failure])
-        elif is_expected(error) and not isinstance(error, CancelledError):
+            broker.queued += len(failure["message"])
+            broker.send(["error", request, failure])
+        elif not request and is_expected(error) and not isinstance(error, CancelledError):
             runtime.report(f"the call of {name!r} without answer failed: {error}")
         if call is not None:
             self._end(call, _Failed(error))
