@@ -13,11 +13,10 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, Protocol
 
 from .broker import Broker
-from .outgoing import DEADLINE
 from .references import RemoteReference
 from .runtime import Handle, Options
 from .session import Message, Session
@@ -52,7 +51,6 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
-        "_context",
         "_finished",
         "_flushing",
         "_link",
@@ -78,9 +76,6 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._link = link
-        # Nothing that is done for the session is done on behalf of the call that made it.
-        self._context = copy_context()
-        self._context.run(DEADLINE.set, None)
         self._flushing = False
         self._reading = False
         self._reports: dict[str, int] | None = None
@@ -192,7 +187,7 @@ class Connection:
             return
         self._flushing = True
         if not self._reading and not self._loop.is_closed():
-            self._loop.call_soon(self.flush, context=self._context)
+            self._loop.call_soon(self.flush)
 
     # ------------------------------------------------------------ the Runtime
 

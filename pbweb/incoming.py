@@ -105,7 +105,7 @@ class Incoming:
         self._only = 0  # keys of calls without answer are negative
         self._unstarted = 0  # handlers that were spawned and have not got control
         self._named: dict[int, Any] = {}  # answers that the peer may still name
-        self._held: deque[tuple[_Call, Any]] = deque()  # answers that wait for room
+        self._held: deque[tuple[_Call, Any]] | None = None  # answers that wait for room
         self._refused = 0
         self._refused_since = 0.0
 
@@ -301,29 +301,31 @@ class Incoming:
         self, call: _Call, places: list[tuple[Any, Any, Pending]], target: list[Any]
     ) -> None:
         """Start *call* when all answers that it names are there; take hold of them now."""
+        named: dict[int, list[tuple[Any, Any, Pending]]] = {}
+        for place in places:
+            named.setdefault(place[2].request, []).append(place)
         call.waits = 1
-        for container, key, pending in places:
+        for request, its_places in named.items():
             if call.ended:
                 return
             call.waits += 1
-            there = self._filler(call, container, key, pending, target)
-            self._when_there(call, pending.request, there)
+            self._when_there(request, self._filler(call, its_places, target))
         self._one_is_there(call)
 
-    def _when_there(self, call: _Call, request: int, there: Callable[[Any], None]) -> None:
+    def _when_there(self, request: int, there: Callable[[Any], None]) -> None:
         if request in self._named:
             there(self._named[request])
             return
         source = self._calls.get(request)
-        if source is None or source is call:
+        if source is None:
             there(_Failed(DeadReferenceError(NOTHING_THERE)))
         else:
             source.dependents = [*(source.dependents or ()), there]
 
     def _filler(
-        self, call: _Call, container: Any, key: Any, pending: Pending, target: list[Any]
+        self, call: _Call, places: list[tuple[Any, Any, Pending]], target: list[Any]
     ) -> Callable[[Any], None]:
-        """Puts an answer into its place in the arguments; its failure is *call*'s too."""
+        """Puts an answer into its places in the arguments; its failure is *call*'s too."""
 
         def there(answer: Any) -> None:
             if call.ended:
@@ -331,12 +333,17 @@ class Incoming:
             if type(answer) is _Failed:
                 self._fail(call.request, call.name, answer.error, call, log=False)
                 return
+            copy = None  # one for all places: naming an answer often is no way to multiply it
             try:
-                value = follow(answer, pending.path)
+                for container, key, pending in places:
+                    if container is target:
+                        container[key] = follow(answer, pending.path)
+                        continue
+                    copy = snapshot(answer) if copy is None else copy
+                    container[key] = follow(copy, pending.path)
             except Error as error:
                 self._fail(call.request, call.name, error, call)
                 return
-            container[key] = value if container is target else snapshot(value)
             self._one_is_there(call)
 
         return there
@@ -374,6 +381,7 @@ class Incoming:
         if not broker.has_room():
             call = call or self._new_call(request, name)
             call.answering = True
+            self._held = self._held or deque()
             self._held.append((call, value))
             return
         if value is None:
@@ -490,7 +498,7 @@ class Incoming:
         """The session is gone: what runs is cancelled, what waits is forgotten."""
         calls, self._calls = self._calls, {}
         self._named.clear()
-        self._held.clear()
+        self._held = None
         for call in calls.values():
             call.ended = True
             call.start = call.dependents = None

@@ -73,12 +73,12 @@ class Outgoing:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._waiting: dict[int, RemotePromise] = {}
-        self._held: deque[_Held] = deque()
+        self._held: deque[_Held] | None = None
         self._last_request = 0
 
     def count(self) -> int:
         """How many calls are not answered yet."""
-        return len(self._waiting) + len(self._held)
+        return len(self._waiting) + len(self._held or ())
 
     # ------------------------------------------------------------- calling
 
@@ -100,7 +100,7 @@ class Outgoing:
             promise.timer = broker.runtime.call_later(timeout, self._timed_out, promise, timeout)
         call = _Held(promise, target, name, args, kw, deadline)
         if self._must_hold():
-            self._held.append(call)
+            self._hold(call)
         else:
             self._let_go(call)
         return promise
@@ -109,12 +109,17 @@ class Outgoing:
         """Call *name* on *target* without an answer: see `RemoteReference.callRemoteOnly`."""
         call = _Held(None, target, name, args, kw, DEADLINE.get())
         if self._must_hold():
-            self._held.append(call)
+            self._hold(call)
         else:
             self._let_go_only(call)
 
     def _must_hold(self) -> bool:
         return not self._broker.disconnected and (bool(self._held) or not self._has_room())
+
+    def _hold(self, call: _Held) -> None:
+        if self._held is None:
+            self._held = deque()
+        self._held.append(call)
 
     def _has_room(self) -> bool:
         broker = self._broker
@@ -258,9 +263,10 @@ class Outgoing:
         if promise.request in self._waiting:
             self._broker.send(["cancel", promise.request])
             return
-        for held in self._held:
-            if held.promise is promise:
-                self._held.remove(held)
+        held = self._held or deque()
+        for call in held:
+            if call.promise is promise:
+                held.remove(call)
                 promise.settle(error=CancelledError("the call was cancelled before it was sent"))
                 return
         if type(promise.target) is RemotePromise:  # relayed to another session
@@ -341,7 +347,7 @@ class Outgoing:
     ) -> None:
         """Every call ends with `PBConnectionLost`, which says what is known of it (section 6)."""
         waiting, self._waiting = self._waiting, {}
-        held, self._held = self._held, deque()
+        held, self._held = self._held, None
         outcomes: dict[int, Outcome] = {
             frame[1]: "unknown" for frame in unsure if frame[0] == "message"
         }
@@ -351,7 +357,7 @@ class Outgoing:
             if outcome == "executed_answer_lost" and type(promise.target) is not RemoteReference:
                 outcome = "unknown"  # it may have waited for another answer
             promise.settle(error=_copy_of(error, outcome))
-        for call in held:
+        for call in held or ():
             if call.promise is not None:
                 call.promise.settle(error=_copy_of(error, "not_executed"))
 

@@ -7,7 +7,6 @@ when its one RemoteReference for it is released or collected.
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -242,7 +241,7 @@ class Imports:
         self._held: dict[int | str, _Held] = {}
         self._numbered = 0
         # Filled by the garbage collector, at any time and in any thread; emptied by `give_back`.
-        self.dropped: deque[_Held] = deque()
+        self.dropped: list[_Held] = []
 
     def __len__(self) -> int:
         return self._numbered
@@ -285,7 +284,7 @@ class Imports:
         """The pairs of a ``decref`` for all that was garbage collected since."""
         pairs: list[int] = []
         while self.dropped:
-            held = self.dropped.popleft()
+            held = self.dropped.pop()
             # Handed to us again meanwhile? Then the count went over to the new reference.
             if self._held.get(held.luid) is held:
                 pairs += self._forget(held)

@@ -7,7 +7,6 @@ shell closes the connection after that.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -134,7 +133,7 @@ class Session:
         self._ack_now = False
         self._ack_timer: Handle | None = None
         # frames of ours that are not acknowledged yet: their last number, size, and themselves
-        self._unacked: deque[tuple[int, int, list[Frame]]] = deque()
+        self._unacked: list[tuple[int, int, list[Frame]]] = []
         self._unacked_bytes = 0
         self._acked = 0
         self._stall_timer: Handle | None = None
@@ -302,10 +301,14 @@ class Session:
         if number == self._acked:
             return
         self._acked = number
-        while self._unacked and self._unacked[0][0] <= number:
-            _, size, frames = self._unacked.popleft()
+        whole = 0
+        for last, size, frames in self._unacked:
+            if last > number:
+                break
+            whole += 1
             self._unacked_bytes -= size
             self.broker.incoming.acknowledged(frames)
+        del self._unacked[:whole]
         self._tell_room()
 
     def _tell_room(self) -> None:

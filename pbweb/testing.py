@@ -63,7 +63,7 @@ def tables(session: Session) -> dict[str, int]:
     return {
         **broker.statistics(),
         "answers_by_name": len(broker.incoming._named),
-        "answers_held": len(broker.incoming._held),
+        "answers_held": len(broker.incoming._held or ()),
         "attachments": len(broker.attachments),
         "calls_unanswered": len(broker.outgoing._waiting),
         "calls_unstarted": 0 if broker.disconnected else broker.incoming._unstarted,

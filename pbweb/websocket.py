@@ -8,7 +8,6 @@ time for each message and each write, no unread pongs in memory.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
@@ -35,6 +34,25 @@ class WebSocketLink(asyncio.Protocol):
         transport: what its bytes go over.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_backlog",
+        "_backlog_size",
+        "_closing",
+        "_connection",
+        "_ended",
+        "_fragments",
+        "_fragments_binary",
+        "_grace",
+        "_limits",
+        "_loop",
+        "_message_timer",
+        "_paused",
+        "_protocol",
+        "_stall",
+        "_transport",
+    )
+
     def __init__(
         self,
         protocol: Protocol,
@@ -47,7 +65,7 @@ class WebSocketLink(asyncio.Protocol):
         self._connection = connection
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._backlog: deque[memoryview] = deque()
+        self._backlog: list[memoryview] = []
         self._backlog_size = 0
         self._fragments: list[bytes] = []
         self._fragments_binary = False
@@ -77,10 +95,10 @@ class WebSocketLink(asyncio.Protocol):
     def _parse_slice(self) -> None:
         if not self._backlog:
             return
-        first = self._backlog.popleft()
+        first = self._backlog.pop(0)
         now, rest = first[: self._limits.slice], first[self._limits.slice :]
         if rest:
-            self._backlog.appendleft(rest)
+            self._backlog.insert(0, rest)
         paused = self._backlog_size > BACKLOG
         self._backlog_size -= len(now)
         if paused and self._backlog_size <= BACKLOG:

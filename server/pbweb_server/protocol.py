@@ -130,6 +130,8 @@ class GuardedHttp(HttpToolsProtocol):
 class _ServerLink(WebSocketLink):
     """A link that uvicorn's shutdown knows of."""
 
+    __slots__ = ("endpoint", "state")
+
     endpoint: Endpoint
     state: ServerState
 
