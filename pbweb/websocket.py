@@ -11,7 +11,7 @@ import asyncio
 
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
-from websockets.protocol import Protocol, State
+from websockets.protocol import Protocol, Side, State
 
 from .connection import Connection
 from .errors import ProtocolError
@@ -22,6 +22,7 @@ __all__ = ["WebSocketLink"]
 
 _TEXT = Opcode.TEXT
 _OPEN = State.OPEN
+_SERVER = Side.SERVER
 
 BACKLOG = 262_144  # bytes read and not parsed yet, from which on reading pauses
 
@@ -209,11 +210,15 @@ class WebSocketLink(asyncio.Protocol):
         protocol = self._protocol
         if protocol.state is not _OPEN:
             return
-        for data, binary in messages:
-            if binary:
-                protocol.send_binary(data)
-            else:
-                protocol.send_text(data)
+        if protocol.side is _SERVER:
+            for data, binary in messages:
+                protocol.writes += (_head(len(data), binary), data)
+        else:
+            for data, binary in messages:
+                if binary:
+                    protocol.send_binary(data)
+                else:
+                    protocol.send_text(data)
         self._write_out()
 
     def _write_out(self) -> None:
@@ -312,3 +317,16 @@ class WebSocketLink(asyncio.Protocol):
         self._backlog.clear()
         self._protocol.receive_eof()
         self._connection.lost("the connection was lost" + (f": {error}" if error else ""))
+
+
+def _head(size: int, binary: bool) -> bytes:
+    """What stands before *size* bytes in a frame of a server's: whole, unmasked (RFC 6455, 5.2).
+
+    The library would copy the bytes to put it there, and look at each frame again.
+    """
+    first = 0x82 if binary else 0x81
+    if size < 126:
+        return bytes((first, size))
+    if size < 65_536:
+        return bytes((first, 126)) + size.to_bytes(2)
+    return bytes((first, 127)) + size.to_bytes(8)
