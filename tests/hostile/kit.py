@@ -14,8 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
-from pbweb_server.app import application
-from pbweb_server.protocol import http_class, websocket_class
 from uvicorn.server import ServerState
 
 import pbweb as pb
@@ -23,6 +21,8 @@ from pbweb.asgi import Endpoint
 from pbweb.frames import PROTOCOL
 from pbweb.limits import DEFAULT, Limits
 from pbweb.testing import tables
+from pbweb_server.app import application
+from pbweb_server.protocol import http_class, websocket_class
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 SECONDS = 30.0  # for what takes milliseconds on a quiet machine
