@@ -202,11 +202,20 @@ def same(one: Any, two: Any, seen: dict[int, int] | None = None) -> bool:
     if isinstance(one, dict):
         return len(one) == len(two) and all(
             same(a, b, seen) and same(one[a], two[b], seen)
-            for a, b in zip(sorted(one, key=repr), sorted(two, key=repr), strict=True)
+            for a, b in zip(sorted(one, key=_order), sorted(two, key=_order), strict=True)
         )
     if isinstance(one, set | frozenset):
         return len(one) == len(two) and all(
             same(*pair, seen)
-            for pair in zip(sorted(one, key=repr), sorted(two, key=repr), strict=True)
+            for pair in zip(sorted(one, key=_order), sorted(two, key=_order), strict=True)
         )
     return bool(one == two)
+
+
+def _order(key: Any) -> str:
+    """Sorts keys and members of sets, whatever they are."""
+    if isinstance(key, frozenset):
+        return f"frozenset {sorted(map(_order, key))}"
+    if isinstance(key, tuple):
+        return f"tuple {list(map(_order, key))}"
+    return f"{type(key).__name__} {key!r}"

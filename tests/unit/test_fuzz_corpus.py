@@ -1,0 +1,62 @@
+"""The fuzzers' corpus and all vectors are replayed in every run, without a fuzzer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.targets import TARGETS, session, values
+from tests.unit.vectors import read
+
+CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
+
+
+def inputs(name: str) -> list[Path]:
+    return sorted((CORPUS / name).iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        pytest.param(name, path, id=f"{name}-{path.name}")
+        for name in TARGETS
+        for path in inputs(name)
+    ],
+)
+def test_what_the_fuzzers_found_is_no_fault(name, path):
+    TARGETS[name](path.read_bytes())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_there_is_a_corpus(name):
+    assert len(inputs(name)) >= 10
+
+
+def test_the_vectors_are_no_fault_either():
+    for vector in read("values") + read("rejected_values"):
+        wire = vector["wire"]
+        values(wire.encode())
+        session(f'["message",1,"root","echo",[{wire}]]\n["answer",1,{wire}]'.encode())
+    for vector in read("frames"):
+        TARGETS["values"](vector["message"].encode())
+        session(vector["message"].encode())
+
+
+def test_the_scenarios_are_no_fault_in_any_order():
+    for vector in read("scenarios"):
+        batches = [json.dumps(step["receive"]) for step in vector["steps"] if "receive" in step]
+        for order in (batches, batches[::-1], batches + batches):
+            session("\n".join(order).encode())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_can_fail(name, monkeypatch):
+    """The laws are looked at: with a broken codec or broker each target raises."""
+    if name == "values":
+        monkeypatch.setattr("tests.fuzz.targets.encode", lambda value: b"5")
+        data = b"[1]"
+    else:
+        monkeypatch.setattr("pbweb.broker.Broker.handle", lambda *_: 1 / 0)
+        data = b'["message",1,"root","echo"]'
+    with pytest.raises(AssertionError):
+        TARGETS[name](data)
