@@ -71,7 +71,7 @@ function typesOf(error) {
     }
     if (error instanceof Error) {
       const parents = typeParents(error.constructor).map(cutName);
-      return { type: parents[0] ?? "Error", parents };
+      if (parents[0]) return { type: parents[0], parents };
     }
   } catch {}
   return { type: "Error", parents: ["Error"] };

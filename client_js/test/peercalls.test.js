@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CancelledError, callSignal, PBError, Referenceable } from "../src/pbweb.js";
+import { Peer, settled } from "./support/peer.js";
+
+class Service extends Referenceable {
+  order = [];
+  signals = [];
+  open = [];
+  remote_note(text) {
+    this.order.push(text);
+    return text;
+  }
+  remote_slow(text) {
+    this.order.push(text);
+    this.signals.push(callSignal());
+    return new Promise((resolve) => this.open.push(resolve));
+  }
+  async remote_async(text) {
+    this.order.push(text);
+    return text;
+  }
+  remote_thenable() {
+    // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+    return { then: (resolve) => resolve(7) };
+  }
+  remote_badThenable() {
+    return {
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+      get then() {
+        throw new Error("bad then");
+      },
+    };
+  }
+  remote_class() {
+    return new (class Foo {})();
+  }
+  async remote_lateSignal() {
+    await null;
+    return callSignal();
+  }
+  remote_throw(kind) {
+    throw kind === "undefined" ? undefined : kind === "string" ? "text" : new CancelledError("by itself");
+  }
+}
+
+async function service(limits) {
+  const root = new Service();
+  const peer = await new Peer({ names: { root }, limits }).open();
+  return { root, peer };
+}
+const m = (id, name, ...args) => ["message", id, "root", name, args];
+
+test("methods start in the order of their calls, whatever they are", async () => {
+  const { root, peer } = await service();
+  await peer.feed(m(1, "slow", 1), m(2, "async", 2), m(3, "note", 3), m(4, "slow", 4), m(5, "note", 5));
+  assert.deepEqual(root.order, [1, 2, 3, 4, 5]);
+  assert.deepEqual(peer.frames(), [["answer", 3, 3], ["answer", 5, 5], ["answer", 2, 2]]);
+  root.open.forEach((resolve, at) => {
+    resolve(at);
+  });
+  await settled();
+  assert.deepEqual(peer.frames(), [["answer", 1, 0], ["answer", 4, 1]]);
+});
+
+test("plain and async answers of one message go out together", async () => {
+  const root = new Service();
+  const { connect } = await import("../src/pbweb.js");
+  const sent = [];
+  const transport = { send: (message) => sent.push(message), onmessage: null };
+  await connect(transport, { names: { root } });
+  transport.onmessage({ data: '["version",1]' });
+  transport.onmessage({ data: JSON.stringify([m(1, "note", 1), m(2, "async", 2)]) });
+  await settled();
+  assert.deepEqual(sent.slice(1), ['[["answer",1,1],["answer",2,2]]']);
+});
+
+test("results that are thenables, and those that cannot cross", async () => {
+  const { peer } = await service();
+  await peer.feed(m(1, "thenable"), m(2, "badThenable"), m(3, "class"), m(4, "lateSignal"));
+  const frames = peer.frames().sort((one, two) => one[1] - two[1]);
+  assert.deepEqual(frames.map(([name, , value]) => [name, value.type ?? value, value.message?.slice(0, 20)]), [
+    ["answer", 7, undefined],
+    ["error", "Error", "bad then"],
+    ["error", "InsecureJelly", "result: an instance "],
+    ["error", "pb.Error", "callSignal() must be"],
+  ]);
+});
+
+test("whatever is thrown is one error, logged unless it was meant to be sent", async () => {
+  const { peer } = await service();
+  await peer.feed(m(1, "throw", "undefined"), m(2, "throw", "string"), m(3, "throw", "cancelled"), ["message", 4, -1, "x"]);
+  assert.deepEqual(peer.frames().map(([name, id, { type, message }]) => [name, id, type, message]), [
+    ["error", 1, "Error", "undefined"],
+    ["error", 2, "Error", "text"],
+    ["error", 3, "CancelledError", "by itself"],
+    ["error", 4, "Error", "undefined"],
+  ]);
+  assert.equal(peer.logged.length, 3);
+  assert.throws(() => callSignal(), PBError);
+});
+
+test("a cancel and a deadline abort the signal; the call is in progress until it ends", async () => {
+  const { root, peer } = await service();
+  await peer.feed(m(1, "slow"), ["message", 2, "root", "slow", [], {}, { deadline: 5 }], m(3, "slow"));
+  await peer.feed(["cancel", 1]);
+  assert.deepEqual(root.signals.map(({ aborted }) => aborted), [true, false, false]);
+  assert.equal(root.signals[0].reason.type, "CancelledError");
+  await peer.pass(5);
+  assert.deepEqual(root.signals.map(({ aborted }) => aborted), [true, true, false]);
+  assert.deepEqual(peer.frames(), []);
+  assert.equal(peer.statistics().running, 3);
+  root.open[0]("still answered");
+  await settled();
+  assert.deepEqual(peer.frames(), [["answer", 1, "still answered"]]);
+  peer.session.end({ code: 1006, reason: "", reconnect: true });
+  assert.equal(root.signals[2].aborted, true);
+  root.open[1]("too late");
+  await settled();
+  assert.equal(peer.statistics().running, 0);
+  assert.equal(peer.timers.size, 0);
+});
+
+test("a deadline cancels a call that waits for an answer", async () => {
+  const { peer, root } = await service();
+  await peer.feed(m(1, "slow"), ["message", 2, -1, "x", [], {}, { deadline: 5 }]);
+  await peer.pass(5);
+  assert.deepEqual(peer.frames().map(([, id, { type }]) => [id, type]), [[2, "CancelledError"]]);
+  root.open[0]();
+  await settled();
+  assert.deepEqual(peer.frames(), [["answer", 1]]);
+});
+
+test("a long chain of pipelined calls does not use up the stack", async () => {
+  class Link extends Referenceable {
+    remote_next() {
+      return this;
+    }
+    remote_wait() {
+      return new Promise((resolve) => {
+        this.go = resolve;
+      });
+    }
+  }
+  const root = new Link();
+  const peer = await new Peer({ names: { root }, limits: { calls: 20000, batch: 20000 } }).open();
+  const frames = [["message", 1, "root", "wait"]];
+  for (let id = 2; id <= 20000; id++) frames.push(["message", id, 1 - id, "next"]);
+  peer.session.peer.limits.references = 1e6;
+  await peer.feed(...frames.slice(0, 4000));
+  root.go(root);
+  await settled();
+  assert.equal(peer.frames().length, 4000);
+});
+
+test("answers wait unencoded when the window is full, and their calls stay in progress", async () => {
+  const { peer } = await service();
+  const large = "x".repeat(600000);
+  await peer.feed(m(1, "note", large), m(2, "note", large));
+  peer.session.receive(JSON.stringify(m(3, "note", "small")));
+  await settled();
+  assert.deepEqual(peer.frames().map(([, id]) => id), [1, 2]);
+  assert.equal(peer.statistics().running, 1);
+  await peer.feed(["message", 4, -3, "x"], ["cancel", 4]);
+  assert.deepEqual(peer.frames().map(([name, id]) => [name, id]), [["error", 4]]);
+  await peer.feed(["ack", 2, 5]);
+  assert.deepEqual(peer.frames(), [["answer", 3, "small"]]);
+  assert.equal(peer.statistics().running, 0);
+});
