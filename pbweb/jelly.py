@@ -260,11 +260,15 @@ class Jellier:
 
     def _big_integer(self, value: int) -> Tagged:
         # 10 ** digits has a little more than 3.32 bits a digit: cheap to see before any conversion
-        if value.bit_length() > 4 * self.limits.digits or len(str(abs(value))) > self.limits.digits:
+        try:
+            text = str(value) if value.bit_length() <= 4 * self.limits.digits else ""
+        except ValueError:  # more digits than Python itself writes
+            text = ""
+        if not 0 < len(text.removeprefix("-")) <= self.limits.digits:
             raise LimitExceeded(
                 f"digits: the integer at {self.path()} has more than {self.limits.digits} digits"
             )
-        return {"$": "int", "value": str(value)}
+        return {"$": "int", "value": text}
 
     def _bytes(self, value: bytes) -> Tagged:
         if self.attach and len(value) > ATTACH_ABOVE:
@@ -442,4 +446,5 @@ _WALKERS: dict[type, Callable[[Jellier, Any, int], Json]] = {
 
 
 def is_reference(item: Json) -> bool:
+    """Whether *item* is a tagged value that becomes a reference or a promise's answer."""
     return type(item) is dict and item.get("$") in ("remote", "local", "answer")
