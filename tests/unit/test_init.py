@@ -1,0 +1,90 @@
+"""The package's names, and its version."""
+
+import ast
+import importlib
+import pkgutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import pbweb
+from pbweb.version import __version__
+
+PUBLIC = {
+    "__version__",
+    "Broker",
+    "CancelledError",
+    "ConnectFailed",
+    "Connection",
+    "DeadReferenceError",
+    "Endpoint",
+    "Error",
+    "InsecureJelly",
+    "LimitExceeded",
+    "Limits",
+    "NoSuchMethod",
+    "PBConnectionLost",
+    "ProtocolError",
+    "Referenceable",
+    "Registry",
+    "RemoteError",
+    "RemotePromise",
+    "RemoteReference",
+    "Root",
+    "WrongArguments",
+    "connect",
+    "endpoint",
+    "remote",
+    "setUnjellyableForClass",
+}
+MODULES = sorted(module.name for module in pkgutil.iter_modules(pbweb.__path__, "pbweb."))
+
+
+def test_the_public_names_are_exactly_these():
+    assert set(pbweb.__all__) == PUBLIC
+    assert len(pbweb.__all__) == len(PUBLIC)
+    for name in PUBLIC:
+        assert name == "__version__" or getattr(pbweb, name).__module__.startswith("pbweb")
+
+
+def test_nothing_else_stands_in_the_package_but_its_modules():
+    modules = {name.removeprefix("pbweb.") for name in MODULES}
+    others = {name for name in vars(pbweb) if not name.startswith("_")}
+    assert others - PUBLIC <= modules
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_a_module_says_it_has_it_has(name):
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", ()):
+        assert hasattr(module, public), public
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_and_every_public_name_is_documented(name):
+    tree = ast.parse(Path(importlib.import_module(name).__file__).read_text())
+    assert ast.get_docstring(tree) or name == "pbweb.version"
+    public = set(getattr(importlib.import_module(name), "__all__", ()))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in public:
+            assert ast.get_docstring(node), f"{name}.{node.name}"
+
+
+def test_there_is_one_version():
+    assert pbweb.__version__ == __version__
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["hatch"]["version"]["path"] == "pbweb/version.py"
+
+
+def test_the_names_of_pb_keep_its_spelling():
+    for cls, names in {
+        pbweb.RemoteReference: ("callRemote", "notifyOnDisconnect", "dontNotifyOnDisconnect"),
+        pbweb.Connection: ("getRootObject", "remoteForName", "setNameForLocal"),
+        pbweb.Broker: ("setNameForLocal", "remoteForName", "notifyOnDisconnect"),
+        pbweb.Root: ("rootObject",),
+        pbweb.Error: ("getErrorMessage", "check", "trap"),
+    }.items():
+        for name in names:
+            assert callable(getattr(cls, name))

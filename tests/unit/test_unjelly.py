@@ -1,0 +1,221 @@
+"""pbweb.unjelly: JSON to values. The vectors have the table of what is taken and refused."""
+
+import pytest
+
+from pbweb.errors import InsecureJelly, LimitExceeded, ProtocolError
+from pbweb.limits import Limits
+from pbweb.unjelly import Pending, Unjellier, has_tags, introductions, snapshot
+from tests.fuzz.targets import NoFlavors
+
+
+class Marks(NoFlavors):
+    def unjelly(self, tag, tagged, unjellier):
+        if tag == "remote":
+            return object()
+        if tag == "answer":
+            return Pending(tagged["id"], tagged.get("path", []))
+        return super().unjelly(tag, tagged, unjellier)
+
+
+def decode(value, attachments=None, **limits):
+    return Unjellier(Marks(), Limits(**limits), attachments).decode(value)
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"$":1}', b'{"\\u0024":1}', b'["$"]', b'{"a":"\\\\u0024"}', b'{ "$" : 1}']
+)
+def test_text_in_which_a_tag_may_stand(text):
+    assert has_tags(text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"[]", b'["$5"]', b'["a$"]', b'{"$a":1}', b'["\\n"]', b'["\\u0025"]']
+)
+def test_text_in_which_none_stands(text):
+    assert not has_tags(text)
+
+
+def test_plain_data_is_decoded_in_place():
+    value = {"a": [1, {"b": None}], "then": {"c": 1}}
+    assert decode(value) is value
+    assert value == {"a": [1, {"b": None}], "then": {"c": 1}}
+
+
+def test_introductions_are_found_wherever_they_stand():
+    frame = [
+        "hello",
+        {"$": "remote", "id": 1},
+        [
+            {"$": "cached", "id": 2},
+            {"a": {"$": "cache", "id": 3, "state": {"$": "stream", "id": 4}}},
+        ],
+        {"$": "mystery", "also": {"$": "remote", "id": [5]}},
+        {"$": "local", "id": 6},
+        {"$": ["remote"], "id": 7},
+    ]
+    found = sorted(introductions(frame), key=repr)
+    assert found == [("decache", 2), ("decache", 3), ("decref", 1), ("decref", 4), ("decref", [5])]
+
+
+def test_a_shared_list_is_the_same_list():
+    one, two = decode([{"$": "def", "id": 1, "value": [1]}, {"$": "use", "id": 1}])
+    assert one is two == [1]
+
+
+def test_a_list_in_itself():
+    value = decode({"$": "def", "id": 7, "value": [{"$": "use", "id": 7}]})
+    assert value[0] is value
+
+
+def test_a_dict_with_other_keys_in_itself():
+    value = decode(
+        {"$": "def", "id": 1, "value": {"$": "dict", "items": [[1, {"$": "use", "id": 1}]]}}
+    )
+    assert value[1] is value
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"$": "set", "items": [{"$": "use", "id": 1}]},
+        {"$": "dict", "items": [[{"$": "use", "id": 1}, 1]]},
+        [{"$": "set", "items": [{"$": "use", "id": 1}]}],
+    ],
+)
+def test_what_cannot_be_hashed_while_it_is_made_is_refused(inner):
+    with pytest.raises((InsecureJelly, LimitExceeded)):
+        decode({"$": "def", "id": 1, "value": inner})
+
+
+def test_lists_in_keys_become_tuples_all_the_way_down():
+    value = decode({"$": "dict", "items": [[[1, [2, []]], "a"]]})
+    assert value == {(1, (2, ())): "a"}
+    assert decode({"$": "set", "items": [[1, [2]]]}) == {(1, (2,))}
+
+
+def test_of_equal_keys_the_last_holds():
+    assert decode({"$": "dict", "items": [[1, "a"], [1, "b"]]}) == {1: "b"}
+
+
+def test_keys_that_double_are_bounded():
+    value = {"$": "def", "id": 0, "value": []}
+    for number in range(1, 60):
+        inner = [value, {"$": "use", "id": number - 1}]
+        value = {"$": "def", "id": number, "value": inner}
+    with pytest.raises(LimitExceeded):
+        decode([value, {"$": "set", "items": [{"$": "use", "id": 59}]}], depth=1000)
+
+
+@pytest.mark.parametrize("key", ["then", "toJSON"])
+@pytest.mark.parametrize("tag", ["remote", "local", "answer"])
+def test_a_reference_under_a_key_that_a_page_would_call_is_refused(key, tag):
+    reference = {"$": tag, "id": 1}
+    for value in ({key: reference}, {"$": "dict", "items": [[key, reference]]}, [{key: reference}]):
+        with pytest.raises(InsecureJelly):
+            decode(value)
+
+
+@pytest.mark.parametrize("depth", [1, 5, 100])
+def test_depth_at_its_limit_and_one_past_it(depth):
+    def nested(levels):
+        value = []
+        for _ in range(levels - 1):
+            value = [value]
+        return value
+
+    assert decode(nested(depth), depth=depth) == nested(depth)
+    with pytest.raises(LimitExceeded, match="depth"):
+        decode(nested(depth + 1), depth=depth)
+    with pytest.raises(LimitExceeded, match="depth"):
+        decode({"$": "set", "items": nested(depth)}, depth=depth)
+
+
+def test_digits_at_their_limit_and_one_past_it():
+    assert decode({"$": "int", "value": "9" * 1024}) == 10**1024 - 1
+    assert decode({"$": "int", "value": "-" + "9" * 1024}) == -(10**1024) + 1
+    with pytest.raises(LimitExceeded, match="digits"):
+        decode({"$": "int", "value": "9" * 1025})
+    with pytest.raises(LimitExceeded, match="digits"):
+        decode({"$": "decimal", "value": "9" * 1025})
+
+
+def test_a_limit_of_digits_beyond_pythons_own_is_refused_not_a_fault():
+    with pytest.raises(LimitExceeded, match="digits"):
+        decode({"$": "int", "value": "9" * 9000}, digits=20_000)
+
+
+def test_bytes_beside_the_frame():
+    beside = [memoryview(b"abc"), memoryview(b"")]
+    unjellier = Unjellier(Marks(), Limits(), beside)
+    value = unjellier.decode([{"$": "bytes", "at": 1}, {"$": "bytes", "at": 0}])
+    assert value == [b"", b"abc"]
+    unjellier.check_attachments()
+
+
+@pytest.mark.parametrize("at", [-1, 1, None, "0", 0.0, True, [], 2**70])
+def test_bytes_that_are_not_beside_the_frame_are_4400(at):
+    with pytest.raises(ProtocolError):
+        decode({"$": "bytes", "at": at}, [memoryview(b"x")])
+
+
+def test_bytes_beside_a_text_message_are_4400():
+    with pytest.raises(ProtocolError):
+        decode({"$": "bytes", "at": 0})
+
+
+def test_bytes_that_are_used_twice_or_never_are_4400():
+    at = {"$": "bytes", "at": 0}
+    with pytest.raises(ProtocolError, match="twice"):
+        decode([at, dict(at)], [memoryview(b"x")])
+    unjellier = Unjellier(Marks(), Limits(), [memoryview(b"x")])
+    unjellier.decode([1])
+    with pytest.raises(ProtocolError, match="nowhere"):
+        unjellier.check_attachments()
+
+
+def test_places_of_answers_are_noted():
+    unjellier = Unjellier(Marks(), Limits())
+    args = [1, {"$": "answer", "id": 4, "path": ["a"]}, {"k": [{"$": "answer", "id": 5}]}]
+    unjellier.decode_arguments(args)
+    assert [(key, pending.request, pending.path) for _, key, pending in unjellier.pending] == [
+        (1, 4, ["a"]),
+        (0, 5, []),
+    ]
+    assert unjellier.pending[0][0] is args
+    assert unjellier.pending[1][0] is args[2]["k"]
+
+
+def test_an_answer_is_no_key_and_no_member_of_a_set():
+    for value in (
+        {"$": "set", "items": [{"$": "answer", "id": 1}]},
+        {"$": "dict", "items": [[{"$": "answer", "id": 1}, 1]]},
+    ):
+        with pytest.raises(InsecureJelly):
+            decode(value)
+
+
+def test_kw_is_never_a_tagged_value_itself():
+    unjellier = Unjellier(Marks(), Limits())
+    kw = {"$": "set", "items": [1]}
+    unjellier.decode_arguments(kw)
+    assert kw == {"$": "set", "items": [1]}
+
+
+def test_a_reference_may_not_be_a_keyword_argument_that_a_page_would_call():
+    with pytest.raises(InsecureJelly):
+        Unjellier(Marks(), Limits()).decode_arguments({"then": {"$": "remote", "id": 1}})
+
+
+def test_a_snapshot_copies_containers_and_nothing_else():
+    thing = object()
+    inner = [1, thing]
+    value = {"a": inner, "b": inner}
+    value["me"] = value
+    copy = snapshot(value)
+    assert copy is not value
+    assert copy["me"] is copy
+    assert copy["a"] is copy["b"] is not inner
+    assert copy["a"][1] is thing
+    inner.append(2)
+    assert copy["a"] == [1, thing]
+    assert snapshot((1, (2,))) == [1, [2]]
