@@ -46,7 +46,7 @@ lint-js: client_js/node_modules/.stamp
 	cd client_js && npm run --silent types:check
 	cd client_js && npm run --silent size
 
-test-python: .venv/dev.stamp
+test-python: .venv/dev.stamp tests/e2e/runtimes/node_modules/.stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-js: client_js/node_modules/.stamp
@@ -98,6 +98,11 @@ lock: .venv/dev.stamp
 .venv/dev.stamp: .venv/run.stamp
 	@echo "Installing what the tests need into .venv …"
 	@$(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# Node 22, Deno and Bun, in which the JavaScript client is tried.
+tests/e2e/runtimes/node_modules/.stamp: tests/e2e/runtimes/package-lock.json
+	cd tests/e2e/runtimes && npm ci --no-audit --no-fund --silent
 	@touch $@
 
 client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.json
