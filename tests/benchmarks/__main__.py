@@ -38,7 +38,10 @@ class Row:
 A = ("--in-flight", "1")
 B = ("--in-flight", "64")
 C = ("--connections", "100", "--in-flight", "8")
-KIB = ("--payload", orjson.dumps([{"id": i, "name": f"item {i}", "ok": True} for i in range(25)]).decode())
+KIB = (
+    "--payload",
+    orjson.dumps([{"id": i, "name": f"item {i}", "ok": True} for i in range(25)]).decode(),
+)
 
 ROWS = [
     Row("a: one call after the other", "pbweb", A, A, 0.75),
@@ -103,7 +106,11 @@ def run(rounds: int, seconds: float, only: str) -> list[tuple[Row, float, float,
     if core is not None:
         os.sched_setaffinity(0, set(cores[1:]))
     figures: dict[str, list[tuple[float, float]]] = {row.name: [] for row in rows}
-    with serving("limit1", core) as limit1, serving("pbweb", core) as own, serving("mounted", core) as mounted:
+    with (
+        serving("limit1", core) as limit1,
+        serving("pbweb", core) as own,
+        serving("mounted", core) as mounted,
+    ):
         servers = {"pbweb": own, "mounted": mounted}
         for number in range(rounds):
             for row in rows:
