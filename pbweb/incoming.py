@@ -309,15 +309,15 @@ class Incoming:
             if call.ended:
                 return
             call.waits += 1
-            self._when_there(request, self._filler(call, its_places, target))
+            self._when_there(request, call, self._filler(call, its_places, target))
         self._one_is_there(call)
 
-    def _when_there(self, request: int, there: Callable[[Any], None]) -> None:
+    def _when_there(self, request: int, call: _Call, there: Callable[[Any], None]) -> None:
         if request in self._named:
             there(self._named[request])
             return
         source = self._calls.get(request)
-        if source is None:
+        if source is None or source is call:
             there(_Failed(DeadReferenceError(NOTHING_THERE)))
         else:
             source.dependents = [*(source.dependents or ()), there]
