@@ -8,7 +8,7 @@ import socket
 import ssl as tls
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,7 @@ from pbweb_server.app import application
 from pbweb_server.protocol import http_class, websocket_class
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-SECONDS = 30.0  # for what takes milliseconds on a quiet machine
+SECONDS = 5.0  # for what takes milliseconds on a quiet machine
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> None:
@@ -153,10 +153,8 @@ class Peer:
 
     async def cut(self) -> None:
         self.writer.transport.abort()
-        try:
+        with suppress(ConnectionError):
             await self.writer.wait_closed()
-        except (ConnectionError, BrokenPipeError):
-            pass
 
     def reset(self) -> None:
         """Go with a TCP reset."""
