@@ -51,7 +51,9 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  * @param {() => void} run
  */
 function startTimer(seconds, run) {
+  /** @type {any} */
   const timer = setTimeout(run, Math.min(seconds * 1000, LONGEST_TIMER));
+  timer.unref?.(); // in Node it is the transport that keeps the process alive
   return () => clearTimeout(timer);
 }
 
@@ -255,10 +257,10 @@ export class Connection {
 
   #beat() {
     const heartbeat = Math.min(Math.max(this.#session.peer.heartbeat, 1), 3600);
-    const idle = now() - this.#heard;
-    if (idle >= heartbeat) this.#probe();
+    const left = heartbeat - (now() - this.#heard);
+    if (left <= 0) this.#probe();
     this.#stopBeat();
-    this.#stopBeat = startTimer(Math.max(heartbeat - idle, 1), () => this.#beat());
+    this.#stopBeat = startTimer(left > 0 ? left : heartbeat, () => this.#beat());
   }
 
   /** Ask whether the link is alive, and take it for lost when nothing comes for 10 s. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CancelledError, callSignal, PBError, Referenceable } from "../src/pbweb.js";
+import { CancelledError, callSignal, connect, PBError, Referenceable } from "../src/pbweb.js";
 import { Peer, settled } from "./support/peer.js";
 
 class Service extends Referenceable {
@@ -65,14 +65,14 @@ test("methods start in the order of their calls, whatever they are", async () =>
 
 test("plain and async answers of one message go out together", async () => {
   const root = new Service();
-  const { connect } = await import("../src/pbweb.js");
   const sent = [];
   const transport = { send: (message) => sent.push(message), onmessage: null };
-  await connect(transport, { names: { root } });
+  const connection = await connect(transport, { names: { root } });
   transport.onmessage({ data: '["version",1]' });
   transport.onmessage({ data: JSON.stringify([m(1, "note", 1), m(2, "async", 2)]) });
   await settled();
   assert.deepEqual(sent.slice(1), ['[["answer",1,1],["answer",2,2]]']);
+  await connection.close();
 });
 
 test("results that are thenables, and those that cannot cross", async () => {
@@ -156,7 +156,8 @@ test("a long chain of pipelined calls does not use up the stack", async () => {
 test("answers wait unencoded when the window is full, and their calls stay in progress", async () => {
   const { peer } = await service();
   const large = "x".repeat(600000);
-  await peer.feed(m(1, "note", large), m(2, "note", large));
+  await peer.feed(m(1, "note", large));
+  await peer.feed(m(2, "note", large));
   peer.session.receive(JSON.stringify(m(3, "note", "small")));
   await settled();
   assert.deepEqual(peer.frames().map(([, id]) => id), [1, 2]);

@@ -13,6 +13,8 @@ export class Peer {
   /** Messages that were sent, as they are. */
   messages = [];
   closed = null;
+  /** Whether the connection is gone: nothing can be written any more. */
+  lost = false;
   time = 0;
   timers = new Set();
   /** Another Peer that gets each message. */
@@ -30,7 +32,7 @@ export class Peer {
         log: (error, where) => this.logged.push({ error, where }),
         wake: () => queueMicrotask(() => this.flush()),
         close: (code, reason) => {
-          this.flush();
+          if (!this.lost) this.flush();
           this.closed = { code, reason };
         },
       },

@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import WebSocket, { WebSocketServer } from "ws";
+import { connect, Referenceable, Root } from "../src/pbweb.js";
+import { FixtureRoot } from "./support/fixture.js";
+import { settled } from "./support/peer.js";
+
+const failed = (promise) => promise.then(() => assert.fail("no error"), (error) => error);
+const baseline = (connection) =>
+  assert.ok(Object.values(connection.broker.statistics()).every((count) => count === 0));
+
+class Page extends Referenceable {
+  remote_take(value) {
+    return value * 2;
+  }
+}
+
+test("two ends of a MessageChannel talk to each other", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const [server, client] = await Promise.all([connect(port1, { names: { root: new FixtureRoot() } }), connect(port2)]);
+  const root = await client.getRootObject();
+  assert.equal(await root.callRemote("callBack", new Page(), 21), 42);
+  assert.deepEqual(await root.callRemote("echo", new Uint8Array(5000)), new Uint8Array(5000));
+  assert.equal(await client.getRootObject().callRemote("getCounter").callRemote("increment", 3), 3);
+  const told = [];
+  server.notifyOnDisconnect(() => told.push("server"));
+  client.notifyOnDisconnect(() => told.push("client"));
+  client.dontNotifyOnDisconnect(() => {});
+  const waiting = failed(root.callRemote("wait"));
+  await settled();
+  await client.close();
+  assert.deepEqual(await server.closed, { code: 1000, reason: "The connection was closed.", reconnect: false });
+  assert.equal((await waiting).type, "PBConnectionLost");
+  assert.deepEqual(told.sort(), ["client", "server"]);
+  assert.equal((await failed(root.callRemote("echo"))).type, "DeadReferenceError");
+  assert.equal((await failed(client.getRootObject())).type, "DeadReferenceError");
+  baseline(server);
+  baseline(client);
+});
+
+/** A server whose connections are pbweb's own, over real sockets. */
+async function serve(handle) {
+  const server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => "pb.json.1" });
+  server.on("connection", handle);
+  await new Promise((resolve) => server.on("listening", resolve));
+  return { server, url: `http://127.0.0.1:${server.address().port}/pb#x` };
+}
+
+test("over a real WebSocket, in both directions", async () => {
+  const accepted = [];
+  const { server, url } = await serve((socket) => accepted.push(connect(socket, { names: { root: new FixtureRoot() } })));
+  const client = await connect(url, { WebSocket, names: { page: new Page() } });
+  const root = await client.getRootObject();
+  assert.equal(await root.callRemote("add", 1, 2), 3);
+  const bytes = Uint8Array.from({ length: 3000 }, (_, at) => at);
+  assert.deepEqual(await root.callRemote("echo", bytes), bytes);
+  const [end] = await Promise.all(accepted);
+  assert.equal(await end.remoteForName("page").callRemote("take", 4), 8);
+  const waiting = failed(root.callRemote("wait"));
+  await settled();
+  end.close();
+  assert.equal((await waiting).outcome !== undefined, true);
+  assert.equal((await client.closed).code, 1000);
+  baseline(client);
+  baseline(end);
+  server.close();
+});
+
+test("a connection that is cut ends everything", async () => {
+  const sockets = [];
+  const { server, url } = await serve((socket) => sockets.push(socket));
+  const client = await connect(url, { WebSocket });
+  const waiting = failed((await client.getRootObject()).callRemote("echo"));
+  await settled();
+  while (!sockets[0]) await settled();
+  sockets[0].terminate();
+  assert.equal((await waiting).type, "PBConnectionLost");
+  assert.equal((await client.closed).code, 1006);
+  baseline(client);
+  server.close();
+});
+
+test("nobody there, no address, no WebSocket", async () => {
+  const { server, url } = await serve(() => {});
+  await new Promise((resolve) => server.close(resolve));
+  const error = await failed(connect(url, { WebSocket }));
+  assert.deepEqual([error.type, error.outcome], ["PBConnectionLost", "not_executed"]);
+  assert.match(error.message, /Is the address right/);
+  assert.match((await failed(connect("./pb", { WebSocket }))).message, /no address here/);
+  if (!globalThis.WebSocket) assert.match((await failed(connect("ws://localhost/pb"))).message, /pass one/);
+});
+
+/** A transport whose other end is the test. */
+function fake(more = {}) {
+  const transport = {
+    sent: [],
+    closed: [],
+    send: (message) => transport.sent.push(message),
+    close: (code, reason) => transport.closed.push([code, reason]),
+    onmessage: null,
+    deliver: (...frames) => transport.onmessage({ data: JSON.stringify(frames) }),
+    ...more,
+  };
+  return transport;
+}
+
+test("an attempt can be cancelled", async () => {
+  const controller = new AbortController();
+  const transport = fake({ readyState: 0 });
+  const attempt = failed(connect(transport, { signal: controller.signal }));
+  controller.abort("enough");
+  assert.equal((await attempt).cause, "enough");
+  assert.deepEqual(transport.closed, [[1000, ""]]);
+  assert.equal((await failed(connect(fake(), { signal: AbortSignal.abort() }))).type, "CancelledError");
+});
+
+test("codes that a page may not close with are replaced", async () => {
+  for (const [code, sent] of [[1003, 4400], [1007, 4400], [1009, 4413], [1011, 1000], [1012, 1000], [4410, 4410], [1000, 1000]]) {
+    const transport = fake();
+    const connection = await connect(transport);
+    transport.deliver(["version", 1], ["close", code, "why", false]);
+    assert.deepEqual(transport.closed, [[sent, "why"]]);
+    assert.equal((await connection.closed).code, code);
+  }
+});
+
+test("a transport that fails to close does no harm", async () => {
+  const transport = fake({ close: () => { throw new Error("no"); } });
+  const connection = await connect(transport);
+  await connection.close();
+});
+
+test("what is published must be an object that can be called", async () => {
+  const connection = await connect(fake());
+  for (const object of [{}, 5, null, "x"]) assert.throws(() => connection.setNameForLocal("x", object), /"x"/);
+  class PerConnection extends Root {
+    rootObject(given) {
+      this.given = given;
+      return new Page();
+    }
+  }
+  const root = new PerConnection();
+  connection.setNameForLocal("root", root);
+  assert.equal(root.given, connection);
+  assert.ok(connection.broker.exports.find("root") instanceof Page);
+  await connection.close();
+});
+
+const immediately = () => new Promise((resolve) => setImmediate(resolve));
+
+test("no version within 10 s, and no answer to a ping, are 4408 without a close frame", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let time = 0;
+  t.mock.method(performance, "now", () => time);
+  const pass = (seconds) => {
+    time += seconds * 1000;
+    t.mock.timers.tick(seconds * 1000);
+  };
+  const silent = fake();
+  const first = await connect(silent);
+  pass(10);
+  assert.equal((await first.closed).code, 4408);
+  assert.equal(silent.sent.length, 1);
+  const transport = fake();
+  const connection = await connect(transport);
+  transport.deliver(["version", 1, { heartbeat: 15 }]);
+  transport.sent.length = 0;
+  pass(14);
+  pass(1);
+  await immediately();
+  assert.deepEqual(transport.sent.splice(0), ['["ping",0,0]']);
+  pass(9);
+  transport.deliver(["pong", 0, 0]);
+  pass(6);
+  assert.equal(connection.broker.over, false);
+  pass(9);
+  await immediately();
+  assert.deepEqual(transport.sent.splice(0), ['["ping",0,0]']);
+  pass(10);
+  assert.equal((await connection.closed).code, 4408);
+  assert.deepEqual(transport.closed, [[4408, "The peer did not answer a ping within 10 s."]]);
+});
+
+test("a page that comes back asks at once, one that goes for good says so", async () => {
+  const page = Object.assign(new EventTarget(), { document: Object.assign(new EventTarget(), { visibilityState: "hidden" }) });
+  const { addEventListener } = globalThis;
+  globalThis.document = page.document;
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  try {
+    const transport = fake();
+    const connection = await connect(transport);
+    transport.deliver(["version", 1]);
+    const asked = async () => {
+      await settled();
+      return transport.sent.splice(0).filter((message) => message.includes("ping")).length;
+    };
+    page.document.dispatchEvent(new Event("visibilitychange"));
+    assert.equal(await asked(), 0);
+    page.document.visibilityState = "visible";
+    page.document.dispatchEvent(new Event("visibilitychange"));
+    assert.equal(await asked(), 1);
+    page.dispatchEvent(new Event("online"));
+    assert.equal(await asked(), 1);
+    page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    assert.equal(await asked(), 1);
+    page.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+    assert.equal(connection.broker.over, false);
+    page.dispatchEvent(new Event("pagehide"));
+    assert.equal((await connection.closed).code, 1000);
+    assert.match(transport.sent.at(-1), /^\["close",1000,/);
+  } finally {
+    delete globalThis.document;
+    if (addEventListener) globalThis.addEventListener = addEventListener;
+    else delete globalThis.addEventListener;
+  }
+});
+
+test("unexpected exceptions go to the log that was given, else to the console", async (t) => {
+  class Buggy extends Referenceable {
+    remote_bug() {
+      throw new RangeError("a bug");
+    }
+  }
+  const logged = [];
+  for (const log of [(error, where) => logged.push([error.message, where]), undefined]) {
+    const console = t.mock.method(globalThis.console, "error", () => {});
+    const transport = fake();
+    const connection = await connect(transport, { names: { root: new Buggy() }, log });
+    transport.deliver(["version", 1], ["message", 1, "root", "bug"]);
+    await connection.close();
+    assert.equal(console.mock.callCount(), log ? 0 : 1);
+    console.mock.restore();
+  }
+  assert.deepEqual(logged, [["a bug", `the peer's call of "bug"`]]);
+});
