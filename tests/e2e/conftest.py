@@ -130,7 +130,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield starter
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """What `make demo` serves."""
     with _starting(tmp_path_factory.mktemp("demo")) as starter:
@@ -147,8 +147,9 @@ def run_client(path: str, url: str) -> list[str]:
     return ended.stdout.splitlines()
 
 
-# Not for the whole session: Playwright keeps an event loop running while it is there.
-@pytest.fixture(scope="package")
+# Not for the whole session: while Playwright is there an event loop runs in this thread, and the
+# tests of other folders start loops of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = find_chromium()
     assert chromium, "no Chromium here; run: make chromium"
