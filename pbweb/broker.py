@@ -344,6 +344,8 @@ class Broker:
                 "await it first"
             )
         tagged: Tagged = {"$": "answer", "id": promise.request}
+        promise.error()  # a failure of it goes on to this call, and is handled there
+        jellier.answers.append(promise.request)
         if path:
             tagged["path"] = list(path)
         return tagged

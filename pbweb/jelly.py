@@ -67,7 +67,8 @@ class Jellier:
     """Encodes the values of one frame.
 
     `attachments` holds the bytes that travel beside the frame, `handed` the ids that were
-    handed out in it: the broker takes them back when the frame does not go out. `size` is
+    handed out in it: the broker takes them back when the frame does not go out; `answers` the
+    requests that it names, whose answers are not there yet. `size` is
     about how many bytes the values take.
     """
 
@@ -77,6 +78,7 @@ class Jellier:
         "_numbers",
         "_path",
         "_shared",
+        "answers",
         "attach",
         "attachments",
         "handed",
@@ -90,6 +92,7 @@ class Jellier:
         self.attach = attach
         self.attachments: list[bytes] = []
         self.handed: list[int] = []
+        self.answers: list[int] = []
         self.size = 0
         self._path: list[Any] = []
         self._shared: dict[int, bool] = {}
@@ -155,9 +158,10 @@ class Jellier:
     def encode_more(self, value: Any) -> Json:
         """Encode, in the midst of a walk, the value that an object of a flavor stands for."""
         inner = Jellier(self._flavors, self.limits, attach=self.attach)
-        inner.attachments, inner.handed, inner._numbers = (
+        inner.attachments, inner.handed, inner.answers, inner._numbers = (
             self.attachments,
             self.handed,
+            self.answers,
             self._numbers,
         )
         encoded = inner.encode(value, self.path())

@@ -27,6 +27,7 @@ from .unjelly import Pending, Unjellier, introductions
 if TYPE_CHECKING:
     from .broker import Broker
     from .errors import Outcome
+    from .runtime import Handle
 
 __all__ = ["DEADLINE", "Outgoing"]
 
@@ -68,12 +69,13 @@ class _Home:
 class Outgoing:
     """The calls that one side makes on one session."""
 
-    __slots__ = ("_broker", "_held", "_last_request", "_waiting")
+    __slots__ = ("_broker", "_held", "_last_request", "_running", "_waiting")
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._waiting: dict[int, RemotePromise] = {}
         self._held: deque[_Held] | None = None
+        self._running: dict[RemotePromise, Handle] | None = None  # calls of what came home
         self._last_request = 0
 
     def count(self) -> int:
@@ -210,12 +212,22 @@ class Outgoing:
                 if hasattr(type(result), "__await__"):
                     result = await result
             except BaseException as error:  # noqa: BLE001: as a remote call would end
+                if isinstance(error, self._broker.runtime.cancelled):
+                    error = CancelledError("the call was cancelled")
                 promise.settle(error=error)
             else:
                 promise.settle(result)
 
         def start() -> None:
-            self._broker.runtime.spawn(run(), None)
+            task = self._broker.runtime.spawn(run(), None)
+            if not promise.done:
+                running = self._running = self._running or {}
+                running[promise] = task
+
+                def ended(promise: RemotePromise) -> None:
+                    del running[promise]
+
+                promise.then_call(ended)
 
         if target.pipelined or target.behind:
             target.behind = target.behind or deque()
@@ -240,6 +252,8 @@ class Outgoing:
 
         def fill(jellier: Jellier) -> None:
             frame.extend(jellier.encode_call(args, kw))
+            if call.promise is not None:
+                call.promise.hangs = bool(jellier.answers)
             if left is not None:
                 frame.append({"deadline": left})
             elif not kw:
@@ -255,10 +269,13 @@ class Outgoing:
 
     def _timed_out(self, promise: RemotePromise, timeout: float) -> None:
         promise.timer = None
-        promise.cancel()
-        promise.settle(error=TimeoutError(f"no answer within {timeout} seconds"))
+        error = TimeoutError(f"no answer within {timeout} seconds")
+        if not promise.cancelling:
+            promise.cancelling = True
+            self.cancel(promise, error)
+        promise.settle(error=error)
 
-    def cancel(self, promise: RemotePromise) -> None:
+    def cancel(self, promise: RemotePromise, why: BaseException | None = None) -> None:
         """Take back a call that is not sent, or tell the peer: see `RemotePromise.cancel`."""
         if promise.request in self._waiting:
             self._broker.send(["cancel", promise.request])
@@ -267,12 +284,15 @@ class Outgoing:
         for call in held:
             if call.promise is promise:
                 held.remove(call)
-                promise.settle(error=CancelledError("the call was cancelled before it was sent"))
+                why = why or CancelledError("the call was cancelled before it was sent")
+                promise.settle(error=why)
                 return
         if type(promise.target) is RemotePromise:  # relayed to another session
             promise.target.cancel()
+        elif self._running and promise in self._running:
+            self._running[promise].cancel()
         else:
-            promise.settle(error=CancelledError("the call was cancelled"))
+            promise.settle(error=why or CancelledError("the call was cancelled"))
 
     # ------------------------------------------------------------- answers
 
@@ -354,7 +374,8 @@ class Outgoing:
         outcomes.update((frame[1], "not_executed") for frame in unsent if frame[0] == "message")
         for request, promise in waiting.items():
             outcome = outcomes.get(request, "executed_answer_lost")
-            if outcome == "executed_answer_lost" and type(promise.target) is not RemoteReference:
+            hangs = promise.hangs or type(promise.target) is not RemoteReference
+            if outcome == "executed_answer_lost" and hangs:
                 outcome = "unknown"  # it may have waited for another answer
             promise.settle(error=_copy_of(error, outcome))
         for call in held or ():
@@ -367,6 +388,7 @@ def _note_pipelined(promise: RemotePromise, target: Target) -> None:
     source = target.promise if type(target) is PromisedItem else target
     assert isinstance(source, RemotePromise)
     source.pipelined += 1
+    source.error()  # a failure of it goes on to *promise*, and is handled there
 
     def settled(_promise: RemotePromise) -> None:
         source.pipelined -= 1

@@ -82,6 +82,7 @@ class RemotePromise(_Callable):
         "broker",
         "cancelling",
         "done",
+        "hangs",
         "pipelined",
         "request",
         "target",
@@ -94,6 +95,7 @@ class RemotePromise(_Callable):
         self.request = 0  # not sent yet
         self.done = False
         self.cancelling = False
+        self.hangs = False  # an argument of the call was an answer that was not there yet
         self.pipelined = 0  # calls that were sent to this by name and are not answered
         self.behind: deque[Callable[[], None]] | None = None  # local ones that wait for these
         self.timer: Any = None
