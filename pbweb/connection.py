@@ -162,7 +162,7 @@ class Connection:
         if session.ended:
             code, reason = session.closing or (1006, "")
             link.close(code if _can_be_sent(code) else 1000, reason)
-        elif self.broker.outbox:
+        elif self.broker.outbox or session.closing is not None:  # made while this was encoded
             self.wake()
 
     def lost(self, why: str, code: int = 1006) -> None:
