@@ -281,8 +281,11 @@ export class Connection {
   #watchPage() {
     const { signal } = this.#life;
     const page = /** @type {any} */ (globalThis);
-    const listen = (/** @type {any} */ target, /** @type {string} */ name, /** @type {any} */ run) =>
-      target?.addEventListener?.(name, run, { signal });
+    const listen = (
+      /** @type {any} */ target,
+      /** @type {string} */ name,
+      /** @type {any} */ run,
+    ) => target?.addEventListener?.(name, run, { signal });
     const probe = () => this.#probe();
     listen(page.document, "visibilitychange", () => {
       if (page.document.visibilityState === "visible") probe();

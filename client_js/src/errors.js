@@ -76,9 +76,9 @@ export class PBError extends Error {
 
   /**
    * The first of `types` that this exception is an instance of, here or where it was raised.
-   * @template {TypeOrName} T
-   * @param {...T} types classes, or their names on the wire
-   * @returns {T | null}
+   * @template {TypeOrName[]} T
+   * @param {T} types classes, or their names on the wire
+   * @returns {T[number] | null}
    */
   check(...types) {
     return types.find((type) => this.parents.includes(typeName(type))) ?? null;
@@ -86,9 +86,9 @@ export class PBError extends Error {
 
   /**
    * As `check`, but throws the exception itself when none of `types` fits.
-   * @template {TypeOrName} T
-   * @param {...T} types
-   * @returns {T}
+   * @template {TypeOrName[]} T
+   * @param {T} types
+   * @returns {T[number]}
    */
   trap(...types) {
     const found = this.check(...types);

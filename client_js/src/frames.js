@@ -22,8 +22,7 @@ const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** @param {string} text */
-export const byteLength = (text) =>
-  /[^ -~]/.test(text) ? utf8.encode(text).length : text.length;
+export const byteLength = (text) => (/[^ -~]/.test(text) ? utf8.encode(text).length : text.length);
 
 /** Whether a string has no lone surrogate. @type {(text: string) => boolean} */
 export const isWellFormed =
@@ -294,6 +293,6 @@ export function encodeBinary(text, attachments) {
 export function cutText(text, most) {
   const bytes = utf8.encode(text.slice(0, most));
   let end = Math.min(bytes.length, most);
-  while (end < bytes.length && (/** @type {number} */ (bytes[end]) & 0xc0) === 0x80) end--;
+  while (end < bytes.length && /** @type {number} */ (bytes[end] & 0xc0) === 0x80) end--;
   return strictUtf8.decode(bytes.subarray(0, end));
 }

@@ -163,7 +163,8 @@ export class Jellier {
    * @param {boolean} [hashed]
    */
   #array(list, depth, hashed) {
-    if (typeof (/** @type {any} */ (list).toJSON) === "function") this.#refuse("an array with toJSON cannot cross");
+    if (typeof (/** @type {any} */ (list).toJSON) === "function")
+      this.#refuse("an array with toJSON cannot cross");
     const path = this.#path;
     const level = path.push(0) - 1;
     let out = list;
@@ -294,8 +295,7 @@ export class Jellier {
 }
 
 /** @param {number} value */
-const isFraction = (value) =>
-  Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+const isFraction = (value) => Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER;
 
 /**
  * Arrays, Maps, Sets and plain objects; those of another window or worker, too.

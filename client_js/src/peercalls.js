@@ -10,7 +10,7 @@ import { jellyFailure } from "./failures.js";
 import { findMethod } from "./flavors.js";
 import { Queue } from "./queue.js";
 import { RemoteReference } from "./references.js";
-import { checkDepth, Unjellier, valueOf } from "./unjelly.js";
+import { answerValue, checkDepth, Unjellier } from "./unjelly.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
 
@@ -212,7 +212,7 @@ export class PeerCalls {
   #start(call, args, kw) {
     const [, , path, name] = call.frame;
     const { target: given } = call;
-    const target = given instanceof PeerCall ? valueOf(given, path.path ?? []) : given;
+    const target = given instanceof PeerCall ? answerValue(given, path.path ?? []) : given;
     const run =
       target instanceof RemoteReference
         ? () => this.#relay(call, target, args, kw)

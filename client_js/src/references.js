@@ -112,8 +112,7 @@ export class Exports {
    * @returns {object}
    */
   find(id) {
-    const object =
-      typeof id === "string" ? this.#published.get(id) : this.#entries.get(id)?.object;
+    const object = typeof id === "string" ? this.#published.get(id) : this.#entries.get(id)?.object;
     if (!object) throw deadReference();
     return object;
   }

@@ -7,25 +7,22 @@
 
 import { InsecureJelly, LimitExceeded } from "./errors.js";
 
+const DAY = "\\d{4}-\\d\\d-\\d\\d";
+const CLOCK = "([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d{1,6})?)?";
+const ZONE = `(Z|[+-]${CLOCK})?`;
+
 /** A value on the wire, of a kind that JavaScript has no type for: its text, kept exactly. */
 export class Held {
-  static pattern = /^/;
+  static tag = "";
+  static pattern = "";
 
   /** @param {string | number} value the text, as Python writes it */
   constructor(value) {
-    const text = String(value);
-    const type = /** @type {typeof Held} */ (this.constructor);
-    if (!type.accepts(text)) {
-      throw new RangeError(`${type.name} cannot hold ${JSON.stringify(text.slice(0, 64))}.`);
-    }
+    const { tag, pattern } = new.target;
     /** The text, exactly as it stands on the wire. */
-    this.value = text;
+    this.value = String(value);
+    must(new RegExp(`^(${pattern})$`, "i").test(this.value) && isRealDay(this.value), tag);
     Object.freeze(this);
-  }
-
-  /** @param {string} text */
-  static accepts(text) {
-    return this.pattern.test(text) && isRealDate(text);
   }
 
   toString() {
@@ -33,64 +30,66 @@ export class Held {
   }
 }
 
-const DAY = "\\d{4}-\\d\\d-\\d\\d";
-const CLOCK = "([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d{1,6})?)?";
-const ZONE = "(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d{1,6})?)?)?";
-
 /** Python's `decimal.Decimal`: its digits. */
 export class Decimal extends Held {
-  /** @override */
-  static pattern = /^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf(inity)?|s?nan\d*)$/i;
+  static tag = "decimal";
+  static pattern = "[+-]?((\\d+(\\.\\d*)?|\\.\\d+)(e[+-]?\\d+)?|inf(inity)?|s?nan\\d*)";
 }
 
 /** A `datetime` that is no Date: without a time zone, or with parts of a millisecond. */
 export class DateTime extends Held {
-  /** @override */
-  static pattern = new RegExp(`^${DAY}T${CLOCK}${ZONE}$`);
+  static tag = "datetime";
+  static pattern = `${DAY}T${CLOCK}${ZONE}`;
 }
 
 /** A `date`, such as "2026-02-28". */
 export class DateOnly extends Held {
-  /** @override */
-  static pattern = new RegExp(`^${DAY}$`);
+  static tag = "date";
+  static pattern = DAY;
 }
 
 /** A `time`, such as "09:30:00" or "09:30:00+01:00". */
 export class TimeOnly extends Held {
-  /** @override */
-  static pattern = new RegExp(`^${CLOCK}${ZONE}$`);
+  static tag = "time";
+  static pattern = CLOCK + ZONE;
 }
 
 /** A `timedelta` in seconds, such as "90.5". */
 export class TimeDelta extends Held {
-  /** @override */
-  static pattern = /^-?\d{1,14}(\.\d{1,6})?$/;
+  static tag = "timedelta";
+  static pattern = "-?\\d{1,14}(\\.\\d{1,6})?";
+}
+
+/**
+ * @param {unknown} right
+ * @param {string} what
+ */
+function must(right, what) {
+  if (!right) throw new RangeError(`This is no ${what}.`);
 }
 
 /**
  * A text that begins with a day must begin with one that exists, from the year 1 on.
  * @param {string} text
  */
-function isRealDate(text) {
-  if (!/^\d{4}-/.test(text)) return true;
-  const day = text.slice(0, 10);
-  const date = new Date(day);
-  return day >= "0001" && !Number.isNaN(+date) && date.toISOString().startsWith(day);
+function isRealDay(text) {
+  const [day] = /^\d{4}-.{5}/.exec(text) ?? [];
+  return !day || (day >= "0001" && isoText(new Date(day)).startsWith(day));
 }
 
-/** @type {Map<unknown, [tag: string, key: string]>} */
-const HOLDERS = new Map([
-  [Decimal, ["decimal", "value"]],
-  [DateTime, ["datetime", "value"]],
-  [DateOnly, ["date", "value"]],
-  [TimeOnly, ["time", "value"]],
-  [TimeDelta, ["timedelta", "seconds"]],
-]);
+/** @param {Date} date */
+const isoText = (date) => (Number.isNaN(+date) ? "" : date.toISOString());
 
-/** @param {string} text @param {number} limit */
-function checkDigits(text, limit) {
-  if (text.length - (text[0] === "-" ? 1 : 0) <= limit) return text;
-  throw new LimitExceeded(`digits: a number has more than ${limit} digits.`);
+/** @param {string} tag */
+const keyOf = (tag) => ({ bytes: "base64", timedelta: "seconds" })[tag] ?? "value";
+
+/**
+ * @param {string} text
+ * @param {import("./limits.js").Limits} limits
+ */
+function checkDigits(text, { digits }) {
+  if (text.replace("-", "").length <= digits) return text;
+  throw new LimitExceeded(`digits: a number has more than ${digits}.`);
 }
 
 /**
@@ -99,10 +98,8 @@ function checkDigits(text, limit) {
  * @param {import("./limits.js").Limits} limits of the peer
  */
 export function jellyNumber(value, limits) {
-  if (typeof value === "bigint") {
-    return { $: "int", value: checkDigits(String(value), limits.digits) };
-  }
   const text = Object.is(value, -0) ? "-0" : String(value);
+  if (typeof value === "bigint") return { $: "int", value: checkDigits(text, limits) };
   return { $: "float", value: text.replace("Infinity", "inf").replace("NaN", "nan") };
 }
 
@@ -110,20 +107,21 @@ export function jellyNumber(value, limits) {
  * A Date or a holder as a tagged value; undefined when it is neither.
  * @param {object} value
  * @param {import("./limits.js").Limits} limits of the peer
+ * @returns {object | undefined}
  */
 export function jellyScalar(value, limits) {
-  if (value instanceof Date) return { $: "datetime", value: isoText(value) };
-  if (!(value instanceof Held)) return undefined;
-  const [tag, key] = /** @type {[string, string]} */ (HOLDERS.get(value.constructor));
-  return { $: tag, [key]: checkDigits(value.value, limits.digits) };
+  if (value instanceof Held) {
+    const { tag } = /** @type {typeof Held} */ (value.constructor);
+    return { $: tag, [keyOf(tag)]: checkDigits(value.value, limits) };
+  }
+  if (!(value instanceof Date)) return undefined;
+  const text = isoText(value);
+  if (hasYear(text)) return { $: "datetime", value: text };
+  throw new InsecureJelly("a Date outside of the years 1 to 9999 cannot cross");
 }
 
-/** @param {Date} date */
-function isoText(date) {
-  const text = Number.isNaN(+date) ? "" : date.toISOString();
-  if (/^\d{4}/.test(text) && text >= "0001") return text;
-  throw new InsecureJelly("a Date that is invalid, or not in the years 1 to 9999, cannot cross");
-}
+/** @param {string} text */
+const hasYear = (text) => /^(?!0000)\d{4}-/.test(text);
 
 /**
  * @param {Uint8Array} bytes
@@ -137,14 +135,10 @@ export function toBase64(bytes) {
   return btoa(binary);
 }
 
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
 /** @param {string} text */
 function fromBase64(text) {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
-  return bytes;
+  must(/^([\w+/]{4})*([\w+/]{2}==|[\w+/]{3}=)?$/.test(text) && !text.includes("_"), "base64");
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 }
 
 /**
@@ -153,65 +147,57 @@ function fromBase64(text) {
  */
 function fromIso(text) {
   const held = new DateTime(text);
-  const match = /^(.{16})(?::(\d\d)(?:\.(\d{1,3})0*)?)?(Z|[+-]\d\d:\d\d)$/.exec(text);
-  if (!match) return held;
-  const [, minutes, seconds = "00", part = "0", zone] = match;
-  const date = new Date(`${minutes}:${seconds}.${part.padEnd(3, "0")}${zone}`);
-  return /^(?!0000)\d{4}-/.test(date.toISOString()) ? date : held;
+  if (!/(Z|[+-]\d\d:\d\d)$/.test(text) || /\.\d{3}0*[1-9]|[+-]..:..:/.test(text)) return held;
+  const date = new Date(text.replace(/(\.\d{3})\d*/, "$1"));
+  return hasYear(isoText(date)) ? date : held;
 }
 
 /** @param {string} text */
 function fromFloat(text) {
-  const named = { nan: Number.NaN, inf: Infinity, "-inf": -Infinity };
-  if (Object.hasOwn(named, text)) return named[/** @type {keyof typeof named} */ (text)];
-  const value = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) ? Number(text) : Infinity;
-  if (Number.isFinite(value)) return value;
-  throw new RangeError("no number");
+  const named = new Map([
+    ["nan", Number.NaN],
+    ["inf", Infinity],
+    ["-inf", -Infinity],
+  ]).get(text);
+  const value = Number(text);
+  must(
+    named !== undefined || (/^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) && Number.isFinite(value)),
+    "float",
+  );
+  return named ?? value;
 }
 
 /** @param {string} text */
 function fromInt(text) {
-  if (!/^-?\d+$/.test(text)) throw new RangeError("no integer");
+  must(/^-?\d+$/.test(text), "int");
   return BigInt(text);
 }
 
-/** @type {Map<unknown, [key: string, read: (text: string) => unknown]>} */
+/** @type {Map<unknown, (text: string) => unknown>} */
 const READERS = new Map([
-  ["int", ["value", fromInt]],
-  ["float", ["value", fromFloat]],
-  ["datetime", ["value", fromIso]],
-  ["bytes", ["base64", readBase64]],
+  ["bytes", fromBase64],
+  ["int", fromInt],
+  ["float", fromFloat],
 ]);
-for (const [type, [tag, key]] of HOLDERS) {
-  if (tag !== "datetime") {
-    READERS.set(tag, [key, (text) => new /** @type {typeof Held} */ (type)(text)]);
-  }
+for (const type of [Decimal, DateTime, DateOnly, TimeOnly, TimeDelta]) {
+  READERS.set(type.tag, (text) => new type(text));
 }
-
-/** @param {string} text */
-function readBase64(text) {
-  if (!BASE64.test(text)) throw new RangeError("no base64");
-  return fromBase64(text);
-}
+READERS.set("datetime", fromIso);
 
 /**
  * The value of a scalar tag; an InsecureJelly error for any other.
  * @param {Record<string, any>} tagged
  * @param {import("./limits.js").Limits} limits of this side
  */
-export function unjellyScalar(tagged, limits) {
-  const [key, read] = READERS.get(tagged.$) ?? [];
-  if (!key || !read) throw new InsecureJelly(`the tag ${show(tagged.$)} is not known here`);
-  const text = tagged[key];
-  if (typeof text === "string") {
-    if (tagged.$ !== "bytes") checkDigits(text, limits.digits);
+export function unjellyScalar({ $: tag, ...keys }, limits) {
+  const read = READERS.get(tag);
+  const text = keys[keyOf(tag)];
+  if (read && typeof text === "string") {
+    if (tag !== "bytes") checkDigits(text, limits);
     try {
       return read(text);
     } catch {}
   }
-  throw new InsecureJelly(`the tag ${show(tagged.$)} has a wrong or no ${show(key)}`);
+  const name = typeof tag === "string" ? JSON.stringify(tag.slice(0, 64)) : typeof tag;
+  throw new InsecureJelly(`the tag ${name} is unknown here, or its value is wrong`);
 }
-
-/** @param {unknown} value */
-const show = (value) => (typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : typeof value);
-

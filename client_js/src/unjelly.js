@@ -180,13 +180,13 @@ export class Unjellier {
       this.waits.add(answer);
       return undefined;
     }
-    return valueOf(answer, path);
+    return answerValue(answer, path);
   }
 
   /** @param {Tagged} raw */
   #def(raw) {
     const { id, value } = raw;
-    if (!isCount(id) || !isObject(value) && !Array.isArray(value)) malformed(raw);
+    if (!isCount(id) || (!isObject(value) && !Array.isArray(value))) malformed(raw);
     const known = this.#defs.get(id);
     if (known && known.source !== raw) malformed(raw);
     return known ? known.value : this.#container(value, { source: raw, value: undefined }, id);
@@ -200,7 +200,8 @@ export class Unjellier {
     if (!isCount(raw.id)) malformed(raw);
     if (!this.#defs.has(raw.id)) {
       eachTagged(this.frame, (tagged) => {
-        if (tagged.$ === "def" && tagged.id === raw.id && !this.#defs.has(raw.id)) this.#def(tagged);
+        if (tagged.$ === "def" && tagged.id === raw.id && !this.#defs.has(raw.id))
+          this.#def(tagged);
       });
     }
     const known = this.#defs.get(raw.id);
@@ -262,7 +263,9 @@ export class Unjellier {
  * @returns {never}
  */
 function malformed(raw) {
-  throw new InsecureJelly(`the tag "${raw.$}" has wrong or missing keys, or stands in a wrong place`);
+  throw new InsecureJelly(
+    `the tag "${raw.$}" has wrong or missing keys, or stands in a wrong place`,
+  );
 }
 
 /**
@@ -270,7 +273,7 @@ function malformed(raw) {
  * @param {Answer} answer
  * @param {unknown[]} path keys of plain objects and indexes of lists
  */
-export function valueOf(answer, path) {
+export function answerValue(answer, path) {
   if (answer.failed) throw answer.outcome;
   return followPath(answer.outcome, path);
 }
@@ -282,7 +285,8 @@ export function valueOf(answer, path) {
 export function followPath(value, path) {
   for (const key of path) {
     const step = stepInto(value, key);
-    if (!step) throw new InsecureJelly(`the path ${JSON.stringify(path).slice(0, 200)} leads nowhere`);
+    if (!step)
+      throw new InsecureJelly(`the path ${JSON.stringify(path).slice(0, 200)} leads nowhere`);
     value = step.value;
   }
   return value;

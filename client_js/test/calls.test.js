@@ -4,7 +4,11 @@ import { Referenceable, remote } from "../src/pbweb.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { Peer, pair, settled } from "./support/peer.js";
 
-const failed = (promise) => promise.then(() => assert.fail("no error"), (error) => error);
+const failed = (promise) =>
+  promise.then(
+    () => assert.fail("no error"),
+    (error) => error,
+  );
 
 test("a chain is one message each way", async () => {
   const [a, b] = await pair({ names: { root: new FixtureRoot() } });
@@ -29,18 +33,26 @@ test("a promise as an argument, with and without its answer", async () => {
   const same = b.root.callRemote("getSame");
   assert.equal(await b.root.callRemote("isSame", same), true);
   assert.equal(await b.root.callRemote("isSame", same), true);
-  assert.deepEqual(await b.root.callRemote("echo", [b.root.callRemote("echo", { a: 1 })]), [{ a: 1 }]);
+  assert.deepEqual(await b.root.callRemote("echo", [b.root.callRemote("echo", { a: 1 })]), [
+    { a: 1 },
+  ]);
   const nested = b.root.callRemote("nested");
   assert.equal(await nested.call("increment", { path: ["counters", 0], args: [2] }), 2);
   await nested;
   assert.equal(await nested.call("increment", { path: ["counters", 0] }), 3);
-  assert.equal((await failed(nested.call("increment", { path: ["counters", 5] }))).type, "InsecureJelly");
+  assert.equal(
+    (await failed(nested.call("increment", { path: ["counters", 5] }))).type,
+    "InsecureJelly",
+  );
 });
 
 test("a failed step fails what hangs on it, before and after it is known", async () => {
   const [, b] = await pair({ names: { root: new FixtureRoot() } });
   const step = b.root.callRemote("fail", "first");
-  const [one, two] = await Promise.all([failed(step.callRemote("x").callRemote("y")), failed(b.root.callRemote("echo", step))]);
+  const [one, two] = await Promise.all([
+    failed(step.callRemote("x").callRemote("y")),
+    failed(b.root.callRemote("echo", step)),
+  ]);
   assert.deepEqual([one.message, two.message], ["first", "first"]);
   assert.equal(await failed(step.callRemote("z")), await failed(step));
   assert.equal(await failed(b.root.callRemote("echo", [step])), await failed(step));
@@ -54,7 +66,10 @@ test("a failed promise that only served pipelining is no unhandled rejection, an
   for (const one of others) process.off("unhandledRejection", one);
   try {
     const [, b] = await pair({ names: { root: new FixtureRoot() } });
-    b.root.callRemote("fail", "looked at").callRemote("x").catch(() => {});
+    b.root
+      .callRemote("fail", "looked at")
+      .callRemote("x")
+      .catch(() => {});
     b.root.callRemote("echo", b.root.callRemote("fail", "passed on")).catch(() => {});
     b.root.callRemote("fail", "forgotten");
     await settled();
@@ -75,8 +90,19 @@ test("a signal cancels a call that is sent; the late answer is given back", asyn
   assert.deepEqual([error.type, error.cause], ["CancelledError", "enough"]);
   assert.deepEqual(peer.frames(), [["cancel", 1]]);
   assert.equal(peer.statistics().waiting, 1);
-  await peer.feed(["answer", 1, [{ $: "remote", id: 5 }, { $: "stream", id: 6 }, { $: "cached", id: 7 }]]);
-  assert.deepEqual(peer.frames().map(([name]) => name), ["decref", "decache"]);
+  await peer.feed([
+    "answer",
+    1,
+    [
+      { $: "remote", id: 5 },
+      { $: "stream", id: 6 },
+      { $: "cached", id: 7 },
+    ],
+  ]);
+  assert.deepEqual(
+    peer.frames().map(([name]) => name),
+    ["decref", "decache"],
+  );
   assert.equal(peer.statistics().waiting, 0);
   controller.abort();
   assert.deepEqual(peer.frames(), []);
@@ -84,7 +110,10 @@ test("a signal cancels a call that is sent; the late answer is given back", asyn
 
 test("an aborted signal, or no time at all, sends nothing", async () => {
   const peer = await new Peer().open();
-  assert.equal((await failed(peer.root.call("x", { signal: AbortSignal.abort() }))).type, "CancelledError");
+  assert.equal(
+    (await failed(peer.root.call("x", { signal: AbortSignal.abort() }))).type,
+    "CancelledError",
+  );
   assert.equal((await failed(peer.root.call("x", { timeout: 0 }))).type, "CancelledError");
   assert.equal((await failed(peer.root.call("x", { timeout: Number.NaN }))).type, "CancelledError");
   assert.deepEqual(peer.frames(), []);
@@ -102,7 +131,10 @@ test("a call that is held back and cancelled is never sent", async () => {
   await peer.feed(["answer", 1, 1]);
   assert.equal(await first, 1);
   assert.equal((await failed(third)).type, "CancelledError");
-  assert.deepEqual(peer.frames().map(([, , , name]) => name), ["first"]);
+  assert.deepEqual(
+    peer.frames().map(([, , , name]) => name),
+    ["first"],
+  );
 });
 
 test("a timeout travels as the deadline, and cancels here as well", async () => {
@@ -124,12 +156,27 @@ test("calls are held back at the announced limit, in order", async () => {
   const peer = await new Peer().open({ limits: { calls: 2 } });
   const calls = ["a", "b", "c", "d"].map((name) => peer.root.callRemote(name));
   peer.root.callRemoteOnly("only");
-  assert.deepEqual(peer.frames().map(([, id, , name]) => [id, name]), [[1, "a"], [2, "b"]]);
+  assert.deepEqual(
+    peer.frames().map(([, id, , name]) => [id, name]),
+    [
+      [1, "a"],
+      [2, "b"],
+    ],
+  );
   assert.equal(peer.statistics().held, 3);
   await peer.feed(["answer", 2]);
-  assert.deepEqual(peer.frames().map(([, id, , name]) => [id, name]), [[3, "c"]]);
+  assert.deepEqual(
+    peer.frames().map(([, id, , name]) => [id, name]),
+    [[3, "c"]],
+  );
   await peer.feed(["answer", 1], ["answer", 3]);
-  assert.deepEqual(peer.frames().map(([, id, , name]) => [id, name]), [[4, "d"], [0, "only"]]);
+  assert.deepEqual(
+    peer.frames().map(([, id, , name]) => [id, name]),
+    [
+      [4, "d"],
+      [0, "only"],
+    ],
+  );
   await peer.feed(["answer", 4]);
   await Promise.all(calls);
 });
@@ -192,13 +239,16 @@ test("what a lost call says is known of it", async () => {
   const outcomes = [acknowledged, onOpen, unknown, unwritten, ...held].map((call) => failed(call));
   peer.lost = true;
   peer.session.end({ code: 1006, reason: "", reconnect: true });
-  assert.deepEqual((await Promise.all(outcomes)).map(({ type, outcome }) => [type, outcome]), [
-    ["PBConnectionLost", "executed_answer_lost"],
-    ["PBConnectionLost", "unknown"],
-    ["PBConnectionLost", "unknown"],
-    ["PBConnectionLost", "not_executed"],
-    ["PBConnectionLost", "not_executed"],
-    ["PBConnectionLost", "not_executed"],
-  ]);
+  assert.deepEqual(
+    (await Promise.all(outcomes)).map(({ type, outcome }) => [type, outcome]),
+    [
+      ["PBConnectionLost", "executed_answer_lost"],
+      ["PBConnectionLost", "unknown"],
+      ["PBConnectionLost", "unknown"],
+      ["PBConnectionLost", "not_executed"],
+      ["PBConnectionLost", "not_executed"],
+      ["PBConnectionLost", "not_executed"],
+    ],
+  );
   assert.equal((await failed(peer.root.callRemote("late"))).type, "DeadReferenceError");
 });

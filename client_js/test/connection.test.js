@@ -5,7 +5,11 @@ import { connect, Referenceable, Root } from "../src/pbweb.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { settled } from "./support/peer.js";
 
-const failed = (promise) => promise.then(() => assert.fail("no error"), (error) => error);
+const failed = (promise) =>
+  promise.then(
+    () => assert.fail("no error"),
+    (error) => error,
+  );
 const baseline = (connection) =>
   assert.ok(Object.values(connection.broker.statistics()).every((count) => count === 0));
 
@@ -17,7 +21,10 @@ class Page extends Referenceable {
 
 test("two ends of a MessageChannel talk to each other", async () => {
   const { port1, port2 } = new MessageChannel();
-  const [server, client] = await Promise.all([connect(port1, { names: { root: new FixtureRoot() } }), connect(port2)]);
+  const [server, client] = await Promise.all([
+    connect(port1, { names: { root: new FixtureRoot() } }),
+    connect(port2),
+  ]);
   const root = await client.getRootObject();
   assert.equal(await root.callRemote("callBack", new Page(), 21), 42);
   assert.deepEqual(await root.callRemote("echo", new Uint8Array(5000)), new Uint8Array(5000));
@@ -29,7 +36,11 @@ test("two ends of a MessageChannel talk to each other", async () => {
   const waiting = failed(root.callRemote("wait"));
   await settled();
   await client.close();
-  assert.deepEqual(await server.closed, { code: 1000, reason: "The connection was closed.", reconnect: false });
+  assert.deepEqual(await server.closed, {
+    code: 1000,
+    reason: "The connection was closed.",
+    reconnect: false,
+  });
   assert.equal((await waiting).type, "PBConnectionLost");
   assert.deepEqual(told.sort(), ["client", "server"]);
   assert.equal((await failed(root.callRemote("echo"))).type, "DeadReferenceError");
@@ -40,7 +51,11 @@ test("two ends of a MessageChannel talk to each other", async () => {
 
 /** A server whose connections are pbweb's own, over real sockets. */
 async function serve(handle) {
-  const server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => "pb.json.1" });
+  const server = new WebSocketServer({
+    port: 0,
+    host: "127.0.0.1",
+    handleProtocols: () => "pb.json.1",
+  });
   server.on("connection", handle);
   await new Promise((resolve) => server.on("listening", resolve));
   return { server, url: `http://127.0.0.1:${server.address().port}/pb#x` };
@@ -48,7 +63,9 @@ async function serve(handle) {
 
 test("over a real WebSocket, in both directions", async () => {
   const accepted = [];
-  const { server, url } = await serve((socket) => accepted.push(connect(socket, { names: { root: new FixtureRoot() } })));
+  const { server, url } = await serve((socket) =>
+    accepted.push(connect(socket, { names: { root: new FixtureRoot() } })),
+  );
   const client = await connect(url, { WebSocket, names: { page: new Page() } });
   const root = await client.getRootObject();
   assert.equal(await root.callRemote("add", 1, 2), 3);
@@ -87,7 +104,8 @@ test("nobody there, no address, no WebSocket", async () => {
   assert.deepEqual([error.type, error.outcome], ["PBConnectionLost", "not_executed"]);
   assert.match(error.message, /Is the address right/);
   assert.match((await failed(connect("./pb", { WebSocket }))).message, /no address here/);
-  if (!globalThis.WebSocket) assert.match((await failed(connect("ws://localhost/pb"))).message, /pass one/);
+  if (!globalThis.WebSocket)
+    assert.match((await failed(connect("ws://localhost/pb"))).message, /pass one/);
 });
 
 /** A transport whose other end is the test. */
@@ -111,11 +129,22 @@ test("an attempt can be cancelled", async () => {
   controller.abort("enough");
   assert.equal((await attempt).cause, "enough");
   assert.deepEqual(transport.closed, [[1000, ""]]);
-  assert.equal((await failed(connect(fake(), { signal: AbortSignal.abort() }))).type, "CancelledError");
+  assert.equal(
+    (await failed(connect(fake(), { signal: AbortSignal.abort() }))).type,
+    "CancelledError",
+  );
 });
 
 test("codes that a page may not close with are replaced", async () => {
-  for (const [code, sent] of [[1003, 4400], [1007, 4400], [1009, 4413], [1011, 1000], [1012, 1000], [4410, 4410], [1000, 1000]]) {
+  for (const [code, sent] of [
+    [1003, 4400],
+    [1007, 4400],
+    [1009, 4413],
+    [1011, 1000],
+    [1012, 1000],
+    [4410, 4410],
+    [1000, 1000],
+  ]) {
     const transport = fake();
     const connection = await connect(transport);
     transport.deliver(["version", 1], ["close", code, "why", false]);
@@ -125,14 +154,19 @@ test("codes that a page may not close with are replaced", async () => {
 });
 
 test("a transport that fails to close does no harm", async () => {
-  const transport = fake({ close: () => { throw new Error("no"); } });
+  const transport = fake({
+    close: () => {
+      throw new Error("no");
+    },
+  });
   const connection = await connect(transport);
   await connection.close();
 });
 
 test("what is published must be an object that can be called", async () => {
   const connection = await connect(fake());
-  for (const object of [{}, 5, null, "x"]) assert.throws(() => connection.setNameForLocal("x", object), /"x"/);
+  for (const object of [{}, 5, null, "x"])
+    assert.throws(() => connection.setNameForLocal("x", object), /"x"/);
   class PerConnection extends Root {
     rootObject(given) {
       this.given = given;
@@ -182,7 +216,9 @@ test("no version within 10 s, and no answer to a ping, are 4408 without a close 
 });
 
 test("a page that comes back asks at once, one that goes for good says so", async () => {
-  const page = Object.assign(new EventTarget(), { document: Object.assign(new EventTarget(), { visibilityState: "hidden" }) });
+  const page = Object.assign(new EventTarget(), {
+    document: Object.assign(new EventTarget(), { visibilityState: "hidden" }),
+  });
   const { addEventListener } = globalThis;
   globalThis.document = page.document;
   globalThis.addEventListener = page.addEventListener.bind(page);

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as pbweb from "../src/pbweb.js";
 
-const { PBError, RemoteError, NoSuchMethod } = pbweb;
+const errors = { ...pbweb };
+const { PBError, RemoteError, NoSuchMethod } = errors;
 
 class OutOfStock extends PBError {
   static pbType = "shop.OutOfStock";
@@ -28,9 +29,16 @@ test("check finds classes and names, trap throws what does not fit", () => {
 });
 
 test("pbweb's own errors have bare names and end with pb.Error", () => {
-  for (const name of ["InsecureJelly", "DeadReferenceError", "PBConnectionLost", "CancelledError", "LimitExceeded", "ProtocolError"]) {
-    assert.deepEqual(new pbweb[name]().parents, [name, "pb.Error"]);
-    assert.ok(new pbweb[name]() instanceof Error);
+  for (const name of [
+    "InsecureJelly",
+    "DeadReferenceError",
+    "PBConnectionLost",
+    "CancelledError",
+    "LimitExceeded",
+    "ProtocolError",
+  ]) {
+    assert.deepEqual(new errors[name]().parents, [name, "pb.Error"]);
+    assert.ok(new errors[name]() instanceof Error);
   }
   assert.deepEqual(new NoSuchMethod().parents, ["NoSuchMethod", "AttributeError", "pb.Error"]);
   assert.ok(new RemoteError() instanceof PBError);

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { jellyFailure, unjellyFailure } from "../src/failures.js";
-import { NoSuchMethod, PBError, Referenceable, RemoteError, setUnjellyableForClass } from "../src/pbweb.js";
+import {
+  NoSuchMethod,
+  PBError,
+  Referenceable,
+  RemoteError,
+  setUnjellyableForClass,
+} from "../src/pbweb.js";
 import { pair } from "./support/peer.js";
 
 const failure = (error) => jellyFailure(error);
@@ -9,11 +15,28 @@ const failure = (error) => jellyFailure(error);
 test("any thrown thing becomes a failure, whatever it is", () => {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
-  const things = [undefined, null, 5, "text", Symbol("s"), 5n, {}, Object.create(null), [], () => {}, proxy, Object.create(Error.prototype),
-    Object.defineProperty(new Error(), "message", { get() { throw new Error("no"); } }),
+  const things = [
+    undefined,
+    null,
+    5,
+    "text",
+    Symbol("s"),
+    5n,
+    {},
+    Object.create(null),
+    [],
+    () => {},
+    proxy,
+    Object.create(Error.prototype),
+    Object.defineProperty(new Error(), "message", {
+      get() {
+        throw new Error("no");
+      },
+    }),
     Object.defineProperty(new PBError(), "parents", { value: null }),
     Object.defineProperty(new Error(), "constructor", { value: null }),
-    Object.assign(new Error(), { message: { toString: null } })];
+    Object.assign(new Error(), { message: { toString: null } }),
+  ];
   for (const thing of things) {
     const { $, type, message, parents } = failure(thing);
     assert.deepEqual([$, typeof type, typeof message], ["failure", "string", "string"]);
@@ -36,14 +59,26 @@ test("messages are cut at 1 KiB and well-formed", () => {
   assert.equal(failure(new Error("a\ud800b")).message, "a\ufffdb");
 });
 
-const wire = (type, more) => ({ $: "failure", type, message: "m", parents: [type, "pb.Error"], ...more });
+const wire = (type, more) => ({
+  $: "failure",
+  type,
+  message: "m",
+  parents: [type, "pb.Error"],
+  ...more,
+});
 
 test("a type that is registered is raised as its class", () => {
   class OutOfStock extends PBError {}
   setUnjellyableForClass("shop.OutOfStock", OutOfStock);
-  const error = unjellyFailure(wire("shop.OutOfStock", { traceback: "Traceback…" }), new Map([["shop.OutOfStock", OutOfStock]]));
+  const error = unjellyFailure(
+    wire("shop.OutOfStock", { traceback: "Traceback…" }),
+    new Map([["shop.OutOfStock", OutOfStock]]),
+  );
   assert.ok(error instanceof OutOfStock);
-  assert.deepEqual([error.type, error.message, error.traceback], ["shop.OutOfStock", "m", "Traceback…"]);
+  assert.deepEqual(
+    [error.type, error.message, error.traceback],
+    ["shop.OutOfStock", "m", "Traceback…"],
+  );
   assert.equal(error.check("shop.OutOfStock"), "shop.OutOfStock");
 });
 
@@ -87,8 +122,16 @@ test("a failure crosses, is raised as itself, and crosses again unchanged", asyn
   assert.deepEqual(a.logged, []);
   const bug = await b.root.callRemote("bug").catch((error) => error);
   assert.ok(bug instanceof RemoteError);
-  assert.deepEqual([bug.type, bug.message, bug.parents], ["RangeError", "a bug", ["RangeError", "Error"]]);
+  assert.deepEqual(
+    [bug.type, bug.message, bug.parents],
+    ["RangeError", "a bug", ["RangeError", "Error"]],
+  );
   assert.match(a.logged[0].where, /"bug"/);
   assert.equal(a.logged.length, 1);
-  assert.deepEqual(failure(bug), { $: "failure", type: "RangeError", message: "a bug", parents: ["RangeError", "Error"] });
+  assert.deepEqual(failure(bug), {
+    $: "failure",
+    type: "RangeError",
+    message: "a bug",
+    parents: ["RangeError", "Error"],
+  });
 });

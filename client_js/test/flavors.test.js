@@ -26,7 +26,25 @@ test("methods of the class and of those above it are found", () => {
   assert.equal(findMethod(new Child(), "base"), Base.prototype.remote_base);
 });
 
-for (const name of ["own", "getter", "static", "data", "hidden", "plain", "remote_child", "constructor", "toString", "__proto__", "__defineGetter__", "", "a.b", "a b", "a\0", "ｃhild", "x".repeat(65)]) {
+for (const name of [
+  "own",
+  "getter",
+  "static",
+  "data",
+  "hidden",
+  "plain",
+  "remote_child",
+  "constructor",
+  "toString",
+  "__proto__",
+  "__defineGetter__",
+  "",
+  "a.b",
+  "a b",
+  "a\0",
+  "ｃhild",
+  "x".repeat(65),
+]) {
   test(`${JSON.stringify(name)} is no method`, () => {
     const object = new Child();
     Object.defineProperty(object, "remote_instance", { get: () => touched++ });

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { byteLength, cutText, decodeMessage, eachTagged, encodeBinary, isWellFormed, nesting } from "../src/frames.js";
+import {
+  byteLength,
+  cutText,
+  decodeMessage,
+  eachTagged,
+  encodeBinary,
+  isWellFormed,
+  nesting,
+} from "../src/frames.js";
 import { withDefaults } from "../src/limits.js";
 
 const limits = withDefaults();
@@ -41,7 +49,10 @@ test("binary messages come back as they were", () => {
   for (const data of [message, message.buffer, Buffer.from(message)]) {
     const { frames, attachments, tagged, size } = decodeMessage(data, limits);
     assert.deepEqual(frames, [JSON.parse(frame(1, 0))]);
-    assert.deepEqual(attachments.map((a) => a.length), [3, 0]);
+    assert.deepEqual(
+      attachments.map((a) => a.length),
+      [3, 0],
+    );
     assert.deepEqual([tagged, size], [true, message.length]);
   }
 });

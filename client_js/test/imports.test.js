@@ -6,8 +6,25 @@ import { test } from "node:test";
 
 /** Lowest first; a module imports only what stands before it, but for types. */
 const ORDER = [
-  "errors", "limits", "queue", "api", "frames", "flavors", "scalars", "jelly", "unjelly", "failures",
-  "promises", "references", "calls", "peercalls", "broker", "session", "connection", "client", "pbweb",
+  "errors",
+  "limits",
+  "queue",
+  "api",
+  "frames",
+  "flavors",
+  "scalars",
+  "jelly",
+  "unjelly",
+  "failures",
+  "promises",
+  "references",
+  "calls",
+  "peercalls",
+  "broker",
+  "session",
+  "connection",
+  "client",
+  "pbweb",
 ];
 const SHELL = ["connection", "client", "pbweb"];
 const FORBIDDEN =
@@ -15,7 +32,10 @@ const FORBIDDEN =
 
 const folder = new URL("../src/", import.meta.url);
 const read = (name) => readFileSync(new URL(`${name}.js`, folder), "utf8");
-const code = (name) => read(name).replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+const code = (name) =>
+  read(name)
+    .replace(/\/\*[\s\S]*?\*\//g, "")
+    .replace(/^\s*\/\/.*$/gm, "");
 
 test("every module has its place", () => {
   const names = readdirSync(folder).map((file) => file.replace(/\.js$/, ""));

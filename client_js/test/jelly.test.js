@@ -61,7 +61,14 @@ const nested = (n, inner = []) => (n === 1 ? inner : [nested(n - 1, inner)]);
 
 test("depth is checked before anything is sent, as the peer counts it", async () => {
   const options = { limits: { depth: 3 } };
-  for (const value of [nested(4), nested(3, [{}]), nested(3, [new Date(0)]), nested(3, [1n]) && nested(3, [new Map()]), nested(2, new Map([[1, []]])), new Map([[1, []]])]) {
+  for (const value of [
+    nested(4),
+    nested(3, [{}]),
+    nested(3, [new Date(0)]),
+    nested(3, [1n]) && nested(3, [new Map()]),
+    nested(2, new Map([[1, []]])),
+    new Map([[1, []]]),
+  ]) {
     const error = await refusal([value], options);
     assert.equal(error.type, "LimitExceeded");
     assert.match(error.message, /^depth: args/);
@@ -77,7 +84,9 @@ test("digits are checked", async () => {
 });
 
 test("a frame over the peer's message limit fails its call alone", async () => {
-  const error = await refusal(["x".repeat(2000), new Referenceable()], { limits: { message: 1000 } });
+  const error = await refusal(["x".repeat(2000), new Referenceable()], {
+    limits: { message: 1000 },
+  });
   assert.equal(error.type, "LimitExceeded");
   assert.match(error.message, /^message:/);
 });
@@ -99,20 +108,39 @@ test("arguments are taken as they are at the time of the call", async () => {
 
 test("plain data is neither copied nor changed", async () => {
   const peer = await peerWith();
-  const data = Object.freeze({ list: Object.freeze([1, Object.freeze({ a: null })]), big: 2n ** 60n, more: Object.freeze([new Set()]) });
+  const data = Object.freeze({
+    list: Object.freeze([1, Object.freeze({ a: null })]),
+    big: 2n ** 60n,
+    more: Object.freeze([new Set()]),
+  });
   peer.root.callRemote("take", data);
   assert.equal(peer.frames().length, 1);
 });
 
 test("an accessor that throws fails its call; one that calls does not disturb it", async () => {
   const peer = await peerWith();
-  const boom = { get x() { throw new Error("boom"); } };
+  const boom = {
+    get x() {
+      throw new Error("boom");
+    },
+  };
   await assert.rejects(Promise.resolve(peer.root.callRemote("take", boom)), /boom/);
   let calls = 0;
-  const calling = { get x() { if (calls++ === 0) peer.root.callRemote("inner"); return 1; } };
+  const calling = {
+    get x() {
+      if (calls++ === 0) peer.root.callRemote("inner");
+      return 1;
+    },
+  };
   peer.root.callRemote("outer", calling);
   await settled();
-  assert.deepEqual(peer.frames().map(([, id, , name]) => [id, name]), [[1, "outer"], [2, "inner"]]);
+  assert.deepEqual(
+    peer.frames().map(([, id, , name]) => [id, name]),
+    [
+      [1, "outer"],
+      [2, "inner"],
+    ],
+  );
 });
 
 test("what is shared is written once", async () => {
@@ -122,7 +150,11 @@ test("what is shared is written once", async () => {
   peer.root.call("take", { args: [shared, set, [set]], kw: { again: shared } });
   const [frame] = peer.frames();
   assert.deepEqual(frame.slice(4), [
-    [{ $: "def", id: 1, value: { a: 1 } }, { $: "def", id: 2, value: { $: "set", items: [1] } }, [{ $: "use", id: 2 }]],
+    [
+      { $: "def", id: 1, value: { a: 1 } },
+      { $: "def", id: 2, value: { $: "set", items: [1] } },
+      [{ $: "use", id: 2 }],
+    ],
     { again: { $: "use", id: 1 } },
   ]);
 });
@@ -131,7 +163,10 @@ test("references in what is shared are counted once", async () => {
   const peer = await peerWith();
   const shared = [new Referenceable()];
   peer.root.callRemote("take", shared, shared);
-  assert.deepEqual(peer.frames()[0][4], [{ $: "def", id: 1, value: [{ $: "remote", id: 1 }] }, { $: "use", id: 1 }]);
+  assert.deepEqual(peer.frames()[0][4], [
+    { $: "def", id: 1, value: [{ $: "remote", id: 1 }] },
+    { $: "use", id: 1 },
+  ]);
   await peer.feed(["decref", 1, 1]);
   assert.equal(peer.session.ending, null);
   assert.equal(peer.statistics().exported, 0);
@@ -148,7 +183,11 @@ test("the argument list itself may stand among the arguments", async () => {
 test("objects without a prototype and of another realm are plain", async () => {
   const { runInNewContext } = await import("node:vm");
   const peer = await peerWith();
-  peer.root.callRemote("take", Object.assign(Object.create(null), { a: 1 }), runInNewContext("({ b: [2n] })"));
+  peer.root.callRemote(
+    "take",
+    Object.assign(Object.create(null), { a: 1 }),
+    runInNewContext("({ b: [2n] })"),
+  );
   assert.deepEqual(peer.frames()[0][4], [{ a: 1 }, { b: [{ $: "int", value: "2" }] }]);
 });
 
@@ -172,7 +211,9 @@ test("bytes go outside the JSON to a peer that takes them", async () => {
 test("an error is a value, too", async () => {
   const peer = await peerWith();
   peer.root.callRemote("take", [new RangeError("too far")]);
-  assert.deepEqual(peer.frames()[0][4], [[{ $: "failure", type: "RangeError", message: "too far", parents: ["RangeError", "Error"] }]]);
+  assert.deepEqual(peer.frames()[0][4], [
+    [{ $: "failure", type: "RangeError", message: "too far", parents: ["RangeError", "Error"] }],
+  ]);
 });
 
 test("a reference of this session's goes home, and only while it is held", async () => {
@@ -180,8 +221,13 @@ test("a reference of this session's goes home, and only while it is held", async
   const reference = peer.broker.unjellyRemote(7);
   assert.ok(reference instanceof RemoteReference);
   peer.root.callRemote("take", reference, peer.root);
-  assert.deepEqual(peer.frames()[0][4], [{ $: "local", id: 7 }, { $: "local", id: "root" }]);
+  assert.deepEqual(peer.frames()[0][4], [
+    { $: "local", id: 7 },
+    { $: "local", id: "root" },
+  ]);
   reference.release();
   peer.frames();
-  await assert.rejects(Promise.resolve(peer.root.callRemote("take", reference)), { type: "DeadReferenceError" });
+  await assert.rejects(Promise.resolve(peer.root.callRemote("take", reference)), {
+    type: "DeadReferenceError",
+  });
 });

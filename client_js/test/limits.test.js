@@ -3,7 +3,16 @@ import { test } from "node:test";
 import { LIMITS, withDefaults } from "../src/limits.js";
 
 test("the defaults are those of the protocol", () => {
-  assert.deepEqual(LIMITS, { message: 1048576, depth: 100, batch: 4096, calls: 256, references: 1024, streams: 64, digits: 1024, control: 20 });
+  assert.deepEqual(LIMITS, {
+    message: 1048576,
+    depth: 100,
+    batch: 4096,
+    calls: 256,
+    references: 1024,
+    streams: 64,
+    digits: 1024,
+    control: 20,
+  });
 });
 
 test("limits that are given replace defaults, unknown ones are left out", () => {

@@ -21,12 +21,10 @@ class Service extends Referenceable {
     return text;
   }
   remote_thenable() {
-    // biome-ignore lint/suspicious/noThenProperty: that is what is tested
     return { then: (resolve) => resolve(7) };
   }
   remote_badThenable() {
     return {
-      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
       get then() {
         throw new Error("bad then");
       },
@@ -40,7 +38,11 @@ class Service extends Referenceable {
     return callSignal();
   }
   remote_throw(kind) {
-    throw kind === "undefined" ? undefined : kind === "string" ? "text" : new CancelledError("by itself");
+    throw kind === "undefined"
+      ? undefined
+      : kind === "string"
+        ? "text"
+        : new CancelledError("by itself");
   }
 }
 
@@ -53,14 +55,27 @@ const m = (id, name, ...args) => ["message", id, "root", name, args];
 
 test("methods start in the order of their calls, whatever they are", async () => {
   const { root, peer } = await service();
-  await peer.feed(m(1, "slow", 1), m(2, "async", 2), m(3, "note", 3), m(4, "slow", 4), m(5, "note", 5));
+  await peer.feed(
+    m(1, "slow", 1),
+    m(2, "async", 2),
+    m(3, "note", 3),
+    m(4, "slow", 4),
+    m(5, "note", 5),
+  );
   assert.deepEqual(root.order, [1, 2, 3, 4, 5]);
-  assert.deepEqual(peer.frames(), [["answer", 3, 3], ["answer", 5, 5], ["answer", 2, 2]]);
+  assert.deepEqual(peer.frames(), [
+    ["answer", 3, 3],
+    ["answer", 5, 5],
+    ["answer", 2, 2],
+  ]);
   root.open.forEach((resolve, at) => {
     resolve(at);
   });
   await settled();
-  assert.deepEqual(peer.frames(), [["answer", 1, 0], ["answer", 4, 1]]);
+  assert.deepEqual(peer.frames(), [
+    ["answer", 1, 0],
+    ["answer", 4, 1],
+  ]);
 });
 
 test("plain and async answers of one message go out together", async () => {
@@ -79,35 +94,56 @@ test("results that are thenables, and those that cannot cross", async () => {
   const { peer } = await service();
   await peer.feed(m(1, "thenable"), m(2, "badThenable"), m(3, "class"), m(4, "lateSignal"));
   const frames = peer.frames().sort((one, two) => one[1] - two[1]);
-  assert.deepEqual(frames.map(([name, , value]) => [name, value.type ?? value, value.message?.slice(0, 20)]), [
-    ["answer", 7, undefined],
-    ["error", "Error", "bad then"],
-    ["error", "InsecureJelly", "result: an instance "],
-    ["error", "pb.Error", "callSignal() must be"],
-  ]);
+  assert.deepEqual(
+    frames.map(([name, , value]) => [name, value.type ?? value, value.message?.slice(0, 20)]),
+    [
+      ["answer", 7, undefined],
+      ["error", "Error", "bad then"],
+      ["error", "InsecureJelly", "result: an instance "],
+      ["error", "pb.Error", "callSignal() must be"],
+    ],
+  );
 });
 
 test("whatever is thrown is one error, logged unless it was meant to be sent", async () => {
   const { peer } = await service();
-  await peer.feed(m(1, "throw", "undefined"), m(2, "throw", "string"), m(3, "throw", "cancelled"), ["message", 4, -1, "x"]);
-  assert.deepEqual(peer.frames().map(([name, id, { type, message }]) => [name, id, type, message]), [
-    ["error", 1, "Error", "undefined"],
-    ["error", 2, "Error", "text"],
-    ["error", 3, "CancelledError", "by itself"],
-    ["error", 4, "Error", "undefined"],
+  await peer.feed(m(1, "throw", "undefined"), m(2, "throw", "string"), m(3, "throw", "cancelled"), [
+    "message",
+    4,
+    -1,
+    "x",
   ]);
+  assert.deepEqual(
+    peer.frames().map(([name, id, { type, message }]) => [name, id, type, message]),
+    [
+      ["error", 1, "Error", "undefined"],
+      ["error", 2, "Error", "text"],
+      ["error", 3, "CancelledError", "by itself"],
+      ["error", 4, "Error", "undefined"],
+    ],
+  );
   assert.equal(peer.logged.length, 3);
   assert.throws(() => callSignal(), PBError);
 });
 
 test("a cancel and a deadline abort the signal; the call is in progress until it ends", async () => {
   const { root, peer } = await service();
-  await peer.feed(m(1, "slow"), ["message", 2, "root", "slow", [], {}, { deadline: 5 }], m(3, "slow"));
+  await peer.feed(
+    m(1, "slow"),
+    ["message", 2, "root", "slow", [], {}, { deadline: 5 }],
+    m(3, "slow"),
+  );
   await peer.feed(["cancel", 1]);
-  assert.deepEqual(root.signals.map(({ aborted }) => aborted), [true, false, false]);
+  assert.deepEqual(
+    root.signals.map(({ aborted }) => aborted),
+    [true, false, false],
+  );
   assert.equal(root.signals[0].reason.type, "CancelledError");
   await peer.pass(5);
-  assert.deepEqual(root.signals.map(({ aborted }) => aborted), [true, true, false]);
+  assert.deepEqual(
+    root.signals.map(({ aborted }) => aborted),
+    [true, true, false],
+  );
   assert.deepEqual(peer.frames(), []);
   assert.equal(peer.statistics().running, 3);
   root.open[0]("still answered");
@@ -125,7 +161,10 @@ test("a deadline cancels a call that waits for an answer", async () => {
   const { peer, root } = await service();
   await peer.feed(m(1, "slow"), ["message", 2, -1, "x", [], {}, { deadline: 5 }]);
   await peer.pass(5);
-  assert.deepEqual(peer.frames().map(([, id, { type }]) => [id, type]), [[2, "CancelledError"]]);
+  assert.deepEqual(
+    peer.frames().map(([, id, { type }]) => [id, type]),
+    [[2, "CancelledError"]],
+  );
   root.open[0]();
   await settled();
   assert.deepEqual(peer.frames(), [["answer", 1]]);
@@ -160,10 +199,16 @@ test("answers wait unencoded when the window is full, and their calls stay in pr
   await peer.feed(m(2, "note", large));
   peer.session.receive(JSON.stringify(m(3, "note", "small")));
   await settled();
-  assert.deepEqual(peer.frames().map(([, id]) => id), [1, 2]);
+  assert.deepEqual(
+    peer.frames().map(([, id]) => id),
+    [1, 2],
+  );
   assert.equal(peer.statistics().running, 1);
   await peer.feed(["message", 4, -3, "x"], ["cancel", 4]);
-  assert.deepEqual(peer.frames().map(([name, id]) => [name, id]), [["error", 4]]);
+  assert.deepEqual(
+    peer.frames().map(([name, id]) => [name, id]),
+    [["error", 4]],
+  );
   await peer.feed(["ack", 2, 5]);
   assert.deepEqual(peer.frames(), [["answer", 3, "small"]]);
   assert.equal(peer.statistics().running, 0);

@@ -42,7 +42,12 @@ class Worker extends Referenceable {
   }
   remote_back(number, other) {
     this.world.started.push(number);
-    return other?.callRemote ? other.callRemote("note", -1).then(() => number, () => number) : number;
+    return other?.callRemote
+      ? other.callRemote("note", -1).then(
+          () => number,
+          () => number,
+        )
+      : number;
   }
 }
 
@@ -66,7 +71,12 @@ class Side {
 
 function act(side, other, random) {
   const pick = (list) => list[random(list.length)];
-  const target = random(3) && side.held.length ? pick(side.held) : random(3) && side.promises.length ? pick(side.promises) : side.peer.root;
+  const target =
+    random(3) && side.held.length
+      ? pick(side.held)
+      : random(3) && side.promises.length
+        ? pick(side.promises)
+        : side.peer.root;
   const method = pick(["note", "later", "make", "take", "fail", "back", "missing"]);
   const things = [];
   if (random(2) && side.held.length) things.push(pick(side.held));
@@ -78,13 +88,10 @@ function act(side, other, random) {
   const promise = target.call(method, { args: [number, ...things], signal: controller?.signal });
   side.ends[number] = 0;
   const end = () => side.ends[number]++;
-  promise.then(
-    (value) => {
-      end();
-      for (const item of [value].flat()) if (item?.callRemote) side.held.push(item);
-    },
-    end,
-  );
+  promise.then((value) => {
+    end();
+    for (const item of [value].flat()) if (item?.callRemote) side.held.push(item);
+  }, end);
   side.promises.push(promise);
   if (side.promises.length > 8) side.promises.shift();
   if (controller && random(2)) controller.abort();
@@ -136,7 +143,10 @@ for (let seed = 1; seed <= 150; seed++) {
     const sides = await run(seed);
     for (const side of sides) {
       assert.equal(side.peer.session.ending, null, JSON.stringify(side.peer.session.ending));
-      assert.ok(side.ends.every((count) => count === 1), `ends: ${side.ends}`);
+      assert.ok(
+        side.ends.every((count) => count === 1),
+        `ends: ${side.ends}`,
+      );
       const { waiting, held, running } = side.peer.statistics();
       assert.deepEqual({ waiting, held, running }, { waiting: 0, held: 0, running: 0 });
     }
@@ -170,7 +180,10 @@ for (let seed = 1001; seed <= 1060; seed++) {
     }
     await settled();
     for (const side of sides) {
-      assert.ok(side.ends.every((count) => count === 1), `ends: ${side.ends}`);
+      assert.ok(
+        side.ends.every((count) => count === 1),
+        `ends: ${side.ends}`,
+      );
       assert.ok(Object.values(side.peer.statistics()).every((count) => count === 0));
     }
   });
@@ -182,7 +195,8 @@ test("calls start in the order in which they were made", async () => {
     const [a, b] = [new Side(), new Side()];
     const workers = [];
     const made = [];
-    for (let at = 0; at < 3; at++) workers.push(b.peer.root.callRemote("make", made.push(made.length) - 1));
+    for (let at = 0; at < 3; at++)
+      workers.push(b.peer.root.callRemote("make", made.push(made.length) - 1));
     await drain([a, b]);
     const references = await Promise.all(workers);
     for (let step = 0; step < 100; step++) {
@@ -199,23 +213,43 @@ test("calls start in the order in which they were made", async () => {
 
 function value(random, depth = 0) {
   switch (random(depth > 3 ? 9 : 14)) {
-    case 0: return null;
-    case 1: return random(2) === 0;
-    case 2: return random(1e9) - 5e8;
-    case 3: return random(1e9) / 7;
-    case 4: return ["", "$", "\u0000", "é😀", "__proto__", "\u2028"][random(6)];
-    case 5: return [Number.NaN, Infinity, -Infinity, -0, 2 ** 53, 1e300][random(6)];
-    case 6: return BigInt(random(1e9)) ** BigInt(random(9));
-    case 7: return new Date(random(1e9) * 1000);
-    case 8: return Uint8Array.from({ length: random(9) ** 4 }, () => random(256));
-    case 9: return new Set(Array.from({ length: random(4) }, () => random(1e6)));
-    case 10: return new Map(Array.from({ length: 1 + random(3) }, () => [random(1e6), value(random, depth + 1)]));
-    case 11: case 12: return Array.from({ length: random(5) }, () => value(random, depth + 1));
+    case 0:
+      return null;
+    case 1:
+      return random(2) === 0;
+    case 2:
+      return random(1e9) - 5e8;
+    case 3:
+      return random(1e9) / 7;
+    case 4:
+      return ["", "$", "\u0000", "é😀", "__proto__", "\u2028"][random(6)];
+    case 5:
+      return [Number.NaN, Infinity, -Infinity, -0, 2 ** 53, 1e300][random(6)];
+    case 6:
+      return BigInt(random(1e9)) ** BigInt(random(9));
+    case 7:
+      return new Date(random(1e9) * 1000);
+    case 8:
+      return Uint8Array.from({ length: random(9) ** 4 }, () => random(256));
+    case 9:
+      return new Set(Array.from({ length: random(4) }, () => random(1e6)));
+    case 10:
+      return new Map(
+        Array.from({ length: 1 + random(3) }, () => [random(1e6), value(random, depth + 1)]),
+      );
+    case 11:
+    case 12:
+      return Array.from({ length: random(5) }, () => value(random, depth + 1));
     default: {
       const object = {};
       for (let times = random(5); times > 0; times--) {
         const key = ["a", "$", "b c", "constructor", "1", "__proto__"][random(6)];
-        Object.defineProperty(object, key, { value: value(random, depth + 1), writable: true, enumerable: true, configurable: true });
+        Object.defineProperty(object, key, {
+          value: value(random, depth + 1),
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        });
       }
       return object;
     }

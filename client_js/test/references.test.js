@@ -38,7 +38,10 @@ test("a released reference rejects calls and is no argument", async () => {
   const running = counter.callRemote("increment");
   counter[Symbol.dispose]();
   assert.equal(await running, 1);
-  for (const call of [() => counter.callRemote("value"), () => b.root.callRemote("echo", counter)]) {
+  for (const call of [
+    () => counter.callRemote("value"),
+    () => b.root.callRemote("echo", counter),
+  ]) {
     await assert.rejects(Promise.resolve(call()), { type: "DeadReferenceError" });
   }
   assert.throws(() => counter.api.anything);
@@ -53,11 +56,18 @@ test("a release does not overtake calls that are held back", async () => {
   reference.release();
   const late = Promise.resolve(peer.root.callRemote("fourth", reference));
   late.catch(() => {});
-  assert.deepEqual(peer.frames().map(([name, , , method]) => method ?? name), ["first"]);
+  assert.deepEqual(
+    peer.frames().map(([name, , , method]) => method ?? name),
+    ["first"],
+  );
   for (const id of [1, 2, 3]) await peer.feed(["answer", id]);
   await Promise.all(held);
   await assert.rejects(late, { type: "DeadReferenceError" });
-  assert.deepEqual(peer.frames(), [["message", 2, 7, "second"], ["message", 3, "root", "third", [{ $: "local", id: 7 }]], ["decref", 7, 1]]);
+  assert.deepEqual(peer.frames(), [
+    ["message", 2, 7, "second"],
+    ["message", 3, "root", "third", [{ $: "local", id: 7 }]],
+    ["decref", 7, 1],
+  ]);
 });
 
 test("references of another session are relayed, back and forth", async () => {
@@ -87,7 +97,9 @@ test("references of another session are relayed, back and forth", async () => {
   await assert.rejects(Promise.resolve(relayed.callRemote("missing")), { type: "NoSuchMethod" });
   owner.session.fail(1000, "the owner goes");
   await settled();
-  await assert.rejects(Promise.resolve(relayed.callRemote("value")), { type: "DeadReferenceError" });
+  await assert.rejects(Promise.resolve(relayed.callRemote("value")), {
+    type: "DeadReferenceError",
+  });
   await assert.rejects(Promise.resolve(far.root.callRemote("get")), { type: "DeadReferenceError" });
   assert.equal(right.session.ending, null);
 });

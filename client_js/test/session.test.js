@@ -20,7 +20,10 @@ test("this side's version comes first, with its limits when they were given", as
 test("calls ride with the handshake", () => {
   const peer = new Peer();
   peer.root.callRemote("echo", 1).catch(() => {});
-  assert.deepEqual(framesOf(peer.session.takeMessages()[0]).map(([name]) => name), ["version", "message"]);
+  assert.deepEqual(
+    framesOf(peer.session.takeMessages()[0]).map(([name]) => name),
+    ["version", "message"],
+  );
 });
 
 for (const [name, frames, expected] of [
@@ -28,7 +31,14 @@ for (const [name, frames, expected] of [
   ["an ack first", [["ack", 0, 0]], 4400],
   ["another version", [["version", 2, {}]], 4426],
   ["version 0", [["version", 0]], 4426],
-  ["two versions", [["version", 1], ["version", 1]], 4400],
+  [
+    "two versions",
+    [
+      ["version", 1],
+      ["version", 1],
+    ],
+    4400,
+  ],
   ["wrong limits", [["version", 1, { limits: { calls: 0 } }]], 4400],
   ["limits that are no object", [["version", 1, { limits: 5 }]], 4400],
   ["a limit that is a string", [["version", 1, { limits: { depth: "5" } }]], 4400],
@@ -36,7 +46,26 @@ for (const [name, frames, expected] of [
   ["a heartbeat that is a string", [["version", 1, { heartbeat: "15" }]], 4400],
   ["binary that is a number", [["version", 1, { binary: 1 }]], 4400],
   ["a refusal in place of a version", [["close", 4401, "log in", false]], 4401],
-  ["a full version", [["version", 1, { software: "x", session: "s", secret: "t", window: 60, resumed: false, binary: true, heartbeat: 15, limits: { calls: 9, unknown: "x" } }]], undefined],
+  [
+    "a full version",
+    [
+      [
+        "version",
+        1,
+        {
+          software: "x",
+          session: "s",
+          secret: "t",
+          window: 60,
+          resumed: false,
+          binary: true,
+          heartbeat: 15,
+          limits: { calls: 9, unknown: "x" },
+        },
+      ],
+    ],
+    undefined,
+  ],
   ["a version that opens a batch", [["version", 1], m(0, "echo")], undefined],
 ]) {
   test(`the handshake: ${name}`, async () => {
@@ -53,7 +82,15 @@ test("an ack is owed after 32 frames, and goes last in a batch that goes out any
   assert.ok(!peer.messages.some((message) => message.includes("ack")));
   peer.messages.length = 0;
   await peer.feed(m(32, "echo", 32));
-  assert.deepEqual(peer.messages.map((message) => JSON.parse(message)), [[["answer", 32, 32], ["ack", 32, 32]]]);
+  assert.deepEqual(
+    peer.messages.map((message) => JSON.parse(message)),
+    [
+      [
+        ["answer", 32, 32],
+        ["ack", 32, 32],
+      ],
+    ],
+  );
 });
 
 test("an ack is owed after 64 KiB, and after 250 ms without a timer's help", async () => {
@@ -84,7 +121,10 @@ test("batches keep to the peer's limits", async () => {
   const peer = await new Peer().open({ limits: { batch: 3, message: 300 } });
   for (let times = 0; times < 7; times++) peer.root.callRemote("echo");
   peer.flush();
-  assert.deepEqual(peer.messages.splice(0).map((message) => framesOf(message).length), [3, 3, 1]);
+  assert.deepEqual(
+    peer.messages.splice(0).map((message) => framesOf(message).length),
+    [3, 3, 1],
+  );
   for (let times = 0; times < 4; times++) peer.root.callRemote("echo", "x".repeat(80));
   peer.flush();
   for (const message of peer.messages) assert.ok(message.length <= 300);
@@ -110,7 +150,8 @@ test("a full window holds calls back until it is acknowledged", async () => {
 test("a window that is full for 10 s with nothing acknowledged ends the session", async () => {
   const peer = await new Peer().open({ limits: { calls: 10000 } });
   const calls = [];
-  for (let times = 0; times < 4097; times++) calls.push(peer.root.callRemote("echo").catch((error) => error));
+  for (let times = 0; times < 4097; times++)
+    calls.push(peer.root.callRemote("echo").catch((error) => error));
   peer.flush();
   await peer.pass(9);
   await peer.feed(["ack", 0, 0]);
@@ -190,7 +231,8 @@ test("a session that ends tells everybody once, even when one raises", async () 
   b.broker.notifyOnDisconnect(() => told.push("late"));
   await settled();
   assert.deepEqual(told.at(-1), "late");
-  for (const peer of [a, b]) assert.ok(Object.values(peer.statistics()).every((count) => count === 0));
+  for (const peer of [a, b])
+    assert.ok(Object.values(peer.statistics()).every((count) => count === 0));
 });
 
 test("a fault of pbweb's own is logged and closes with 1011", async () => {

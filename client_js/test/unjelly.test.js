@@ -28,7 +28,8 @@ test("keyword arguments are one more argument, only when there are any", async (
 });
 
 test("keys of every name are data, and no prototype changes", async () => {
-  const text = '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"x":{"$":"set","items":[]}}';
+  const text =
+    '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"x":{"$":"set","items":[]}}';
   const [value] = await taken([JSON.parse(text)]);
   assert.equal({}.polluted, undefined);
   assert.equal(value.polluted, undefined);
@@ -40,7 +41,9 @@ test("attachments are views of the message", async () => {
   const { encodeBinary } = await import("../src/frames.js");
   const root = new Box();
   const peer = await new Peer({ names: { root } }).open();
-  const message = encodeBinary('["message",1,"root","take",[{"$":"bytes","at":0}]]', [Uint8Array.of(1, 2)]);
+  const message = encodeBinary('["message",1,"root","take",[{"$":"bytes","at":0}]]', [
+    Uint8Array.of(1, 2),
+  ]);
   peer.session.receive(message);
   assert.deepEqual([...root.args[0]], [1, 2]);
   assert.equal(root.args[0].buffer, message.buffer);
@@ -48,13 +51,16 @@ test("attachments are views of the message", async () => {
 
 test("30 doubled levels are neither expanded nor slow", async () => {
   let value = { $: "def", id: 1, value: [] };
-  for (let id = 2; id <= 30; id++) value = { $: "def", id, value: [value, { $: "use", id: id - 1 }] };
+  for (let id = 2; id <= 30; id++)
+    value = { $: "def", id, value: [value, { $: "use", id: id - 1 }] };
   const [decoded] = await taken([value]);
   assert.equal(decoded[0], decoded[1]);
 });
 
 test("a use may stand in front of its def, since JavaScript sorts keys", async () => {
-  const [value] = await taken([{ b: { $: "def", id: 1, value: { c: [{ $: "use", id: 1 }] } }, 1: { $: "use", id: 1 } }]);
+  const [value] = await taken([
+    { b: { $: "def", id: 1, value: { c: [{ $: "use", id: 1 }] } }, 1: { $: "use", id: 1 } },
+  ]);
   assert.equal(value[1], value.b);
   assert.equal(value.b.c[0], value.b);
 });

@@ -109,7 +109,13 @@ for (const { name, message, valid, close } of read("frames")) {
 
 function checkFrame(actual, expected) {
   if (expected[0] === "decref" && actual[0] === "decref") {
-    const pairs = (frame) => Object.fromEntries(frame.slice(1).map((id, at) => [id, frame[at + 2]]).filter((_, at) => at % 2 === 0));
+    const pairs = (frame) =>
+      Object.fromEntries(
+        frame
+          .slice(1)
+          .map((id, at) => [id, frame[at + 2]])
+          .filter((_, at) => at % 2 === 0),
+      );
     return assert.deepEqual(pairs(actual), pairs(expected));
   }
   if (expected[0] !== "error") return assert.deepEqual(actual, expected);

@@ -1,0 +1,300 @@
+// A client against a hostile server: threats B, C, D and G of the threat model, as far as they
+// concern a client.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { Referenceable } from "../src/pbweb.js";
+import { FixtureRoot } from "./support/fixture.js";
+import { Peer, settled } from "./support/peer.js";
+
+const failed = (promise) =>
+  promise.then(
+    () => assert.fail("no error"),
+    (error) => error,
+  );
+const client = async (options) =>
+  new Peer({ names: { page: new FixtureRoot() }, ...options }).open();
+
+/** The prototypes that everything shares, written down to compare. */
+const shape = () =>
+  [Object, Array, Function, Map, Set, Promise, Error, Referenceable].map(({ prototype }) =>
+    Reflect.ownKeys(prototype).map(String).sort().join(),
+  );
+let shapes;
+before(() => {
+  shapes = shape();
+});
+after(() => assert.deepEqual(shape(), shapes));
+
+test("an answer cannot pollute a prototype, in data, failures or keys", async () => {
+  const peer = await client();
+  const poison = '{"__proto__":{"p":1},"constructor":{"prototype":{"p":1}},"$x":1}';
+  for (const value of [
+    poison,
+    `[${poison},{"$":"set","items":[]}]`,
+    `{"$":"dict","items":[["__proto__",{"p":1}],["constructor",1]]}`,
+    `{"$":"def","id":1,"value":${poison}}`,
+  ]) {
+    const promise = peer.root.callRemote("get");
+    peer.session.receive(`["answer",${promise.id},${value}]`);
+    const got = await promise;
+    assert.equal(got.p, undefined);
+    assert.equal({}.p, undefined);
+  }
+  const promise = peer.root.callRemote("get");
+  peer.session.receive(
+    `["error",${promise.id},{"$":"failure","type":"__proto__","message":"<img onerror=alert(1)>","parents":["constructor"],"__proto__":{"p":1},"then":1}]`,
+  );
+  const error = await failed(promise);
+  assert.deepEqual(
+    [error.type, error.message, error.p],
+    ["__proto__", "<img onerror=alert(1)>", undefined],
+  );
+});
+
+test("nothing in an answer is called by an await", async () => {
+  const peer = await client();
+  const calls = [];
+  peer.root.callRemote("take", (resolve) => calls.push(resolve)).catch(() => {});
+  for (const value of [
+    '{"then":{"$":"local","id":1}}',
+    '{"then":{"$":"remote","id":5}}',
+    '{"toJSON":{"$":"local","id":1}}',
+    '{"$":"dict","items":[["then",{"$":"local","id":1}]]}',
+    '{"$":"def","id":1,"value":{"then":{"$":"local","id":1}}}',
+  ]) {
+    const promise = peer.root.callRemote("get");
+    peer.session.receive(`["answer",${promise.id},${value}]`);
+    assert.equal((await failed(promise)).type, "InsecureJelly");
+  }
+  const promise = peer.root.callRemote("get");
+  peer.session.receive(`["answer",${promise.id},{"then":"text"}]`);
+  assert.deepEqual(await promise, { then: "text" });
+  assert.deepEqual(calls, []);
+});
+
+test("only methods with the prefix can be reached, whatever the server calls", async () => {
+  class Page extends Referenceable {
+    secret() {
+      assert.fail("called");
+    }
+    remote_own() {
+      return 1;
+    }
+  }
+  const page = new Page();
+  page.remote_instance = () => assert.fail("called");
+  const peer = await new Peer({ names: { page } }).open();
+  const names = [
+    "secret",
+    "constructor",
+    "__proto__",
+    "toString",
+    "valueOf",
+    "hasOwnProperty",
+    "__defineGetter__",
+    "__lookupGetter__",
+    "instance",
+    "prototype",
+    "call",
+    "apply",
+  ];
+  for (const [at, name] of names.entries()) await peer.feed(["message", at + 1, "page", name, [1]]);
+  assert.ok(
+    peer.frames().every(([name, , { type }]) => name === "error" && type === "NoSuchMethod"),
+  );
+  for (const [at, name] of ["__proto__", "constructor", "toString", "root"].entries())
+    await peer.feed(["message", 100 + at, name, "own"]);
+  assert.ok(
+    peer.frames().every(([name, , { type }]) => name === "error" && type === "DeadReferenceError"),
+  );
+});
+
+test("answers that were never asked for, twice, and after an error", async () => {
+  const peer = await client();
+  const promise = peer.root.callRemote("get");
+  await peer.feed(
+    ["answer", 1, "first"],
+    ["answer", 1, "second"],
+    ["error", 1, { $: "failure", type: "x", message: "", parents: ["x"] }],
+  );
+  assert.equal(await promise, "first");
+  const waiting = failed(peer.root.callRemote("get"));
+  await peer.feed(["answer", 3, "predicted"]);
+  assert.equal(peer.session.ending.code, 4400);
+  const error = await waiting;
+  assert.deepEqual([error.type, error.cause.type], ["PBConnectionLost", "ProtocolError"]);
+});
+
+test("a malformed failure is an error of its call alone", async () => {
+  const peer = await client();
+  for (const failure of [
+    {},
+    { $: "int", value: "5" },
+    { $: "failure" },
+    { $: "failure", type: {}, message: [], parents: {} },
+    { $: "failure", type: "x", message: "m", parents: ["x"], traceback: 5 },
+  ]) {
+    const promise = peer.root.callRemote("get");
+    const error = failed(promise);
+    await peer.feed(["error", promise.id, failure]);
+    assert.equal((await error).type, "InsecureJelly");
+  }
+  assert.equal(peer.session.ending, null);
+});
+
+test("references over the limit in an answer are given back; the fourth time ends it", async () => {
+  const peer = await client({ limits: { references: 10 } });
+  const many = (from) => Array.from({ length: 11 }, (_, at) => ({ $: "remote", id: from + at }));
+  for (let round = 0; round < 4; round++) {
+    const promise = peer.root.callRemote("get");
+    const error = failed(promise);
+    peer.frames();
+    await peer.feed(["answer", promise.id, many(100 * round + 1)]);
+    assert.equal((await error).type, "LimitExceeded");
+    assert.equal(peer.statistics().imported, 0);
+    const [decref] = peer.frames();
+    assert.equal(decref.length, 23);
+  }
+  assert.equal(peer.session.ending.code, 4413);
+});
+
+test("10^5 references in one answer, and names without end", async () => {
+  const peer = await client();
+  const promise = peer.root.callRemote("get");
+  const many = Array.from({ length: 40000 }, (_, at) => ({ $: "remote", id: at + 1 }));
+  peer.session.receive(JSON.stringify(["answer", promise.id, many]));
+  assert.match((await failed(promise)).message, /^references/);
+  const again = peer.root.callRemote("get");
+  const named = Array.from({ length: 2000 }, (_, at) => ({ $: "remote", id: `name${at}` }));
+  peer.session.receive(JSON.stringify(["answer", again.id, named]));
+  assert.match((await failed(again)).message, /^references/);
+});
+
+test("deep answers are an error of their call, and never use up the stack", async () => {
+  const peer = await client();
+  for (const [open, close] of [
+    ["[", "]"],
+    ['{"a":', "}"],
+    ['{"$":"set","items":[', "]}"],
+    ['{"$":"def","id":1,"value":[', "]}"],
+  ]) {
+    for (const levels of [101, 5000, 60000]) {
+      const promise = peer.root.callRemote("get");
+      const text = `["answer",${promise.id},${open.repeat(levels)}{"$":"remote","id":5}${close.repeat(levels)}]`;
+      if (text.length > 1048576) {
+        promise.catch(() => {});
+        continue;
+      }
+      peer.session.receive(text);
+      assert.match((await failed(promise)).message, /^depth/);
+      assert.deepEqual(peer.frames().at(-1), ["decref", 5, 1]);
+    }
+  }
+});
+
+test("a message over the limit ends it with 4413", async () => {
+  const peer = await client();
+  peer.session.receive(`["answer",1,"${"x".repeat(1048576)}"]`);
+  assert.equal(peer.session.ending.code, 4413);
+});
+
+test("limits of the server's that would hold calls for ever are refused", async () => {
+  const peer = new Peer();
+  await peer.feed(["version", 1, { limits: { calls: 0 } }]);
+  assert.equal(peer.session.ending.code, 4400);
+});
+
+test("a call storm is refused call by call", async () => {
+  const peer = await client();
+  const calls = Array.from({ length: 1000 }, (_, at) => ["message", at + 1, "page", "wait"]);
+  await peer.feed(...calls);
+  const frames = peer.frames();
+  assert.equal(frames.length, 744);
+  assert.ok(frames.every(([name, , { type }]) => name === "error" && type === "LimitExceeded"));
+  assert.equal(peer.statistics().running, 256);
+});
+
+test("calls and cancels do not free what still runs", async () => {
+  class Page extends Referenceable {
+    remote_never() {
+      return new Promise(() => {});
+    }
+  }
+  const peer = await new Peer({ names: { page: new Page() } }).open();
+  for (let id = 1; id <= 300; id++)
+    await peer.feed(["message", id, "page", "never"], ["cancel", id]);
+  assert.equal(peer.statistics().running, 256);
+  assert.equal(peer.frames().length, 44);
+});
+
+/** Frames of the vectors, changed at random. */
+function mutations() {
+  const texts = ["frames", "rejected_values", "values", "scenarios"].flatMap((name) =>
+    JSON.parse(
+      readFileSync(new URL(`../../tests/vectors/${name}.json`, import.meta.url), "utf8"),
+    ).flatMap(
+      (vector) =>
+        vector.message ??
+        (vector.wire
+          ? `["message",1,"page","echo",[${vector.wire}]]`
+          : vector.steps.flatMap(({ receive }) => (receive ? [JSON.stringify(receive)] : []))),
+    ),
+  );
+  let state = 12345;
+  const random = (below) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  const pieces = [
+    '"$"',
+    "{}",
+    "[]",
+    "0",
+    "-1",
+    "1e400",
+    '"then"',
+    "null",
+    '"remote"',
+    '"__proto__"',
+    ",",
+    "]",
+    '"\\ud800"',
+    '{"$":"answer","id":1}',
+    "true",
+  ];
+  return Array.from({ length: 6000 }, () => {
+    let text = texts[random(texts.length)];
+    for (let times = random(3); times >= 0; times--) {
+      const at = random(text.length + 1);
+      const cut = random(4);
+      const put = random(3)
+        ? pieces[random(pieces.length)]
+        : texts[random(texts.length)].slice(0, random(40));
+      text = text.slice(0, at) + put + text.slice(at + cut);
+    }
+    return text;
+  });
+}
+
+test("garbage ends in nothing, an error, or a close with a code; never in a fault", async () => {
+  const codes = new Set();
+  let peer = null;
+  let used = 0;
+  for (const text of mutations()) {
+    if (!peer || peer.session.ending || used++ > 20) {
+      peer = await client();
+      peer.root.callRemote("get").catch(() => {});
+      peer.frames();
+      used = 0;
+    }
+    peer.session.receive(text);
+    if (peer.session.ending) codes.add(peer.session.ending.code);
+    const faults = peer.logged.filter(({ where }) => !/the peer's call/.test(where));
+    assert.deepEqual(faults, [], text);
+  }
+  await settled();
+  for (const code of codes) assert.ok(code === 4400 || code === 4413, `code ${code}`);
+  assert.ok(codes.has(4400));
+});

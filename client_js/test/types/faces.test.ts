@@ -1,0 +1,146 @@
+// What must compile, and, with @ts-expect-error, what must not. `npm run check` compiles it.
+
+import {
+  type Connection,
+  connect,
+  PBError,
+  Referenceable,
+  type RemotePromise,
+  type RemoteReference,
+  Root,
+  remote,
+  setUnjellyableForClass,
+} from "pbweb";
+
+type Is<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function is<A, B>(_: Is<A, B>): void {}
+
+interface Two {
+  three(number: number): number;
+}
+interface One {
+  getTwo(): RemoteReference<Two>;
+  takeTwo(two: RemoteReference<Two>): Promise<string>;
+  echo(text: string, times?: number): Promise<string[]>;
+  nothing(): void;
+}
+
+class LocalTwo extends Referenceable {
+  remote_three(number: number): number {
+    return number * 3;
+  }
+}
+class Server extends Root {
+  remote_getTwo(): LocalTwo {
+    return new LocalTwo();
+  }
+  async remote_find(name: string): Promise<{ two: LocalTwo; names: string[] }> {
+    return { two: new LocalTwo(), names: [name] };
+  }
+  hidden(): void {}
+}
+
+export async function anInterface(): Promise<void> {
+  const connection = await connect<One>("ws://localhost:8000/pb");
+  is<typeof connection, Connection<One>>(true);
+  const one = await connection.getRootObject();
+  is<typeof one, RemoteReference<One>>(true);
+
+  const echoed = one.callRemote("echo", "hello", 2);
+  is<typeof echoed, RemotePromise<string[]>>(true);
+  const texts: string[] = await echoed;
+  const two = await one.callRemote("getTwo");
+  is<typeof two, RemoteReference<Two>>(true);
+  const nine: number = await one.callRemote("getTwo").callRemote("three", 3);
+  const sugared: number = await remote(remote(one).getTwo()).three(3);
+  const rooted: number = await connection
+    .getRootObject()
+    .callRemote("getTwo")
+    .callRemote("three", 1);
+  await one.call("echo", { args: ["hello"], timeout: 5, signal: new AbortController().signal });
+  await one.callRemote("takeTwo", two);
+  await one.callRemote("takeTwo", one.callRemote("getTwo"));
+  await one.callRemote("takeTwo", new LocalTwo());
+  one.callRemoteOnly("nothing");
+  two.notifyOnDisconnect((reference) => reference.release());
+  two.release();
+  void [texts, nine, sugared, rooted];
+
+  // @ts-expect-error no such method
+  one.callRemote("missing");
+  // @ts-expect-error a wrong argument
+  one.callRemote("echo", 5);
+  // @ts-expect-error too few arguments
+  one.callRemote("echo");
+  // @ts-expect-error too many arguments
+  one.callRemote("echo", "a", 1, 2);
+  // @ts-expect-error a wrong argument in the long form
+  one.call("echo", { args: [5] });
+  // @ts-expect-error a wrong method behind a promise
+  one.callRemote("getTwo").callRemote("four", 1);
+  // @ts-expect-error a wrong argument behind a promise
+  one.callRemote("getTwo").callRemote("three", "1");
+  // @ts-expect-error data has no methods
+  one.callRemote("echo", "a").callRemote("length");
+  // @ts-expect-error a wrong result
+  const wrong: number = await one.callRemote("echo", "hello");
+  // @ts-expect-error an object with other methods
+  one.callRemote("takeTwo", new Server());
+  // @ts-expect-error the sugared form knows the methods as well
+  remote(one).missing();
+  // @ts-expect-error a timeout is a number of seconds
+  one.call("echo", { timeout: "5" });
+  void wrong;
+}
+
+export async function aClass(): Promise<void> {
+  const connection = await connect<Server>("./pb");
+  const server = await connection.getRootObject();
+  const two = await server.callRemote("getTwo");
+  is<typeof two, RemoteReference<LocalTwo>>(true);
+  const found = await server.callRemote("find", "x");
+  const names: string[] = found.names;
+  const six: number = await found.two.callRemote("three", 2);
+  void [names, six];
+
+  // @ts-expect-error only what has the prefix can be called
+  server.callRemote("hidden");
+  // @ts-expect-error the prefix is left out
+  server.callRemote("remote_getTwo");
+  // @ts-expect-error a reference is no LocalTwo
+  two.remote_three(1);
+}
+
+export async function withoutTypes(): Promise<void> {
+  const connection = await connect(new MessageChannel().port1, {
+    names: { root: new Server(), add: (a: number) => a },
+  });
+  const root = await connection.getRootObject();
+  const anything = await root.callRemote("whatever", 1, "two").callRemote("more");
+  anything.goes;
+  const add: RemoteReference<(a: number, b: number) => number> = connection.remoteForName("add");
+  const three: number = await add.callRemote("call", 1, 2);
+  // @ts-expect-error a function's only method is call
+  add.callRemote("apply");
+  // @ts-expect-error what is published can be called
+  connection.setNameForLocal("data", null);
+  // @ts-expect-error limits are numbers
+  await connect("./pb", { limits: { calls: "5" } });
+  void three;
+}
+
+export function errors(error: unknown): void {
+  class OutOfStock extends PBError {
+    static override pbType = "shop.OutOfStock";
+  }
+  setUnjellyableForClass("shop.OutOfStock", OutOfStock);
+  setUnjellyableForClass(OutOfStock, OutOfStock);
+  if (error instanceof PBError) {
+    const type: string = error.type;
+    const found = error.check(OutOfStock, "shop.Other");
+    const text: string | null = error.traceback;
+    void [type, found, text, error.parents[0]?.length];
+  }
+  // @ts-expect-error a class is needed
+  setUnjellyableForClass("x", "y");
+}

@@ -1,0 +1,87 @@
+/**
+ * The shell: it pumps a transport into a session, with the clocks and the page's life
+ * (docs/protocol.md, section 6). Below are no sockets, timers or console.
+ *
+ * @module
+ */
+import { Referenceable } from "./flavors.js";
+import { RemotePromise } from "./promises.js";
+import { RemoteReference } from "./references.js";
+export type Transport = {
+    send?: (message: any) => void;
+    postMessage?: (message: any) => void;
+    onmessage: ((event: any) => void) | null;
+    onopen?: ((event: any) => void) | null;
+    onclose?: ((event: any) => void) | null;
+    onerror?: ((event: any) => void) | null;
+    close?: (code?: number, reason?: string) => void;
+    readyState?: number;
+    binaryType?: any;
+    protocol?: string;
+};
+export type ConnectionOptions = {
+    /**
+     * of this side, announced to the peer
+     */
+    limits?: Partial<import("./limits.js").Limits>;
+    /**
+     * objects to publish, such as `root`
+     */
+    names?: Record<string, Referenceable | Function>;
+    /**
+     * in place of `setUnjellyableForClass`
+     */
+    registry?: import("./failures.js").Registry;
+    /**
+     * the name by which the peer knows this side
+     */
+    software?: string;
+    /**
+     * unexpected exceptions of methods here;
+     * without it they go to the console
+     */
+    log?: (error: unknown, where: string) => void;
+};
+/** A connection and its session. @template [Api=any] */
+export declare class Connection<Api = any> {
+    #private;
+    /** Resolved when the session is over. @type {Promise<import("./session.js").Ending>} */
+    closed: Promise<import("./session.js").Ending>;
+    /**
+     * @param {Transport} transport
+     * @param {ConnectionOptions} [options]
+     */
+    constructor(transport: Transport, { names, log, ...options }?: ConnectionOptions);
+    /** The machine behind the connection, with its `statistics()`. */
+    get broker(): import("./broker.js").Broker;
+    /**
+     * The peer's root object. It costs no round trip, and calls need not wait for it.
+     * @returns {RemotePromise<RemoteReference<Api>>}
+     */
+    getRootObject(): RemotePromise<RemoteReference<Api>>;
+    /**
+     * A reference to what the peer published under `name`; whether there is such an object, the
+     * first call tells.
+     * @param {string} name
+     * @returns {RemoteReference<any>}
+     */
+    remoteForName(name: string): RemoteReference<any>;
+    /**
+     * Publish an object: the peer reaches it as `remoteForName(name)`.
+     * @param {string} name
+     * @param {Referenceable | Function} object
+     */
+    setNameForLocal(name: string, object: Referenceable | Function): void;
+    /** Call `callback` once, when the session is over. @param {() => void} callback */
+    notifyOnDisconnect(callback: () => void): void;
+    /** @param {() => void} callback */
+    dontNotifyOnDisconnect(callback: () => void): void;
+    /** End the session. Calls in progress end with PBConnectionLost. */
+    close(): Promise<void>;
+    /**
+     * Wait until the transport is open, and send this side's `version`.
+     * @param {AbortSignal} [signal]
+     * @returns {Promise<this>}
+     */
+    open(signal?: AbortSignal): Promise<this>;
+}

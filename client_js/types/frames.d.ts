@@ -1,0 +1,66 @@
+/**
+ * The wire's vocabulary: messages to frames and back, and the check of every frame's envelope
+ * (docs/protocol.md, sections 1 and 8). Values are not looked into: that is jelly.js.
+ *
+ * @module
+ */
+export type Frame = any[];
+export type Message = {
+    frames: Frame[];
+    /**
+     * in bytes
+     */
+    size: number;
+    /**
+     * false when no value in it can be a tagged one
+     */
+    tagged: boolean;
+    /**
+     * of a binary message
+     */
+    attachments: Uint8Array[];
+};
+/** @param {string} text */
+export declare const byteLength: (text: string) => number;
+/** Whether a string has no lone surrogate. @type {(text: string) => boolean} */
+export declare const isWellFormed: (text: string) => boolean;
+/** @param {unknown} value @returns {value is Record<string, any>} */
+export declare const isObject: (value: unknown) => value is Record<string, any>;
+/** A request's or an object's id. @param {unknown} value */
+export declare const isId: (value: unknown) => boolean;
+/** @param {unknown} value */
+export declare const isCount: (value: unknown) => boolean;
+/**
+ * The frames of a message, all checked. Throws a ProtocolError whose code closes the connection.
+ * @param {unknown} data what the transport delivered
+ * @param {import("./limits.js").Limits} limits of this side
+ * @returns {Message}
+ */
+export declare function decodeMessage(data: unknown, limits: import("./limits.js").Limits): Message;
+/**
+ * The levels of arrays and objects in a JSON value, not counted further than one past `max`;
+ * Infinity when there is an infinite number in it.
+ * @param {unknown} value
+ * @param {number} max
+ * @returns {number}
+ */
+export declare function nesting(value: unknown, max: number): number;
+/**
+ * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
+ * @param {unknown} value
+ * @param {(tagged: Record<string, any>) => void} visit
+ */
+export declare function eachTagged(value: unknown, visit: (tagged: Record<string, any>) => void): void;
+/**
+ * One frame with its attachments as one binary message (section 8).
+ * @param {string} text the frame's JSON
+ * @param {Uint8Array[]} attachments
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export declare function encodeBinary(text: string, attachments: Uint8Array[]): Uint8Array<ArrayBuffer>;
+/**
+ * Text of at most `most` bytes, cut between characters, with lone surrogates replaced.
+ * @param {string} text
+ * @param {number} most
+ */
+export declare function cutText(text: string, most: number): string;

@@ -1,0 +1,72 @@
+/**
+ * Every bound, under the names of docs/protocol.md, section 7, each with what it stops.
+ *
+ * @module
+ */
+export type Limits = {
+    /**
+     * bytes of one message: memory before anything is parsed
+     */
+    message: number;
+    /**
+     * levels of a value: the stack
+     */
+    depth: number;
+    /**
+     * frames of one message: the time that one message takes
+     */
+    batch: number;
+    /**
+     * calls in progress: memory held by calls that never end
+     */
+    calls: number;
+    /**
+     * objects handed out on one session: tables that only grow
+     */
+    references: number;
+    /**
+     * open streams
+     */
+    streams: number;
+    /**
+     * digits of an integer or a decimal: arithmetic that is quadratic
+     */
+    digits: number;
+    /**
+     * frames `ping` and `pong` a second
+     */
+    control: number;
+};
+/**
+ * @typedef {object} Limits
+ * @property {number} message bytes of one message: memory before anything is parsed
+ * @property {number} depth levels of a value: the stack
+ * @property {number} batch frames of one message: the time that one message takes
+ * @property {number} calls calls in progress: memory held by calls that never end
+ * @property {number} references objects handed out on one session: tables that only grow
+ * @property {number} streams open streams
+ * @property {number} digits digits of an integer or a decimal: arithmetic that is quadratic
+ * @property {number} control frames `ping` and `pong` a second
+ */
+/** @type {Readonly<Limits>} */
+export declare const LIMITS: Readonly<Limits>;
+/** Frames and bytes that may be sent and not yet acknowledged (section 6). */
+export declare const WINDOW_FRAMES = 4096;
+export declare const WINDOW_BYTES = 1048576;
+/** An `ack` is owed after so many frames, bytes or seconds (section 6). */
+export declare const ACK_FRAMES = 32;
+export declare const ACK_BYTES = 65536;
+export declare const ACK_SECONDS = 0.25;
+/** Seconds: a full window without an acknowledgement, the first frame, an answer to `ping`. */
+export declare const STALL_SECONDS = 10;
+/** Unknown frames that are answered in a minute, and limits broken before the session ends. */
+export declare const UNKNOWN_FRAMES = 16;
+export declare const VIOLATIONS = 4;
+/** Bytes in one value above which they travel outside the JSON (section 8). */
+export declare const INLINE_BYTES = 1024;
+/**
+ * The defaults with what `given` says in their place.
+ * @param {Partial<Limits>} [given]
+ * @returns {Limits}
+ */
+export declare function withDefaults(given?: Partial<Limits>): Limits;

@@ -1,0 +1,14 @@
+/**
+ * pbweb: Perspective Broker for the web. These are its public names.
+ *
+ * @module
+ */
+export { connect } from "./client.js";
+export { Connection } from "./connection.js";
+export { CancelledError, DeadReferenceError, InsecureJelly, LimitExceeded, NoSuchMethod, PBConnectionLost, PBError, ProtocolError, RemoteError, } from "./errors.js";
+export { setUnjellyableForClass } from "./failures.js";
+export { Referenceable, Root } from "./flavors.js";
+export { callSignal } from "./peercalls.js";
+export { RemotePromise, remote } from "./promises.js";
+export { RemoteReference } from "./references.js";
+export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
