@@ -293,6 +293,7 @@ export function encodeBinary(text, attachments) {
 export function cutText(text, most) {
   const bytes = utf8.encode(text.slice(0, most));
   let end = Math.min(bytes.length, most);
-  while (end < bytes.length && /** @type {number} */ (bytes[end] & 0xc0) === 0x80) end--;
+  const isInside = () => ((bytes[end] ?? 0) & 0xc0) === 0x80;
+  while (isInside()) end--;
   return strictUtf8.decode(bytes.subarray(0, end));
 }

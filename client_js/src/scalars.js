@@ -174,11 +174,7 @@ function fromInt(text) {
 }
 
 /** @type {Map<unknown, (text: string) => unknown>} */
-const READERS = new Map([
-  ["bytes", fromBase64],
-  ["int", fromInt],
-  ["float", fromFloat],
-]);
+const READERS = new Map().set("bytes", fromBase64).set("int", fromInt).set("float", fromFloat);
 for (const type of [Decimal, DateTime, DateOnly, TimeOnly, TimeDelta]) {
   READERS.set(type.tag, (text) => new type(text));
 }
