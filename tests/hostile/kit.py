@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 import pbweb as pb
 from pbweb.asgi import Endpoint
-from pbweb.frames import PROTOCOL
+from pbweb.frames import PROTOCOL, UNCOUNTED
 from pbweb.limits import DEFAULT, Limits
 from pbweb.testing import tables
 from pbweb_server.app import application
@@ -44,6 +44,8 @@ class Peer:
         self.writer = writer
         self.frames: list[list[Any]] = []  # frames of the protocol that came and were not asked for
         self.pongs = 0
+        self.received = 0  # counted frames
+        self.sent = 0
         self.close_code: int | None = None
         self.close_reason = ""
         self.is_eof = False
@@ -66,10 +68,14 @@ class Peer:
 
     def send(self, *frames: Any) -> None:
         """Send one message with *frames*: one alone, more as a batch."""
+        self.sent += sum(frame[0] not in UNCOUNTED for frame in frames if frame)
         self.send_text(json.dumps(frames[0] if len(frames) == 1 else frames))
 
     def send_text(self, text: str) -> None:
         self.send_ws(TEXT, text.encode("utf-8", "surrogatepass"))
+
+    def acknowledge(self) -> None:
+        self.send(["ack", self.received, self.sent])
 
     def greet(self, version: int = 1, **options: Any) -> None:
         self.send(["version", version, options])
@@ -106,12 +112,13 @@ class Peer:
             return False
         if opcode == PONG:
             self.pongs += 1
-        elif opcode == BINARY:
-            length = int.from_bytes(payload[:4], "little")
-            self.frames.append(json.loads(payload[4 : 4 + length]))
-        else:
-            message = json.loads(payload)
-            self.frames += [message] if isinstance(message[0], str) else message
+            return True
+        if opcode == BINARY:
+            payload = payload[4 : 4 + int.from_bytes(payload[:4], "little")]
+        message = json.loads(payload)
+        frames = [message] if isinstance(message[0], str) else message
+        self.received += sum(frame[0] not in UNCOUNTED for frame in frames)
+        self.frames += frames
         return True
 
     async def next(self, *names: str) -> list[Any]:

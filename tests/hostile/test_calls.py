@@ -617,13 +617,12 @@ async def test_a_peer_that_acknowledges_gets_everything() -> None:
     limits = with_limits(stall=0.3, window_frames=50)
     async with gateway(Target(), limits=limits) as gate, await gate.peer() as peer:
         peer.send(["message", 1, "root", "push", [{"$": "remote", "id": 1}, 500, 10]])
-        received = 0
-        for _ in range(500):
+        for number in range(500):
             await peer.next("message")
-            received += 1
-            # the answer to request 1 comes somewhere between; it is counted as well
-        await peer.cut()
-        assert received == 500
+            if number % 20 == 0:
+                peer.acknowledge()
+        peer.acknowledge()
+        await done(peer)
 
 
 @pytest.mark.parametrize("frame", ["nosuch", "references", "late answers"])
@@ -692,7 +691,7 @@ async def test_one_busy_connection_does_not_starve_others() -> None:
     async with gateway(lambda: target) as gate:
         busy, quiet = await gate.peer(), await gate.peer()
         number = 0
-        for _ in range(400):
+        for _ in range(35):
             batch = [["message", number + n, "root", "note", [number + n]] for n in range(1, 101)]
             number += 100
             busy.send(*batch)
@@ -700,12 +699,7 @@ async def test_one_busy_connection_does_not_starve_others() -> None:
         quiet.send(["message", 1, "root", "echo", ["quick"]])
         assert await quiet.answer(1) == ["answer", 1, "quick"]
         assert len(target.executed) < number  # the busy one was not through
-        while True:
-            frame = await busy.next("answer", "error")
-            if frame[1] == number:
-                break
-            if frame[1] % 1000 == 0:
-                busy.send(["ack", frame[1], number])
+        assert await busy.answer(number) == ["answer", number]
         await busy.cut()
         await quiet.cut()
 
@@ -747,9 +741,8 @@ async def test_nothing_is_left_of_500_connections() -> None:
 
     def census() -> int:
         gc.collect()
-        return sum(
-            type(one).__module__.startswith(("pbweb", "websockets")) for one in gc.get_objects()
-        )
+        ours = ("pbweb", "websockets")
+        return sum(str(type(one).__module__).startswith(ours) for one in gc.get_objects())
 
     async with gateway(lambda: target, limits=limits) as gate:
         await round_(gate, 0)
