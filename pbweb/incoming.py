@@ -447,6 +447,7 @@ class Incoming:
             broker.send(["error", request, failure])
         elif not request and is_expected(error) and not isinstance(error, CancelledError):
             runtime.report(f"the call of {name!r} without answer failed: {error}")
+        error.__traceback__ = None  # its frames hold the arguments, and what was decoded of them
         if call is not None:
             self._end(call, _Failed(error))
 
