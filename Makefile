@@ -50,7 +50,7 @@ test-python: .venv/dev.stamp tests/e2e/runtimes/node_modules/.stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-js: client_js/node_modules/.stamp
-	cd client_js && npm run --silent test
+	cd client_js && NODE_OPTIONS=--test-reporter=spec npm run --silent test
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
