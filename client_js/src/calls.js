@@ -226,6 +226,8 @@ export class Calls {
       id ||= call.only ? 0 : ++this.#last;
       return messageFrame(id, target, call.name, args, kw, this.#options(call));
     });
+    // An accessor among the arguments may have ended the session.
+    if (this.broker.over) throw deadReference();
     call.promise.id = id;
     if (!call.only) this.waiting.set(id, call);
     if (call.target instanceof RemotePromise) {

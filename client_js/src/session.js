@@ -86,9 +86,10 @@ export class Session {
   }
 
   /**
+   * What can wait does so while there is no room; what cannot may fill the window twice.
    * @param {string} text of one counted frame
    * @param {Uint8Array[]} [attachments]
-   * @returns {number} its number
+   * @returns {number} its number; 0 when the session is over
    */
   post(text, attachments = []) {
     const item = sized(attachments.length ? encodeBinary(text, attachments) : text);
@@ -96,6 +97,10 @@ export class Session {
     if (item.size > this.peer.limits.message) {
       const most = this.peer.limits.message;
       throw new LimitExceeded(`message: ${item.size} bytes; the peer takes ${most} in a message.`);
+    }
+    if (this.#windowBytes >= 2 * WINDOW_BYTES || this.#window.length >= 2 * WINDOW_FRAMES) {
+      this.fail(4440, "The peer does not acknowledge what it gets.", true);
+      return 0;
     }
     this.#outgoing.push(item);
     this.#window.push(item.size);
@@ -105,15 +110,12 @@ export class Session {
     return ++this.#sent;
   }
 
-  /** A full window must move within 10 seconds, and what cannot wait may only fill it twice. */
+  /** A full window must move within 10 seconds. */
   #watchWindow() {
-    if (this.#windowBytes > 2 * WINDOW_BYTES || this.#window.length > 2 * WINDOW_FRAMES) {
-      this.fail(4440, "The peer does not acknowledge what it gets.", true);
-    } else if (!this.#stalling && !this.hasRoom()) {
-      this.#stalling = true;
-      const stalled = () => this.fail(4440, "The peer acknowledged nothing for 10 s.", true);
-      this.#stopStall = this.hooks.timer(STALL_SECONDS, stalled);
-    }
+    if (this.#stalling || this.hasRoom()) return;
+    this.#stalling = true;
+    const stalled = () => this.fail(4440, "The peer acknowledged nothing for 10 s.", true);
+    this.#stopStall = this.hooks.timer(STALL_SECONDS, stalled);
   }
 
   /**
@@ -207,7 +209,7 @@ export class Session {
       case "pong":
         return this.#probed(frame);
       case "close":
-        return this.end({ code: frame[1], reason: frame[2], reconnect: frame[3] });
+        return this.end({ code: frame[1], reason: cutText(frame[2], 123), reconnect: frame[3] });
     }
     this.received++;
     this.#unacked.frames++;
@@ -332,8 +334,8 @@ export class Session {
     this.#stopStall();
     this.hooks.close(ending.code, ending.reason);
     const text = `The session is over: ${ending.reason || "the connection was lost"} (${ending.code}).`;
-    const cause = new ProtocolError(ending.reason, { code: ending.code });
-    this.broker.end(text, cause);
+    const { code, reason } = ending;
+    this.broker.end(text, code >= 4400 ? new ProtocolError(reason, { code }) : undefined);
   }
 }
 

@@ -173,6 +173,35 @@ test("small frames may use the window twice, no more", async () => {
   assert.equal(code(peer), 4440);
 });
 
+test("a frame that is larger than the window goes out when the peer takes it", async () => {
+  const peer = await new Peer().open({ limits: { message: 1e7 } });
+  const calls = [peer.root.callRemote("echo", "x".repeat(5e6)), peer.root.callRemote("echo", 2)];
+  assert.equal(peer.frames().length, 1);
+  await peer.feed(["ack", 1, 0], ["answer", 1, 1]);
+  await peer.feed(["answer", 2, 2]);
+  assert.deepEqual(await Promise.all(calls), [1, 2]);
+});
+
+test("a call whose arguments end the session is lost, not forgotten", async () => {
+  const peer = await new Peer().open();
+  const ending = {
+    get x() {
+      peer.session.fail(1000, "by an accessor");
+      return 1;
+    },
+  };
+  await assert.rejects(Promise.resolve(peer.root.callRemote("echo", ending)), {
+    type: "DeadReferenceError",
+  });
+  assert.equal(peer.statistics().waiting, 0);
+});
+
+test("a reason of the peer's that is too long for a WebSocket is cut", async () => {
+  const peer = await new Peer().open();
+  await peer.feed(["close", 4410, "é".repeat(500), false]);
+  assert.equal(peer.closed.reason, "é".repeat(61));
+});
+
 test("control frames are limited to so many a second", async () => {
   const peer = await new Peer().open();
   for (let times = 0; times < 20; times++) await peer.feed(["ping", 0, 0]);

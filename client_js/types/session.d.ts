@@ -59,9 +59,10 @@ export declare class Session {
     /** Whether a frame that can wait may go out. */
     hasRoom(): boolean;
     /**
+     * What can wait does so while there is no room; what cannot may fill the window twice.
      * @param {string} text of one counted frame
      * @param {Uint8Array[]} [attachments]
-     * @returns {number} its number
+     * @returns {number} its number; 0 when the session is over
      */
     post(text: string, attachments?: Uint8Array[]): number;
     /**
