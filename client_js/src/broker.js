@@ -6,16 +6,13 @@
  */
 
 import { Calls } from "./calls.js";
-import { deadReference, InsecureJelly, LimitExceeded, ProtocolError } from "./errors.js";
-import { jellyFailure, registry, unjellyFailure } from "./failures.js";
-import { Referenceable } from "./flavors.js";
+import { deadReference, LimitExceeded } from "./errors.js";
+import { registry } from "./failures.js";
 import { eachTagged, isId } from "./frames.js";
 import { Jellier } from "./jelly.js";
 import { VIOLATIONS } from "./limits.js";
-import { invoke, PeerCalls } from "./peercalls.js";
-import { RemotePromise } from "./promises.js";
+import { invocation, PeerCalls } from "./peercalls.js";
 import { Exports, Imports, RemoteReference } from "./references.js";
-import { checkDepth, Unjellier } from "./unjelly.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./frames.js").Message} Message */
@@ -37,9 +34,18 @@ import { checkDepth, Unjellier } from "./unjelly.js";
  * @property {number} written the number of the last frame that was written
  * @property {number} acknowledged the number of the last frame that the peer has
  * @property {() => boolean} hasRoom whether a frame that can wait may go out
- * @property {(text: string, attachments?: Uint8Array[]) => number} post gives the frame's number
+ * @property {(text: string, attachments?: Uint8Array[], answered?: { id: number }) => number} post
+ *   gives the frame's number
  * @property {(code: number, reason: string) => void} fail
  */
+
+/** The frame that gives back what a tag brought. */
+const GIVES_BACK = new Map([
+  ["remote", "decref"],
+  ["stream", "decref"],
+  ["cache", "decache"],
+  ["cached", "decache"],
+]);
 
 export class Broker {
   exports = new Exports();
@@ -65,26 +71,11 @@ export class Broker {
     this.types = types;
   }
 
+  get peer() {
+    return this.link.peer;
+  }
+
   // What references, promises and the connection use.
-
-  /**
-   * @param {import("./calls.js").Target} target
-   * @param {string} name
-   * @param {import("./api.js").CallOptions} options
-   * @returns {RemotePromise<any>}
-   */
-  callRemote(target, name, options) {
-    return this.calls.start(target, name, options);
-  }
-
-  /**
-   * @param {import("./calls.js").Target} target
-   * @param {string} name
-   * @param {import("./api.js").CallOptions} options
-   */
-  callRemoteOnly(target, name, options) {
-    this.calls.start(target, name, options, true);
-  }
 
   /**
    * @param {string} name
@@ -97,7 +88,7 @@ export class Broker {
   /** @param {RemoteReference<any>} reference */
   release(reference) {
     reference.released = true;
-    this.calls.afterHeld(() => this.imports.release(reference));
+    this.calls.held.push(() => this.imports.release(reference));
   }
 
   /**
@@ -105,9 +96,8 @@ export class Broker {
    * @param {unknown} [reference] what it is called with
    */
   notifyOnDisconnect(callback, reference) {
-    const notifier = { callback, reference };
-    if (this.over) Promise.resolve().then(() => this.#notify(notifier));
-    else this.#notifiers.push(notifier);
+    this.#notifiers.push({ callback, reference });
+    if (this.over) Promise.resolve().then(() => this.#notify());
   }
 
   /**
@@ -120,12 +110,13 @@ export class Broker {
     );
   }
 
-  /** @param {{ callback: Function, reference: unknown }} notifier */
-  #notify({ callback, reference }) {
-    try {
-      callback(...(reference ? [reference] : []));
-    } catch (error) {
-      this.hooks.log(error, "a callback of notifyOnDisconnect");
+  #notify() {
+    for (const { callback, reference } of this.#notifiers.splice(0)) {
+      try {
+        callback(...(reference ? [reference] : []));
+      } catch (error) {
+        this.hooks.log(error, "a callback of notifyOnDisconnect");
+      }
     }
   }
 
@@ -135,9 +126,9 @@ export class Broker {
       exported: this.exports.size,
       imported: this.imports.size,
       waiting: this.calls.waiting.size,
-      held: this.calls.held,
-      running: this.peerCalls.running,
-      nameable: this.peerCalls.nameable,
+      held: this.calls.held.length,
+      running: this.peerCalls.running.size,
+      nameable: this.peerCalls.nameable.size,
     };
   }
 
@@ -156,7 +147,7 @@ export class Broker {
         return true;
       case "answer":
       case "error":
-        this.#settle(frame, message);
+        this.calls.answered(frame, message);
         return true;
       case "cancel":
         this.peerCalls.cancelled(frame[1]);
@@ -165,54 +156,13 @@ export class Broker {
         for (let at = 1; at < frame.length; at += 2) this.exports.decref(frame[at], frame[at + 1]);
         return true;
     }
-    return ["decache", "uncache", "didNotUnderstand"].includes(frame[0]);
+    return /^(decache|uncache|didNotUnderstand)$/.test(frame[0]);
   }
 
-  /**
-   * @param {Frame} frame
-   * @param {Message} message
-   */
-  #settle(frame, message) {
-    const id = frame[1];
-    if (id > this.calls.last) {
-      throw new ProtocolError(`An ${frame[0]} to request ${id}, which was not made.`);
-    }
-    const call = this.calls.take(id);
-    if (!call?.promise.pending) this.giveBack(frame);
-    if (call) this.calls.settle(call, () => this.#result(call, frame, message));
-  }
-
-  /**
-   * @param {{ promise: RemotePromise<any> }} call
-   * @param {Frame} frame
-   * @param {Message} message
-   */
-  #result({ promise }, frame, { tagged, attachments }) {
-    const [name, , value = null] = frame;
-    if (!promise.pending) return null;
-    if (name === "error") {
-      this.giveBack(frame);
-      throw this.unjellyFailure(value);
-    }
-    const unjellier = new Unjellier(this, frame, attachments, false);
-    try {
-      checkDepth(value, 0, this.limits.depth);
-      return tagged ? unjellier.root(value) : value;
-    } catch (error) {
-      this.giveBack(frame, unjellier.introduced);
-      this.countViolation(error);
-      throw error;
-    }
-  }
-
-  /**
-   * The peer has what was sent up to this frame.
-   * @param {number} number
-   */
-  acknowledged(number) {
-    this.peerCalls.acknowledged(number);
-    this.peerCalls.pump();
-    this.calls.pump();
+  /** There is more room in the window. */
+  pump() {
+    this.peerCalls.held.move();
+    this.calls.held.move();
   }
 
   /**
@@ -221,13 +171,12 @@ export class Broker {
    * @param {unknown} [cause]
    */
   end(text, cause) {
-    if (this.over) return;
     this.over = true;
     this.calls.end(text, cause);
     this.peerCalls.end();
     this.exports.clear();
     this.imports.clear();
-    for (const notifier of this.#notifiers.splice(0)) this.#notify(notifier);
+    this.#notify();
   }
 
   // Frames that go out.
@@ -235,9 +184,10 @@ export class Broker {
   /**
    * Send the frame that `make` builds. When that fails, no table has changed.
    * @param {(jellier: Jellier) => any[]} make
+   * @param {{ id: number }} [answered] the peer's call that it answers
    * @returns {number} the frame's number
    */
-  post(make) {
+  post(make, answered) {
     let jellier = new Jellier(this);
     try {
       let frame = make(jellier);
@@ -246,7 +196,7 @@ export class Broker {
         jellier = new Jellier(this, jellier.shared);
         frame = make(jellier);
       }
-      return this.link.post(JSON.stringify(frame), jellier.attachments);
+      return this.link.post(JSON.stringify(frame), jellier.attachments, answered);
     } catch (error) {
       this.exports.takeBack(jellier.introduced);
       throw error;
@@ -256,14 +206,10 @@ export class Broker {
   /**
    * A frame of plain data that does not wait for room.
    * @param {any[]} frame
+   * @param {{ id: number }} [answered]
    */
-  postSmall(frame) {
-    return this.link.post(JSON.stringify(frame));
-  }
-
-  /** @param {number[]} pairs an id, and how often it was received, … */
-  sendDecref(pairs) {
-    if (pairs.length && !this.over) this.postSmall(["decref", ...pairs]);
+  postSmall(frame, answered) {
+    return this.link.post(JSON.stringify(frame), [], answered);
   }
 
   /**
@@ -273,21 +219,20 @@ export class Broker {
    */
   giveBack(frame, introduced = []) {
     this.imports.takeBack(introduced);
-    /** @type {Map<number, number>[]} */
-    const [references, caches] = [new Map(), new Map()];
+    /** @type {Map<string, Map<number, number>>} */
+    const frames = new Map([...GIVES_BACK.values()].map((name) => [name, new Map()]));
     eachTagged(frame, ({ $: tag, id }) => {
-      const counts = /^(remote|stream)$/.test(tag) ? references : caches;
-      if (isId(id) && /^(remote|stream|cached?)$/.test(tag)) {
-        counts?.set(id, (counts.get(id) ?? 0) + 1);
-      }
+      const counts = isId(id) && frames.get(GIVES_BACK.get(tag) ?? "");
+      if (counts) counts.set(id, (counts.get(id) ?? 0) + 1);
     });
-    this.sendDecref([...(references ?? [])].flat());
-    if (caches?.size && !this.over) this.postSmall(["decache", ...[...caches].flat()]);
+    for (const [name, counts] of frames) {
+      if (counts.size) this.postSmall([name, ...[...counts].flat()]);
+    }
   }
 
-  /** The fourth time that too many references were handed out ends the session (section 7). @param {any} error */
+  /** The fourth time that too many references were handed out ends the session (section 7). @param {unknown} error */
   countViolation(error) {
-    if (!(error instanceof LimitExceeded) || error.limit !== "references") return;
+    if (!(error instanceof LimitExceeded) || !error.message.startsWith("references")) return;
     if (++this.#violations >= VIOLATIONS) this.link.fail(4413, error.message);
   }
 
@@ -296,11 +241,9 @@ export class Broker {
    * @param {unknown} target
    * @param {{ name: string, args: any[], kw: Record<string, any> }} call
    */
-  invokeHere(target, { name, args, kw }) {
-    if (target instanceof RemoteReference) {
-      return target.broker.callRemote(target, name, { args, kw });
-    }
-    return invoke({}, target, name, args, kw)();
+  callHere(target, { name, args, kw }) {
+    if (target instanceof RemoteReference) return target.call(name, { args, kw });
+    return invocation({}, target, name, args, kw)();
   }
 
   /**
@@ -308,79 +251,12 @@ export class Broker {
    * @param {RemoteReference<any>} reference
    */
   wireId(reference) {
-    if (!this.imports.has(reference)) throw deadReference();
+    if (!this.imports.heldFor(reference)) throw deadReference();
     return reference.id;
-  }
-
-  // What jellying and unjellying need: see JellyHost and UnjellyHost.
-
-  get peer() {
-    return this.link.peer;
-  }
-
-  /**
-   * @param {any} value
-   * @param {Jellier} jellier
-   * @param {number} depth
-   * @returns {[any] | undefined}
-   */
-  jellyReference(value, jellier, depth) {
-    if (value instanceof RemotePromise) return [this.#jellyPromise(value, jellier, depth)];
-    if (value instanceof Error) return [jellyFailure(value)];
-    if (value instanceof RemoteReference) {
-      if (value.broker === this) return [{ $: "local", id: this.wireId(value) }];
-      if (value.broker.over || value.released) throw deadReference();
-    } else if (typeof value !== "function" && !(value instanceof Referenceable)) return undefined;
-    const limit = Math.min(this.limits.references, this.peer.limits.references);
-    const id = this.exports.introduce(value, limit);
-    if (typeof id === "number") jellier.introduced.push(id);
-    return [{ $: "remote", id }];
-  }
-
-  /**
-   * @param {RemotePromise<any>} promise
-   * @param {Jellier} jellier
-   * @param {number} depth
-   */
-  #jellyPromise(promise, jellier, depth) {
-    promise.handle();
-    if (promise.rejected) throw promise.outcome;
-    if (!promise.pending) return jellier.value(promise.outcome, depth);
-    if (!jellier.named || promise.broker !== this || !promise.id) {
-      throw new InsecureJelly(
-        "a promise of another session, or in an answer, cannot cross; await it first",
-      );
-    }
-    jellier.named.push(promise);
-    return { $: "answer", id: promise.id };
   }
 
   /** @param {number | string} id */
   unjellyRemote(id) {
     return this.imports.receive(id, this.limits.references);
-  }
-
-  /** @param {number | string} id */
-  unjellyLocal(id) {
-    return this.exports.find(id);
-  }
-
-  /** @param {Record<string, any>} tagged */
-  unjellyFailure(tagged) {
-    return unjellyFailure(/** @type {any} */ (tagged), this.types);
-  }
-
-  /** @param {number} id */
-  answerTo(id) {
-    return this.peerCalls.find(id);
-  }
-
-  /** @param {unknown} value */
-  isReference(value) {
-    return (
-      typeof value === "function" ||
-      value instanceof Referenceable ||
-      value instanceof RemoteReference
-    );
   }
 }

@@ -5,12 +5,13 @@
  * @module
  */
 
-import { CancelledError, deadReference, InsecureJelly, PBConnectionLost } from "./errors.js";
+import { breach, CancelledError, deadReference, InsecureJelly, lostCall } from "./errors.js";
+import { unjellyFailure } from "./failures.js";
 import { isWellFormed } from "./frames.js";
 import { RemotePromise } from "./promises.js";
-import { Queue } from "./queue.js";
+import { Line } from "./queue.js";
 import { RemoteReference } from "./references.js";
-import { followPath } from "./unjelly.js";
+import { checkDepth, followPath, Unjellier } from "./unjelly.js";
 
 /** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
 
@@ -20,8 +21,8 @@ class Call {
   number = 0;
   /** Promises whose answers its frame names. @type {RemotePromise<any>[]} */
   named = [];
-  /** When it is cancelled, in seconds of the clock. @type {number | undefined} */
-  deadline = undefined;
+  /** When it is cancelled, in seconds of the clock. */
+  deadline = Infinity;
   /** Stops waiting for the signal and the timeout. */
   stop = () => {};
 
@@ -46,23 +47,19 @@ class Call {
 export class Calls {
   /** Calls that were sent and are not answered. @type {Map<number, Call>} */
   waiting = new Map();
-  /** Calls that wait for room, and releases that must not overtake them. @type {Queue<Call | (() => void)>} */
-  #held = new Queue();
+  /** Calls that wait for room, and releases that must not overtake them. @type {Line<Call | (() => void)>} */
+  held = new Line(
+    (step) => (typeof step === "function" ? step() : this.#send(step)),
+    (step) => typeof step === "function" || this.#mayGo(step),
+  );
+  /** The highest id used. */
   #last = 0;
-  #encoding = false;
+  /** What a call that is not sent ends with when the session is over. @type {Error | undefined} */
+  #lost;
 
   /** @param {import("./broker.js").Broker} broker */
   constructor(broker) {
     this.broker = broker;
-  }
-
-  get held() {
-    return this.#held.length;
-  }
-
-  /** The highest id used. */
-  get last() {
-    return this.#last;
   }
 
   /**
@@ -76,23 +73,16 @@ export class Calls {
     if (target instanceof RemotePromise) target.handle();
     if (only) call.promise.handle();
     try {
-      this.#check(call);
+      if (typeof name !== "string" || !isWellFormed(name)) {
+        throw new InsecureJelly("the method's name must be a string without lone surrogates.");
+      }
+      if (this.broker.over || /** @type {any} */ (target).released) throw deadReference();
       this.#limit(call, options);
-      if (call.promise.pending && !this.#isLocal(call)) this.afterHeld(call);
+      if (call.promise.pending && !this.#isLocal(call)) this.held.push(call);
     } catch (error) {
-      this.#fail(call, error);
+      this.#finish(call, error, true);
     }
     return call.promise;
-  }
-
-  /** @param {Call} call */
-  #check({ target, name }) {
-    if (this.broker.over || (target instanceof RemoteReference && target.released)) {
-      throw deadReference();
-    }
-    if (typeof name !== "string" || !isWellFormed(name)) {
-      throw new InsecureJelly("the method's name must be a string without lone surrogates.");
-    }
   }
 
   /**
@@ -103,18 +93,17 @@ export class Calls {
     const { hooks } = this.broker;
     const abort = () => this.#cancel(call, "The call was cancelled.", signal?.reason);
     if (signal?.aborted) return abort();
-    signal?.addEventListener("abort", abort, { once: true });
+    signal?.addEventListener("abort", abort);
     let stopTimer = () => {};
-    if (timeout !== undefined) {
-      call.deadline = hooks.now() + timeout;
-      const expire = () => this.#cancel(call, `The call did not end within ${timeout} seconds.`);
-      if (!(timeout > 0)) return expire();
-      stopTimer = hooks.timer(timeout, expire);
-    }
     call.stop = () => {
       signal?.removeEventListener("abort", abort);
       stopTimer();
     };
+    if (timeout === undefined) return;
+    const expire = () => this.#cancel(call, `The call did not end within ${timeout} seconds.`);
+    if (!(timeout > 0)) return expire();
+    call.deadline = hooks.now() + timeout;
+    stopTimer = hooks.timer(timeout, expire);
   }
 
   /**
@@ -124,18 +113,20 @@ export class Calls {
    * @param {unknown} [cause]
    */
   #cancel(call, text, cause) {
-    this.#fail(call, new CancelledError(text, { cause }));
-    if (this.waiting.has(call.promise.id)) this.broker.postSmall(["cancel", call.promise.id]);
+    this.#finish(call, new CancelledError(text, { cause }), true);
+    const { id } = call.promise;
+    if (this.waiting.has(id)) this.broker.postSmall(["cancel", id]);
   }
 
   /**
    * @param {Call} call
-   * @param {unknown} error
+   * @param {any} outcome
+   * @param {boolean} [rejected]
    */
-  #fail(call, error) {
-    call.stop();
-    if (call.only && call.promise.pending) this.broker.hooks.log(error, `the call of ${call.name}`);
-    call.promise.fail(error);
+  #finish({ promise, name, only, stop }, outcome, rejected) {
+    stop();
+    if (only && rejected && promise.pending) this.broker.hooks.log(outcome, `the call of ${name}`);
+    promise.settle(outcome, rejected);
   }
 
   /**
@@ -148,13 +139,10 @@ export class Calls {
     if (!(target instanceof RemotePromise) || target.pending) return false;
     if (target.rejected) throw target.outcome;
     const value = followPath(target.outcome, call.path);
-    if (value instanceof RemoteReference && value.broker === this.broker) {
-      call.target = value;
-      this.#check(call);
-      return false;
-    }
-    this.#callLocal(call, target, value);
-    return true;
+    const isRemote = value instanceof RemoteReference && value.broker === this.broker;
+    if (isRemote) call.target = value;
+    else this.#callLocal(call, target, value);
+    return !isRemote;
   }
 
   /**
@@ -164,75 +152,54 @@ export class Calls {
    * @param {unknown} value
    */
   #callLocal(call, target, value) {
-    const run = () => {
-      if (!call.promise.pending) return;
-      new Promise((resolve) => resolve(this.broker.invokeHere(value, call))).then(
-        (result) => {
-          call.stop();
-          call.promise.fulfill(result);
-        },
-        (error) => this.#fail(call, error),
-      );
+    const run = async () => {
+      try {
+        if (call.promise.pending) this.#finish(call, await this.broker.callHere(value, call));
+      } catch (error) {
+        this.#finish(call, error, true);
+      }
     };
     if (target.pipelined) target.later.push(run);
     else Promise.resolve().then(run);
   }
 
-  /**
-   * Send a call, or release a reference, behind all calls that are held back.
-   * @param {Call | (() => void)} step
-   */
-  afterHeld(step) {
-    this.#held.push(step);
-    this.pump();
-  }
-
-  /** Send what was held back, as far as there is room. */
-  pump() {
-    for (let next = this.#held.peek(); next && !this.#encoding; next = this.#held.peek()) {
-      if (typeof next !== "function" && next.promise.pending && !this.#hasRoom(next)) break;
-      this.#held.shift();
-      if (typeof next === "function") next();
-      else if (next.promise.pending) this.#send(next);
-    }
-  }
-
   /** @param {Call} call */
-  #hasRoom(call) {
+  #mayGo({ promise, only }) {
     const { link } = this.broker;
-    return link.hasRoom() && (call.only || this.waiting.size < link.peer.limits.calls);
+    const hasRoom = link.hasRoom() && (only || this.waiting.size < link.peer.limits.calls);
+    return hasRoom || !promise.pending || !!this.#lost;
   }
 
   /** @param {Call} call */
   #send(call) {
-    this.#encoding = true;
     try {
+      if (!call.promise.pending) return;
+      if (this.#lost) throw this.#lost;
       if (!this.#isLocal(call)) this.#post(call);
     } catch (error) {
-      this.#fail(call, error);
-    } finally {
-      this.#encoding = false;
+      this.#finish(call, error, true);
     }
   }
 
   /** @param {Call} call */
   #post(call) {
-    const target = this.#wireTarget(call);
+    const { promise, target, name, only } = call;
+    const wireTarget = this.#wireTarget(call);
     let id = 0;
     call.number = this.broker.post((jellier) => {
-      jellier.named = call.named;
       const args = jellier.items("args", call.args);
       const kw = jellier.items("kw", call.kw);
-      id ||= call.only ? 0 : ++this.#last;
-      return messageFrame(id, target, call.name, args, kw, this.#options(call));
+      call.named = jellier.named;
+      if (!only) id ||= ++this.#last;
+      return trimmed(["message", id, wireTarget, name, args, kw, this.#options(call)]);
     });
     // An accessor among the arguments may have ended the session.
     if (this.broker.over) throw deadReference();
-    call.promise.id = id;
-    if (!call.only) this.waiting.set(id, call);
-    if (call.target instanceof RemotePromise) {
-      call.named.push(call.target);
-      if (!call.only) call.target.pipelined++;
+    promise.id = id;
+    if (!only) this.waiting.set(id, call);
+    if (target instanceof RemotePromise) {
+      call.named.push(target);
+      if (!only) target.pipelined++;
     }
     // The peer has them now; the reference is kept until the answer comes.
     call.args = [];
@@ -241,46 +208,53 @@ export class Calls {
 
   /** @param {Call} call */
   #wireTarget({ target, path }) {
-    if (target.broker !== this.broker) throw deadReference();
+    if (target.broker !== this.broker || !target.id) throw deadReference();
     if (target instanceof RemoteReference) return this.broker.wireId(target);
-    if (!target.id) throw deadReference();
     return path.length ? { $: "answer", id: target.id, path } : -target.id;
   }
 
   /** @param {Call} call */
   #options({ deadline }) {
-    if (deadline === undefined) return {};
     const left = Math.max(0, deadline - this.broker.hooks.now());
-    return { deadline: Math.round(left * 1000) / 1000 };
+    return left < Infinity ? { deadline: Math.round(left * 1000) / 1000 } : {};
   }
 
   /**
-   * The call that an answer belongs to; undefined when it is settled already.
-   * @param {number} id
+   * An `answer` or `error` of the peer's. With one that is settled already, it is given back.
+   * @param {import("./frames.js").Frame} frame
+   * @param {import("./frames.js").Message} message that it came in
    */
-  take(id) {
+  answered(frame, { tagged, deep, attachments }) {
+    const { broker } = this;
+    const [name, id, value = null] = frame;
+    if (id > this.#last) breach(`An ${name} to request ${id}, which was not made.`);
     const call = this.waiting.get(id);
+    const unjellier = new Unjellier(broker, frame, attachments);
+    let rejected = name === "error" || !call?.promise.pending;
+    let outcome = value;
+    /** @type {unknown} */
+    let refused;
     this.waiting.delete(id);
-    return call;
-  }
-
-  /**
-   * @param {Call} call
-   * @param {() => any} decode the answer, or throw the failure
-   */
-  settle(call, decode) {
-    call.stop();
     try {
-      call.promise.fulfill(decode());
+      if (name === "error") outcome = unjellyFailure(value, broker.types);
+      else if (!rejected) {
+        if (deep) checkDepth(value, 0, broker.limits.depth);
+        if (tagged) outcome = unjellier.root(value);
+      }
     } catch (error) {
-      call.promise.fail(error);
+      refused = outcome = error;
+      rejected = true;
     }
-    this.#answered(call);
-    this.pump();
+    if (rejected) broker.giveBack(frame, unjellier.introduced);
+    broker.countViolation(refused);
+    if (!call) return;
+    this.#finish(call, outcome, rejected);
+    this.#free(call);
+    this.held.move();
   }
 
-  /** @param {Call} call */
-  #answered({ target, only }) {
+  /** Its target need not wait for it any longer. @param {Call} call */
+  #free({ target, only }) {
     if (only || !(target instanceof RemotePromise) || --target.pipelined) return;
     for (const run of target.later.splice(0)) run();
   }
@@ -291,16 +265,15 @@ export class Calls {
    * @param {unknown} cause
    */
   end(text, cause) {
-    const sent = [...this.waiting.values()].map((call) => ({ call, outcome: this.#outcome(call) }));
+    this.#lost = lostCall(text, "not_executed", cause);
+    const sent = [...this.waiting.values()];
+    const outcomes = sent.map((call) => this.#outcome(call));
     this.waiting.clear();
-    for (const { call, outcome } of sent) {
-      this.#fail(call, new PBConnectionLost(text, { cause, outcome }));
-      this.#answered(call);
+    for (const [at, call] of sent.entries()) {
+      this.#finish(call, lostCall(text, outcomes[at] ?? "unknown", cause), true);
+      this.#free(call);
     }
-    for (let next = this.#held.shift(); next; next = this.#held.shift()) {
-      if (typeof next === "function") continue;
-      this.#fail(next, new PBConnectionLost(text, { cause, outcome: "not_executed" }));
-    }
+    this.held.move();
   }
 
   /**
@@ -317,19 +290,9 @@ export class Calls {
 
 /**
  * Empty items at the end are left out (section 1).
- * @param {number} id
- * @param {unknown} target
- * @param {string} name
- * @param {any[]} args
- * @param {object} kw
- * @param {object} opts
+ * @param {any[]} frame
  */
-function messageFrame(id, target, name, args, kw, opts) {
-  const frame = ["message", id, target, name];
-  const hasOpts = Object.keys(opts).length > 0;
-  const hasKw = hasOpts || Object.keys(kw).length > 0;
-  if (hasKw || args.length) frame.push(args);
-  if (hasKw) frame.push(kw);
-  if (hasOpts) frame.push(opts);
+function trimmed(frame) {
+  while (typeof frame.at(-1) === "object" && !Object.keys(frame.at(-1)).length) frame.pop();
   return frame;
 }

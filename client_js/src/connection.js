@@ -5,12 +5,18 @@
  * @module
  */
 
-import { CancelledError, deadReference, PBConnectionLost } from "./errors.js";
-import { Referenceable, Root } from "./flavors.js";
+import { CancelledError, deadReference, lostCall } from "./errors.js";
+import { Root } from "./flavors.js";
 import { STALL_SECONDS } from "./limits.js";
 import { RemotePromise } from "./promises.js";
-import { RemoteReference } from "./references.js";
+import { isReference } from "./references.js";
 import { Session } from "./session.js";
+
+/** @typedef {import("./flavors.js").Referenceable} Referenceable */
+/**
+ * @template Api
+ * @typedef {import("./references.js").RemoteReference<Api>} RemoteReference
+ */
 
 /**
  * A WebSocket, MessagePort, Worker, or anything else that looks like one.
@@ -37,14 +43,9 @@ import { Session } from "./session.js";
  *   without it they go to the console
  */
 
-/** The codes that a page may close a WebSocket with (section 7). @param {number} code */
-function closeCode(code) {
-  if (code === 1003 || code === 1007) return 4400;
-  if (code === 1009) return 4413;
-  return code === 1000 || (code >= 3000 && code < 5000) ? code : 1000;
-}
-
-const LONGEST_TIMER = 2 ** 31 - 1;
+/** The code to close a WebSocket with: a page may not use all (section 7). @param {number} code */
+const closeCode = (code) =>
+  ({ 1003: 4400, 1007: 4400, 1009: 4413 })[code] ?? (code < 3000 ? 1000 : code);
 
 /**
  * @param {number} seconds
@@ -52,7 +53,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  */
 function startTimer(seconds, run) {
   /** @type {any} */
-  const timer = setTimeout(run, Math.min(seconds * 1000, LONGEST_TIMER));
+  const timer = setTimeout(run, Math.min(seconds * 1000, 2 ** 31 - 1));
   timer.unref?.(); // in Node it is the transport that keeps the process alive
   return () => clearTimeout(timer);
 }
@@ -67,9 +68,8 @@ export class Connection {
   #session;
   #isOpen = false;
   #flushing = false;
-  #heard = now();
-  #stopBeat = () => {};
-  #stopProbe = () => {};
+  #heard = 0;
+  #stopTimer = () => {};
   #life = new AbortController();
   /** @type {(ending: import("./session.js").Ending) => void} */
   #resolveClosed = () => {};
@@ -78,21 +78,15 @@ export class Connection {
    * @param {Transport} transport
    * @param {ConnectionOptions} [options]
    */
-  constructor(transport, { names = {}, log, ...options } = {}) {
+  constructor(transport, { names = {}, log = logToConsole, ...options } = {}) {
     this.#transport = transport;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.#session = new Session(
-      {
-        now,
-        timer: startTimer,
-        log: log ?? logToConsole,
-        wake: () => this.#wake(),
-        close: (code, reason) => this.#end(code, reason),
-      },
-      options,
-    );
+    const wake = () => this.#wake();
+    const close = (/** @type {number} */ code, /** @type {string} */ reason) =>
+      this.#end(code, reason);
+    this.#session = new Session({ now, timer: startTimer, log, wake, close }, options);
     for (const [name, object] of Object.entries(names)) this.setNameForLocal(name, object);
   }
 
@@ -106,9 +100,9 @@ export class Connection {
    * @returns {RemotePromise<RemoteReference<Api>>}
    */
   getRootObject() {
-    const promise = new RemotePromise(this.broker);
-    if (this.broker.over) promise.fail(deadReference());
-    else promise.fulfill(this.remoteForName("root"));
+    const { broker } = this;
+    const promise = new RemotePromise(broker);
+    promise.settle(broker.over ? deadReference() : this.remoteForName("root"), broker.over);
     return promise;
   }
 
@@ -129,7 +123,7 @@ export class Connection {
    */
   setNameForLocal(name, object) {
     const local = object instanceof Root ? object.rootObject(this) : object;
-    if (!this.broker.isReference(local)) {
+    if (!isReference(local)) {
       throw new TypeError(`What is published as "${name}" must be a Referenceable or a function.`);
     }
     this.broker.exports.publish(name, local);
@@ -168,16 +162,15 @@ export class Connection {
         this.#opened();
         resolve(this);
       };
-      const failed = (/** @type {any} */ event) => {
-        reject(cannotConnect(event));
-        this.#lose(event);
-      };
       if (signal?.aborted) return abort();
-      signal?.addEventListener("abort", abort, { once: true });
+      signal?.addEventListener("abort", abort);
       if ("binaryType" in transport) transport.binaryType = "arraybuffer";
       transport.onmessage = (event) => this.#receive(event.data);
       transport.onerror = () => {};
-      transport.onclose = failed;
+      transport.onclose = (event) => {
+        reject(cannotConnect(event));
+        this.#lose(event);
+      };
       if (transport.readyState === 0) transport.onopen = opened;
       else opened();
     });
@@ -185,21 +178,18 @@ export class Connection {
 
   #opened() {
     this.#isOpen = true;
-    this.#heard = now();
-    this.#transport.onclose = (event) => this.#lose(event);
-    this.#stopBeat = startTimer(STALL_SECONDS, () => {
-      if (!this.#session.open) this.#timeOut("The peer sent no version within 10 s.");
-    });
+    this.#stopTimer = startTimer(STALL_SECONDS, () => this.#timeOut("sent no version"));
     this.#watchPage();
     this.#flush();
   }
 
   /** @param {unknown} data */
   #receive(data) {
-    const { open } = this.#session;
+    const session = this.#session;
+    const { open } = session;
     this.#heard = now();
-    this.#session.receive(data);
-    if (!open && this.#session.open && !this.#session.ending) this.#beat();
+    session.receive(data);
+    if (!open && session.open && !session.ending) this.#beat();
   }
 
   /** All that one turn makes goes out together, what `async` methods give at once included. */
@@ -226,9 +216,9 @@ export class Connection {
     this.#resolve();
   }
 
-  /** @param {string} reason */
-  #timeOut(reason) {
-    this.#session.end({ code: 4408, reason, reconnect: true });
+  /** @param {string} what */
+  #timeOut(what) {
+    this.#session.end({ code: 4408, reason: `The peer ${what} within 10 s.`, reconnect: true });
   }
 
   /**
@@ -237,16 +227,16 @@ export class Connection {
    * @param {string} reason
    */
   #end(code, reason) {
-    this.#stopBeat();
-    this.#stopProbe();
+    this.#stopTimer();
     this.#life.abort();
     try {
       this.#flush();
       this.#transport.close?.(closeCode(code), reason);
     } catch {}
-    const wasOpen = this.#isOpen;
+    // A WebSocket tells when it is closed, other transports do not.
+    const isOver = !this.#isOpen || !(Number(this.#transport.readyState) < 3);
     this.#isOpen = false;
-    if (!wasOpen || !(Number(this.#transport.readyState) < 3)) this.#resolve();
+    if (isOver) this.#resolve();
   }
 
   #resolve() {
@@ -255,54 +245,51 @@ export class Connection {
 
   // Liveness.
 
+  /** Wait until nothing has come for `heartbeat` seconds, then ask. */
   #beat() {
-    const heartbeat = Math.min(Math.max(this.#session.peer.heartbeat, 1), 3600);
-    const left = heartbeat - (now() - this.#heard);
-    if (left <= 0) this.#probe();
-    this.#stopBeat();
-    this.#stopBeat = startTimer(left > 0 ? left : heartbeat, () => this.#beat());
+    const { heartbeat } = this.#session.peer;
+    const left = Math.min(Math.max(heartbeat, 1), 3600) - (now() - this.#heard);
+    this.#stopTimer();
+    if (left > 0) this.#stopTimer = startTimer(left, () => this.#beat());
+    else this.#probe();
   }
 
   /** Ask whether the link is alive, and take it for lost when nothing comes for 10 s. */
   #probe() {
-    if (!this.#session.open || this.#session.ending) return;
+    const session = this.#session;
+    if (!session.open || session.ending) return;
     const asked = now();
-    this.#session.probe();
-    this.#stopProbe();
-    this.#stopProbe = startTimer(STALL_SECONDS, () => {
-      if (this.#heard > asked) return;
+    session.probe();
+    this.#stopTimer();
+    this.#stopTimer = startTimer(STALL_SECONDS, () => {
       // A timer that is much too late ran in a page that was asleep: it proves nothing.
-      if (now() - asked > 2 * STALL_SECONDS) this.#probe();
-      else this.#timeOut("The peer did not answer a ping within 10 s.");
+      if (this.#heard > asked) this.#beat();
+      else if (now() - asked > 2 * STALL_SECONDS) this.#probe();
+      else this.#timeOut("did not answer a ping");
     });
   }
 
   /** A page that comes back asks at once; one that goes for good says so. */
   #watchPage() {
-    const { signal } = this.#life;
     const page = /** @type {any} */ (globalThis);
-    const listen = (
-      /** @type {any} */ target,
-      /** @type {string} */ name,
-      /** @type {any} */ run,
-    ) => target?.addEventListener?.(name, run, { signal });
-    const probe = () => this.#probe();
-    listen(page.document, "visibilitychange", () => {
-      if (page.document.visibilityState === "visible") probe();
-    });
-    listen(page, "online", probe);
-    listen(page, "pageshow", (/** @type {any} */ event) => event.persisted && probe());
-    listen(page, "pagehide", (/** @type {any} */ event) => event.persisted || this.close());
+    const watch = (/** @type {any} */ event) => {
+      if (event.type === "pagehide") return event.persisted || this.close();
+      if (event.persisted ?? page.document?.visibilityState !== "hidden") this.#probe();
+    };
+    const { signal } = this.#life;
+    for (const name of ["visibilitychange", "online", "pageshow", "pagehide"]) {
+      const target = name === "visibilitychange" ? page.document : page;
+      target?.addEventListener?.(name, watch, { signal });
+    }
   }
 }
 
 /** @param {any} event */
 function cannotConnect({ code, reason }) {
-  const why = reason ? `: ${reason}` : "";
-  return new PBConnectionLost(
-    `Could not connect (${code ?? "no code"}${why}). Is the address right, is the server running, ` +
-      "does it speak pb.json.1 there, and does it allow this page's origin?",
-    { outcome: "not_executed" },
+  return lostCall(
+    `Could not connect (${code} ${reason}). Is the address right, is the server running, does it ` +
+      "speak pb.json.1 there, and does it allow this page's origin?",
+    "not_executed",
   );
 }
 

@@ -124,16 +124,8 @@ export class DeadReferenceError extends PBError {
 /** The session ended while the call was waiting; `outcome` says what is known of it. */
 export class PBConnectionLost extends PBError {
   static pbType = "PBConnectionLost";
-
-  /**
-   * @param {string} [message]
-   * @param {ErrorOptions & { outcome?: Outcome }} [options]
-   */
-  constructor(message, options) {
-    super(message, options);
-    /** @type {Outcome} */
-    this.outcome = options?.outcome ?? "unknown";
-  }
+  /** @type {Outcome} */
+  outcome = "unknown";
 }
 
 /** The call was cancelled, or did not end within its time. */
@@ -144,36 +136,43 @@ export class CancelledError extends PBError {
 /** A limit was exceeded; the message begins with the limit's name. */
 export class LimitExceeded extends PBError {
   static pbType = "LimitExceeded";
-
-  /**
-   * @param {string} [message]
-   * @param {ErrorOptions & { limit?: string }} [options]
-   */
-  constructor(message, options) {
-    super(message, options);
-    /** The limit, where it was exceeded on this side. */
-    this.limit = options?.limit;
-  }
 }
 
 /** One side broke the protocol; `code` is the close code of section 7. */
 export class ProtocolError extends PBError {
   static pbType = "ProtocolError";
-
-  /**
-   * @param {string} [message]
-   * @param {ErrorOptions & { code?: number }} [options]
-   */
-  constructor(message, options) {
-    super(message, options);
-    this.code = options?.code ?? 4400;
-  }
+  code = 4400;
 }
+
+/**
+ * Throw a ProtocolError, which ends the session.
+ * @param {string} text
+ * @param {number} [code]
+ * @returns {never}
+ */
+export function breach(text, code = 4400) {
+  throw Object.assign(new ProtocolError(text), { code });
+}
+
+/**
+ * @param {keyof import("./limits.js").Limits} limit
+ * @param {number} most
+ * @param {string} [what] what is more
+ */
+export const overLimit = (limit, most, what = "this") =>
+  new LimitExceeded(`${limit}: ${what} is more than ${most}.`);
 
 /** The one text for every reference that names nothing, so that it tells a guesser nothing. */
-export function deadReference() {
-  return new DeadReferenceError(
-    "The reference names no object: it was released, or never handed out on this session, " +
-      "or its session is over. Ask for the object again.",
+export const deadReference = () =>
+  new DeadReferenceError(
+    "The reference names nothing: released, never handed out, or its session is over.",
   );
-}
+
+/**
+ * What is known of a call that the session's end cut off.
+ * @param {string} text
+ * @param {Outcome} outcome
+ * @param {unknown} [cause]
+ */
+export const lostCall = (text, outcome, cause) =>
+  Object.assign(new PBConnectionLost(text, { cause }), { outcome });

@@ -22,19 +22,18 @@ import { cutText } from "./frames.js";
 /** The name of an exception's type and the class that it is raised as here. @typedef {Map<string, Function>} Registry */
 
 /** @type {Registry} */
-const OWN = new Map();
-for (const type of [
-  PBError,
-  NoSuchMethod,
-  InsecureJelly,
-  DeadReferenceError,
-  PBConnectionLost,
-  CancelledError,
-  LimitExceeded,
-  ProtocolError,
-]) {
-  OWN.set(type.pbType, type);
-}
+const OWN = new Map(
+  [
+    PBError,
+    NoSuchMethod,
+    InsecureJelly,
+    DeadReferenceError,
+    PBConnectionLost,
+    CancelledError,
+    LimitExceeded,
+    ProtocolError,
+  ].map((type) => [type.pbType, type]),
+);
 
 /** @type {Registry} */
 export const registry = new Map();
@@ -50,43 +49,25 @@ export function setUnjellyableForClass(nameOrClass, type) {
   registry.set(typeName(nameOrClass), type);
 }
 
-/** Bytes of a message that are sent. */
-const MESSAGE_BYTES = 1024;
-
 /**
  * What was thrown as a tagged value. It never throws, whatever was thrown.
- * @param {unknown} error
+ * @param {any} error
  */
 export function jellyFailure(error) {
-  const { type, parents } = typesOf(error);
-  return { $: "failure", type, message: cutText(messageOf(error), MESSAGE_BYTES), parents };
-}
-
-/** @param {unknown} error */
-function typesOf(error) {
+  let message = "The exception has no text.";
+  let parents = ["Error"];
   try {
-    if (error instanceof PBError) {
-      const parents = error.parents.map(cutName);
-      return { type: cutName(error.type), parents };
-    }
-    if (error instanceof Error) {
-      const parents = typeParents(error.constructor).map(cutName);
-      if (parents[0]) return { type: parents[0], parents };
-    }
+    const isError = error instanceof Error;
+    message = String(isError ? error.message : error);
+    if (isError) parents = namesOf(error);
   } catch {}
-  return { type: "Error", parents: ["Error"] };
+  return { $: "failure", type: parents[0], message: cutText(message, 1024), parents };
 }
 
-/** @param {string} name */
-const cutName = (name) => cutText(String(name), 256);
-
-/** @param {any} error */
-function messageOf(error) {
-  try {
-    return String(error instanceof Error ? error.message : error);
-  } catch {
-    return "The exception has no text: making it raised another one.";
-  }
+/** @param {Error} error */
+function namesOf(error) {
+  const names = error instanceof PBError ? error.parents : typeParents(error.constructor);
+  return names[0] ? names.map((name) => cutText(name, 256)) : ["Error"];
 }
 
 /**
@@ -96,9 +77,9 @@ function messageOf(error) {
  * @returns {PBError}
  */
 export function unjellyFailure({ $, type, message, parents, traceback = null }, types) {
-  const texts = [type, message, ...(Array.isArray(parents) ? parents : [null])];
-  if (traceback !== null) texts.push(traceback);
-  if ($ !== "failure" || !texts.every((text) => typeof text === "string")) {
+  const texts = [type, message, traceback ?? ""].concat(parents);
+  const isRight = $ === "failure" && Array.isArray(parents);
+  if (!isRight || !texts.every((text) => typeof text === "string")) {
     throw new InsecureJelly("a failure lacks its type, message or parents, or they are no strings");
   }
   const told = { type, parents, traceback };

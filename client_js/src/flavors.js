@@ -24,41 +24,34 @@ export class Root extends Referenceable {
   }
 }
 
-const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
-
 /**
  * The function behind a method's name. Only functions that a class below Referenceable declares
  * with the prefix are found, never properties, accessors or what every object has.
  *
- * @param {object} object a Referenceable, or a function, whose only method is `call`
+ * @param {unknown} object a Referenceable, or a function, whose only method is `call`
  * @param {string} name without the prefix
  * @returns {Function}
  */
 export function findMethod(object, name) {
+  let hint = "the value is data and has no methods";
   if (typeof object === "function") {
     if (name === "call") return object;
-  } else if (NAME.test(name) && object instanceof Referenceable) {
-    let up = Object.getPrototypeOf(object);
-    for (; up && up !== Referenceable.prototype; up = Object.getPrototypeOf(up)) {
-      const found = Object.getOwnPropertyDescriptor(up, `remote_${name}`);
-      if (typeof found?.value === "function") return found.value;
-      if (found) break;
-    }
+    hint = 'a function\'s only method is "call"';
+  } else if (object instanceof Referenceable) {
+    const found = /^[A-Za-z_]\w{0,63}$/.test(name) && declared(object, `remote_${name}`)?.value;
+    if (typeof found === "function") return found;
+    hint = "its class must declare it with the prefix remote_";
   }
-  throw noSuchMethod(name, object);
+  throw new NoSuchMethod(`No such method: ${JSON.stringify(name.slice(0, 64))}; ${hint}.`);
 }
 
 /**
+ * @param {object} object
  * @param {string} name
- * @param {unknown} object
+ * @returns {PropertyDescriptor | undefined}
  */
-function noSuchMethod(name, object) {
-  const shown = JSON.stringify(name.slice(0, 64));
-  if (typeof object === "function") {
-    return new NoSuchMethod(`No such method: ${shown}; a function's only method is "call".`);
-  }
-  if (!(object instanceof Referenceable)) {
-    return new NoSuchMethod(`No such method: ${shown}; the value is data and has no methods.`);
-  }
-  return new NoSuchMethod(`No such method: remote_${name.slice(0, 64)}`);
+function declared(object, name) {
+  const up = Object.getPrototypeOf(object);
+  if (!up || up === Referenceable.prototype) return undefined;
+  return Object.getOwnPropertyDescriptor(up, name) ?? declared(up, name);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ProtocolError } from "./errors.js";
+import { breach } from "./errors.js";
 
 /** A frame as it stands in the JSON; its envelope has been checked. @typedef {any[]} Frame */
 
@@ -15,6 +15,7 @@ import { ProtocolError } from "./errors.js";
  * @property {Frame[]} frames
  * @property {number} size in bytes
  * @property {boolean} tagged false when no value in it can be a tagged one
+ * @property {boolean} deep false when no value in it can have too many levels
  * @property {Uint8Array[]} attachments of a binary message
  */
 
@@ -24,180 +25,151 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** @param {string} text */
 export const byteLength = (text) => (/[^ -~]/.test(text) ? utf8.encode(text).length : text.length);
 
-/** Whether a string has no lone surrogate. @type {(text: string) => boolean} */
-export const isWellFormed =
-  "isWellFormed" in String.prototype
-    ? (text) => /** @type {any} */ (text).isWellFormed()
-    : (text) => !/\p{Surrogate}/u.test(text);
+/** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
+export const isWellFormed = (text) => text.isWellFormed?.() ?? !/\p{Surrogate}/u.test(text);
 
 /** @param {unknown} value @returns {value is Record<string, any>} */
 export const isObject = (value) =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** A request's or an object's id. @param {unknown} value */
+/** A request's or an object's id. @param {unknown} value @returns {value is number} */
 export const isId = (value) => Number.isSafeInteger(value) && /** @type {number} */ (value) > 0;
 
-/** @param {unknown} value */
-export const isCount = (value) => value === 0 || isId(value);
+/** @param {any} value */
+export const isAnswer = (value) =>
+  value.$ === "answer" && isId(value.id) && isList(value.path ?? []);
 
-/** @param {unknown} value */
-const isText = (value) => typeof value === "string";
-
-/** @param {any} target of a `message` */
-function isTarget(target) {
-  if (isObject(target)) {
-    return target.$ === "answer" && isId(target.id) && Array.isArray(target.path ?? []);
-  }
-  return isText(target) || (Number.isSafeInteger(target) && target !== 0);
-}
-
-/** @param {any} opts of a `message` */
-const isOptions = (opts) => isObject(opts) && Number.isFinite(opts.deadline ?? 0);
-
-/** @param {Frame} frame */
-const isPairs = (frame) => frame.length > 2 && frame.length % 2 === 1 && frame.slice(1).every(isId);
-
-/** @param {any} value of the last item of `close` */
-const isReconnect = (value) =>
-  typeof value === "boolean" ||
-  (Array.isArray(value) && value.length === 2 && value.every((n) => Number.isFinite(n) && n >= 0));
+const isList = Array.isArray;
 
 /**
- * What the items behind a frame's name must be; the second number says how many there must be.
- * @type {Map<string, [((item: any) => boolean)[], number]>}
+ * One character for what an item is: `+`, `-` or `0` an integer, `a`rray, nul`l`, an `A`nswer that
+ * is named, else the first letter of `typeof`: `s`tring, `n`umber, `b`oolean, `o`bject.
+ * @param {any} item
  */
-const ENVELOPES = new Map([
-  ["version", [[isCount, isObject], 1]],
-  ["message", [[isCount, isTarget, isText, Array.isArray, isObject, isOptions], 3]],
-  ["cachemessage", [[isCount, isId, isText, Array.isArray, isObject], 3]],
-  ["answer", [[isId, () => true], 1]],
-  ["error", [[isId, isObject], 2]],
-  ["cancel", [[isId], 1]],
-  ["uncache", [[isId], 1]],
-  ["ack", [[isCount, isCount], 2]],
-  ["ping", [[isCount, isCount], 2]],
-  ["pong", [[isCount, isCount], 2]],
-  ["close", [[isCount, isText, isReconnect], 3]],
-  ["didNotUnderstand", [[isText], 1]],
-]);
+function kindOf(item) {
+  if (Number.isSafeInteger(item)) return item > 0 ? "+" : item ? "-" : "0";
+  if (isList(item)) return "a";
+  if (item === null) return "l";
+  return isAnswer(item) ? "A" : (typeof item)[0];
+}
+
+/** @param {any[]} items */
+function kindsOf(items) {
+  let kinds = "";
+  for (const item of items) kinds += kindOf(item);
+  return kinds;
+}
+
+/** The items of each frame, with its name. @type {Map<string, RegExp>} */
+const ENVELOPES = new Map(
+  Object.entries({
+    version: /^s[+0][oA]?$/,
+    message: /^s[+0][+\-sA]s(a([oA][oA]?)?)?$/,
+    cachemessage: /^s[+0]\+s(a[oA]?)?$/,
+    answer: /^s\+.?$/,
+    error: /^s\+[oA]$/,
+    cancel: /^s\+$/,
+    decref: /^s(\+\+)+$/,
+    decache: /^s(\+\+)+$/,
+    uncache: /^s\+$/,
+    ack: /^s[+0]{2}$/,
+    ping: /^s[+0]{2}$/,
+    pong: /^s[+0]{2}$/,
+    close: /^s[+0]s[ba]$/,
+    didNotUnderstand: /^ss$/,
+  }),
+);
 
 /**
  * Refuse a frame with a wrong envelope; unknown names pass.
  * @param {any} frame
  */
 function checkEnvelope(frame) {
-  if (!Array.isArray(frame) || typeof frame[0] !== "string") {
-    throw new ProtocolError("A message holds something that is no frame.");
-  }
-  const name = frame[0];
-  const [checks, least] = ENVELOPES.get(name) ?? [null, 0];
-  const right = checks
-    ? frame.length > least &&
-      frame.length <= checks.length + 1 &&
-      frame.every((item, at) => at === 0 || checks[at - 1]?.(item))
-    : (name !== "decref" && name !== "decache") || isPairs(frame);
-  if (!right) throw new ProtocolError(`A frame "${name}" has wrong items, or too few or too many.`);
+  const name = isList(frame) && frame[0];
+  if (typeof name !== "string") breach("A message holds something that is no frame.");
+  const right =
+    (ENVELOPES.get(name)?.test(kindsOf(frame)) ?? true) &&
+    (name !== "message" || Number.isFinite(frame[6]?.deadline ?? 0)) &&
+    (name !== "close" || !isList(frame[3]) || /^[+0n]{2}$/.test(kindsOf(frame[3])));
+  if (!right) breach(`A frame "${name}" has wrong items, or too few or too many.`);
 }
 
 /**
  * The frames of a message, all checked. Throws a ProtocolError whose code closes the connection.
- * @param {unknown} data what the transport delivered
+ * @param {any} data what the transport delivered
  * @param {import("./limits.js").Limits} limits of this side
  * @returns {Message}
  */
 export function decodeMessage(data, limits) {
   if (typeof data === "string") {
     const size = data.length * 3 > limits.message ? byteLength(data) : data.length;
-    return { ...decodeText(data, size, limits), size, attachments: [] };
+    checkSize(size, limits);
+    return decodeText(data, size, limits);
   }
-  if (!(data instanceof ArrayBuffer || ArrayBuffer.isView(data))) {
-    throw new ProtocolError("A message is neither text nor an ArrayBuffer.");
-  }
-  const [text, ...attachments] = splitBinary(data, limits);
-  const decoded = decodeText(readUtf8(text), 0, limits);
-  checkAttachments(decoded.frames, attachments.length, decoded.batch);
-  return { ...decoded, tagged: true, size: data.byteLength, attachments };
+  const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+  if (!ArrayBuffer.isView(bytes)) breach("A message is neither text nor an ArrayBuffer.");
+  checkSize(bytes.byteLength, limits);
+  const [text, ...attachments] = splitBinary(/** @type {Uint8Array} */ (bytes));
+  const message = decodeText(text, bytes.byteLength, limits, attachments);
+  checkAttachments(message);
+  return message;
+}
+
+/**
+ * @param {number} size
+ * @param {import("./limits.js").Limits} limits
+ */
+function checkSize(size, { message }) {
+  if (size > message) breach(`message: ${size} bytes; at most ${message} are taken.`, 4413);
 }
 
 /**
  * @param {string} text
  * @param {number} size
  * @param {import("./limits.js").Limits} limits
+ * @param {Uint8Array[]} [attachments] of a binary message, which is no batch
  */
-function decodeText(text, size, limits) {
-  checkSize(size, limits);
-  const value = parse(text, limits);
-  const batch = Array.isArray(value) && Array.isArray(value[0]);
+function decodeText(text, size, limits, attachments) {
+  const value = parse(text);
   /** @type {Frame[]} */
-  const frames = batch ? value : [value];
-  if (frames.length > limits.batch) {
-    throw new ProtocolError(`batch: a message has more than ${limits.batch} frames.`, {
-      code: 4413,
-    });
-  }
+  const frames = isList(value?.[0]) && !attachments ? value : [value];
+  if (frames.length > limits.batch) breach(`batch: more than ${limits.batch} frames.`, 4413);
   for (const frame of frames) checkEnvelope(frame);
-  return { frames, batch, tagged: text.includes('"$"') || text.includes("\\u0024") };
+  const tagged = text.includes('"$"') || text.includes("\\u0024");
+  return {
+    frames,
+    size,
+    tagged,
+    deep: text.length > 2 * limits.depth,
+    attachments: attachments ?? [],
+  };
 }
 
 /**
- * @param {number} size
- * @param {import("./limits.js").Limits} limits
- */
-function checkSize(size, limits) {
-  if (size <= limits.message) return;
-  const text = `message: a message has ${size} bytes, at most ${limits.message} are taken.`;
-  throw new ProtocolError(text, { code: 4413 });
-}
-
-/**
- * JSON.parse takes lone surrogates, and makes Infinity of 1e400: neither is JSON here.
+ * JSON.parse takes lone surrogates, which are no JSON here.
  * @param {string} text
- * @param {import("./limits.js").Limits} limits
  */
-function parse(text, limits) {
-  let value;
+function parse(text) {
   try {
-    value = JSON.parse(text);
-  } catch {
-    throw new ProtocolError("A message is not JSON.");
-  }
-  if (!isWellFormed(text) || (/\\ud/i.test(text) && hasLoneEscape(text))) {
-    throw new ProtocolError("A message holds a lone surrogate.");
-  }
-  if (/\d{309}|e\+?\d{3}/i.test(text) && nesting(value, limits.depth + 4) === Infinity) {
-    throw new ProtocolError("A message holds a number that is too large.");
-  }
-  return value;
+    if (isWellFormed(text) && !hasLoneEscape(text)) return JSON.parse(text);
+  } catch {}
+  return breach("A message is not JSON, or has a lone surrogate.");
 }
 
 /** @param {string} text */
-function hasLoneEscape(text) {
-  const rest = text.replace(/\\[^u]|\\ud[89ab]..\\ud[c-f]../gi, "");
-  return /\\ud[89a-f]/i.test(rest);
-}
+const hasLoneEscape = (text) =>
+  text.includes("\\u") && /\\ud[89a-f]/i.test(text.replace(/\\[^u]|\\ud[89ab]..\\ud[c-f]../gi, ""));
 
 /**
- * The levels of arrays and objects in a JSON value, not counted further than one past `max`;
- * Infinity when there is an infinite number in it.
+ * Whether a JSON value has more than `most` levels of arrays and objects.
  * @param {unknown} value
- * @param {number} max
- * @returns {number}
+ * @param {number} most
+ * @returns {boolean}
  */
-export function nesting(value, max) {
-  if (typeof value !== "object" || value === null) {
-    return value === Infinity || value === -Infinity ? Infinity : 0;
-  }
-  let deepest = 0;
-  if (max <= 0) return 1;
-  if (Array.isArray(value)) {
-    for (const item of value) deepest = Math.max(deepest, nesting(item, max - 1));
-  } else {
-    for (const key in value) {
-      deepest = Math.max(deepest, nesting(/** @type {any} */ (value)[key], max - 1));
-    }
-  }
-  return deepest + 1;
-}
+export const isDeeper = (value, most) =>
+  typeof value === "object" &&
+  value !== null &&
+  (most < 1 || Object.values(value).some((item) => isDeeper(item, most - 1)));
 
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
@@ -209,61 +181,47 @@ export function eachTagged(value, visit) {
   while (open.length) {
     const next = open.pop();
     if (typeof next !== "object" || next === null) continue;
-    if (!Array.isArray(next) && Object.hasOwn(next, "$")) visit(next);
+    if (Object.hasOwn(next, "$")) visit(next);
     for (const child of Object.values(next)) open.push(child);
   }
 }
 
 /**
  * The one frame of a binary message must use each attachment once (section 8).
- * @param {Frame[]} frames
- * @param {number} count
- * @param {boolean} batch
+ * @param {Message} message
  */
-function checkAttachments(frames, count, batch) {
-  const used = new Set();
-  let uses = 0;
-  eachTagged(frames, (tagged) => {
-    if (tagged.$ !== "bytes" || !("at" in tagged)) return;
-    uses++;
-    if (isCount(tagged.at) && tagged.at < count) used.add(tagged.at);
-  });
-  if (batch || uses !== count || used.size !== count) {
-    throw new ProtocolError("A binary message is not one frame that uses each attachment once.");
-  }
+function checkAttachments(message) {
+  const { frames, attachments } = message;
+  /** @type {unknown[]} */
+  const used = [];
+  eachTagged(frames, ({ $: tag, at }) => tag === "bytes" && at !== undefined && used.push(at));
+  const names = new Set(used);
+  const isRight = used.length === attachments.length && attachments.every((_, at) => names.has(at));
+  if (!isRight) breach("A binary message is not one frame that uses each attachment once.");
+  message.tagged = true;
 }
 
 /**
- * @param {ArrayBuffer | ArrayBufferView} data
- * @param {import("./limits.js").Limits} limits
- * @returns {[Uint8Array, ...Uint8Array[]]}
+ * The text, and the attachments as views.
+ * @param {Uint8Array} data
+ * @returns {[string, ...Uint8Array[]]}
  */
-function splitBinary(data, limits) {
-  checkSize(data.byteLength, limits);
-  const bytes = ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+function splitBinary({ buffer, byteOffset, byteLength: size }) {
+  const view = new DataView(buffer, byteOffset, size);
+  /** @type {any[]} */
   const parts = [];
-  let at = 0;
-  while (at + 4 <= bytes.length) {
-    const end = at + 4 + view.getUint32(at, true);
-    parts.push(bytes.subarray(at + 4, end));
-    at = end;
-  }
-  if (at !== bytes.length || !parts[0]) {
-    throw new ProtocolError("The lengths in a binary message do not add up.");
+  try {
+    for (let at = 0; at < size; ) {
+      const length = view.getUint32(at, true);
+      parts.push(new Uint8Array(buffer, byteOffset + at + 4, length));
+      at += 4 + length;
+      if (at > size) breach("");
+    }
+    parts[0] = strictUtf8.decode(parts[0]);
+  } catch {
+    breach("The lengths in a binary message do not add up, or its text is not UTF-8.");
   }
   return /** @type {any} */ (parts);
-}
-
-/** @param {Uint8Array} bytes */
-function readUtf8(bytes) {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    throw new ProtocolError("The text of a binary message is not UTF-8.");
-  }
 }
 
 /**
@@ -291,9 +249,6 @@ export function encodeBinary(text, attachments) {
  * @param {number} most
  */
 export function cutText(text, most) {
-  const bytes = utf8.encode(text.slice(0, most));
-  let end = Math.min(bytes.length, most);
-  const isInside = () => ((bytes[end] ?? 0) & 0xc0) === 0x80;
-  while (isInside()) end--;
-  return strictUtf8.decode(bytes.subarray(0, end));
+  const bytes = new Uint8Array(most);
+  return strictUtf8.decode(bytes.subarray(0, utf8.encodeInto(text, bytes).written));
 }

@@ -5,18 +5,13 @@
  * @module
  */
 
-import { InsecureJelly, LimitExceeded } from "./errors.js";
+import { deadReference, InsecureJelly, overLimit } from "./errors.js";
+import { jellyFailure } from "./failures.js";
 import { isWellFormed } from "./frames.js";
 import { INLINE_BYTES } from "./limits.js";
-import { jellyNumber, jellyScalar, toBase64 } from "./scalars.js";
-
-/**
- * What the broker does for a Jellier.
- * @typedef {object} JellyHost
- * @property {(value: any, jellier: Jellier, depth: number) => [any] | undefined} jellyReference a
- *   reference, answer or failure as it stands on the wire; undefined for any other value
- * @property {{ limits: import("./limits.js").Limits, binary: boolean }} peer
- */
+import { RemotePromise } from "./promises.js";
+import { isReference, RemoteReference } from "./references.js";
+import { jellyScalar, toBase64 } from "./scalars.js";
 
 /** Encodes the values of one frame. */
 export class Jellier {
@@ -24,35 +19,34 @@ export class Jellier {
   attachments = [];
   /** Every id that was handed out in this frame. @type {number[]} */
   introduced = [];
-  /** Promises whose answers the frame names; null where none may be named. @type {any[] | null} */
-  named = null;
+  /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
+  named = [];
   /** Containers that stand in the frame more than once. @type {Set<object>} */
-  shared = new Set();
+  shared;
   /** @type {(string | number)[]} */
   #path = [];
-  /** @type {Set<object> | null} containers met so far, in the first walk */
+  /** @type {Set<object> | undefined} containers met so far, in the first walk */
   #met;
   /** @type {Map<object, number>} the ids of `def`, in the second */
   #ids = new Map();
 
   /**
-   * @param {JellyHost} host
+   * @param {import("./broker.js").Broker} broker
    * @param {Set<object>} [shared] what the first walk found, for the second
    */
-  constructor(host, shared) {
-    this.host = host;
-    this.limits = host.peer.limits;
-    this.#met = shared ? null : new Set();
-    if (shared) this.shared = shared;
+  constructor(broker, shared) {
+    this.broker = broker;
+    this.limits = broker.peer.limits;
+    this.shared = shared ?? new Set();
+    if (!shared) this.#met = new Set();
   }
 
   /**
-   * Encode one value, called `label` in error messages.
-   * @param {string} label
+   * Encode a result.
    * @param {unknown} value
    */
-  root(label, value) {
-    this.#path = [label];
+  result(value) {
+    this.#path = ["result"];
     return this.value(value, 0);
   }
 
@@ -76,61 +70,42 @@ export class Jellier {
    * @param {boolean} [hashed] as a key of a dict or a member of a set
    * @returns {any}
    */
-  value(value, depth, hashed = false) {
+  value(value, depth, hashed) {
     switch (typeof value) {
       case "string":
-        return this.#text(value);
+        if (!isWellFormed(value)) this.#refuse("a string with a lone surrogate cannot cross");
+        return value;
       case "number":
-        if (Number.isSafeInteger(value) ? !Object.is(value, -0) : isFraction(value)) return value;
-        return jellyNumber(value, this.limits);
-      case "bigint":
-        return jellyNumber(value, this.limits);
-      case "boolean":
-      case "undefined":
+        if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER) || Object.is(value, -0)) break;
         return value;
       case "object":
         if (value === null) return null;
-        return isContainer(value)
-          ? this.#container(value, depth, hashed)
-          : this.#special(value, depth);
+        if (isContainer(value)) return this.#container(value, depth, hashed);
+        break;
+      case "boolean":
+      case "undefined":
+        return value;
     }
     return this.#special(value, depth);
   }
 
-  /** @param {string} text */
-  #text(text) {
-    if (!isWellFormed(text)) this.#refuse("a string with a lone surrogate cannot cross");
-    return text;
-  }
-
   /**
-   * @param {object} value
+   * @param {any} value
    * @param {number} depth
-   * @param {boolean} hashed
+   * @param {boolean} [hashed]
    */
   #container(value, depth, hashed) {
     if (hashed) {
-      if (value instanceof Set) return { $: "frozenset", items: this.#members(value, depth + 2) };
+      if (value instanceof Set) return this.#set("frozenset", value, depth);
       if (Array.isArray(value)) return this.#array(value, this.#deeper(depth), true);
       this.#refuse("an object or a Map cannot be a key of a Map or a member of a Set");
     }
-    if (this.#met) {
-      if (this.#met.has(value)) {
-        this.shared.add(value);
-        return null;
-      }
-      this.#met.add(value);
-    } else if (this.shared.has(value)) {
-      return this.#sharedContainer(value, depth);
+    if (this.#met?.has(value)) {
+      this.shared.add(value);
+      return null;
     }
-    return this.#body(value, depth);
-  }
-
-  /**
-   * @param {object} value
-   * @param {number} depth
-   */
-  #sharedContainer(value, depth) {
+    this.#met?.add(value);
+    if (this.#met || !this.shared.has(value)) return this.#body(value, depth);
     const known = this.#ids.get(value);
     if (known) return { $: "use", id: known };
     const id = this.#ids.size + 1;
@@ -143,18 +118,19 @@ export class Jellier {
    * @param {number} depth
    */
   #body(value, depth) {
-    if (Array.isArray(value)) return this.#array(value, this.#deeper(depth));
-    if (value instanceof Map) return this.#dict(value.entries(), depth);
-    if (value instanceof Set) return { $: "set", items: this.#members(value, depth + 2) };
-    if (Object.hasOwn(value, "$")) return this.#dict(Object.entries(value), depth);
-    return this.#object(value, this.#deeper(depth));
+    if (value instanceof Set) return this.#set("set", value, depth);
+    if (value instanceof Map) return this.#dict(value, depth);
+    const inner = this.#deeper(depth);
+    if (Array.isArray(value)) return this.#array(value, inner);
+    return Object.hasOwn(value, "$")
+      ? this.#dict(Object.entries(value), depth)
+      : this.#object(value, inner);
   }
 
   /** @param {number} depth of a container; gives that of its items */
   #deeper(depth) {
     if (depth < this.limits.depth) return depth + 1;
-    const text = `depth: ${this.#where()} has more than ${this.limits.depth} levels.`;
-    throw new LimitExceeded(text);
+    throw overLimit("depth", this.limits.depth, this.#where());
   }
 
   /**
@@ -163,8 +139,7 @@ export class Jellier {
    * @param {boolean} [hashed]
    */
   #array(list, depth, hashed) {
-    if (typeof (/** @type {any} */ (list).toJSON) === "function")
-      this.#refuse("an array with toJSON cannot cross");
+    if (/** @type {any} */ (list).toJSON) this.#refuse("an array with toJSON cannot cross");
     const path = this.#path;
     const level = path.push(0) - 1;
     let out = list;
@@ -172,7 +147,7 @@ export class Jellier {
       path[level] = at;
       const item = this.value(list[at], depth, hashed);
       if (item === list[at]) continue;
-      if (out === list) out = Array.from(list);
+      if (out === list) out = [...list];
       out[at] = item;
     }
     path.pop();
@@ -200,17 +175,16 @@ export class Jellier {
   }
 
   /**
-   * @param {string} key
+   * @param {any} key
    * @param {any} given
    * @param {number} depth
    */
   #field(key, given, depth) {
-    this.#text(key);
-    const value = this.value(given, depth);
-    if ((key === "then" || key === "toJSON") && (value?.$ === "remote" || value?.$ === "local")) {
-      this.#refuse(`a reference cannot stand under the key "${key}": JavaScript would call it`);
+    if (!isWellFormed(key)) this.#refuse("a key with a lone surrogate cannot cross");
+    if ((key === "then" || key === "toJSON") && isReference(given)) {
+      this.#refuse(`a reference under the key "${key}" cannot cross: JavaScript would call it`);
     }
-    return value;
+    return this.value(given, depth);
   }
 
   /**
@@ -220,13 +194,12 @@ export class Jellier {
   #dict(entries, depth) {
     const level = this.#path.push("") - 1;
     const inner = this.#deeper(this.#deeper(this.#deeper(depth)));
-    /** @type {[any, any][]} */
     const items = [];
     for (const [key, given] of entries) {
-      this.#path[level] = typeof key === "string" ? key : items.length;
+      const isText = typeof key === "string";
+      this.#path[level] = isText ? key : items.length;
       const name = this.value(key, inner, true);
-      const value =
-        typeof key === "string" ? this.#field(key, given, inner) : this.value(given, inner);
+      const value = isText ? this.#field(key, given, inner) : this.value(given, inner);
       if (value !== undefined) items.push([name, value]);
     }
     this.#path.pop();
@@ -234,12 +207,12 @@ export class Jellier {
   }
 
   /**
+   * @param {string} tag
    * @param {Set<any>} set
    * @param {number} depth
    */
-  #members(set, depth) {
-    this.#deeper(depth - 1);
-    return this.#array([...set], depth, true);
+  #set(tag, set, depth) {
+    return { $: tag, items: this.#array([...set], this.#deeper(this.#deeper(depth)), true) };
   }
 
   /**
@@ -247,31 +220,50 @@ export class Jellier {
    * @param {number} depth
    */
   #special(value, depth) {
-    try {
-      const tagged = this.#bytes(value) ?? jellyScalar(value, this.limits);
-      const found = tagged ? [tagged] : this.host.jellyReference(value, this, depth);
-      if (found) {
-        this.#deeper(depth);
-        return found[0];
-      }
-    } catch (error) {
-      if (error instanceof InsecureJelly) this.#refuse(error.message);
-      throw error;
+    if (value instanceof RemotePromise) return this.#promise(value, depth);
+    this.#deeper(depth);
+    if (value instanceof ArrayBuffer) return this.#bytes(new Uint8Array(value));
+    if (value instanceof Uint8Array) return this.#bytes(value);
+    if (value instanceof Error) return jellyFailure(value);
+    if (isReference(value)) return this.#reference(value);
+    return jellyScalar(value, this.limits) ?? this.#refuse(describe(value));
+  }
+
+  /** @param {Uint8Array} value */
+  #bytes(value) {
+    return this.broker.peer.binary && value.length > INLINE_BYTES
+      ? { $: "bytes", at: this.attachments.push(value) - 1 }
+      : { $: "bytes", base64: toBase64(value) };
+  }
+
+  /** @param {any} value */
+  #reference(value) {
+    const { broker } = this;
+    if (value instanceof RemoteReference) {
+      if (value.broker === broker) return { $: "local", id: broker.wireId(value) };
+      if (value.broker.over || value.released) throw deadReference();
     }
-    return this.#refuse(`${describe(value)} cannot cross${adviceFor(value)}`);
+    const limit = Math.min(broker.limits.references, this.limits.references);
+    const id = broker.exports.introduce(value, limit);
+    if (typeof id === "number") this.introduced.push(id);
+    return { $: "remote", id };
   }
 
   /**
-   * @param {any} value
-   * @returns {object | undefined}
+   * @param {RemotePromise<any>} promise
+   * @param {number} depth
    */
-  #bytes(value) {
-    if (value instanceof ArrayBuffer) return this.#bytes(new Uint8Array(value));
-    if (!(value instanceof Uint8Array)) return undefined;
-    if (!this.host.peer.binary || value.length <= INLINE_BYTES) {
-      return { $: "bytes", base64: toBase64(value) };
+  #promise(promise, depth) {
+    const { pending, rejected, outcome, id } = promise;
+    promise.handle();
+    if (rejected) throw outcome;
+    if (!pending) return this.value(outcome, depth);
+    if (this.#path[0] === "result" || promise.broker !== this.broker || !id) {
+      this.#refuse("a promise of another session, or in an answer, cannot cross; await it first");
     }
-    return { $: "bytes", at: this.attachments.push(value) - 1 };
+    this.#deeper(depth);
+    this.named.push(promise);
+    return { $: "answer", id };
   }
 
   /**
@@ -283,19 +275,12 @@ export class Jellier {
   }
 
   #where() {
-    const [label, ...keys] = this.#path;
-    return keys.reduce(
-      (path, key) =>
-        typeof key === "string" && /^[A-Za-z_$][\w$]*$/.test(key)
-          ? `${path}.${key}`
-          : `${path}[${JSON.stringify(key)}]`,
-      String(label),
+    const keys = this.#path.map((key) =>
+      /^[A-Za-z_$][\w$]*$/.test(`${key}`) ? `.${key}` : `[${JSON.stringify(key)}]`,
     );
+    return keys.join("").slice(1);
   }
 }
-
-/** @param {number} value */
-const isFraction = (value) => Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER;
 
 /**
  * Arrays, Maps, Sets and plain objects; those of another window or worker, too.
@@ -304,20 +289,15 @@ const isFraction = (value) => Number.isFinite(value) && Math.abs(value) <= Numbe
 export function isContainer(value) {
   if (Array.isArray(value) || value instanceof Map || value instanceof Set) return true;
   const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+  return !prototype || !Object.getPrototypeOf(prototype);
 }
 
 /** @param {any} value */
 function describe(value) {
-  if (typeof value === "symbol") return "a symbol";
-  const name = value.constructor?.name;
-  return typeof name === "string" && name ? `an instance of ${name}` : "this object";
-}
-
-/** @param {any} value */
-function adviceFor(value) {
-  if (typeof value?.then === "function") return "; await it first";
-  if (ArrayBuffer.isView(value)) return "; pass a Uint8Array of its bytes";
-  if (typeof value === "symbol") return "";
-  return "; extend Referenceable to hand out a reference to it, or pass plain data";
+  let advice = "extend Referenceable to hand out a reference to it, or pass plain data";
+  if (typeof value.then === "function") advice = "await it first";
+  if (ArrayBuffer.isView(value)) advice = "pass a Uint8Array of its bytes";
+  if (value instanceof Date) advice = "it is outside of the years 1 to 9999";
+  const name = typeof value === "symbol" ? "a symbol" : `an instance of ${value.constructor?.name}`;
+  return `${name} cannot cross; ${advice}`;
 }

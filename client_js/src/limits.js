@@ -17,7 +17,7 @@
  */
 
 /** @type {Readonly<Limits>} */
-export const LIMITS = Object.freeze({
+export const LIMITS = {
   message: 1048576,
   depth: 100,
   batch: 4096,
@@ -26,7 +26,7 @@ export const LIMITS = Object.freeze({
   streams: 64,
   digits: 1024,
   control: 20,
-});
+};
 
 /** Frames and bytes that may be sent and not yet acknowledged (section 6). */
 export const WINDOW_FRAMES = 4096;
@@ -54,12 +54,11 @@ export const INLINE_BYTES = 1024;
  */
 export function withDefaults(given = {}) {
   const limits = { ...LIMITS };
-  for (const name of /** @type {(keyof Limits)[]} */ (Object.keys(LIMITS))) {
-    const value = given[name] ?? limits[name];
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new RangeError(`The limit ${name} must be a whole number from 1 on, not ${value}.`);
+  for (const name of /** @type {(keyof Limits)[]} */ (Object.keys(limits))) {
+    limits[name] = given[name] ?? limits[name];
+    if (!Number.isSafeInteger(limits[name]) || limits[name] < 1) {
+      throw new RangeError(`The limit ${name} must be a whole number from 1 on.`);
     }
-    limits[name] = value;
   }
   return limits;
 }

@@ -5,24 +5,23 @@
  * @module
  */
 
-import { CancelledError, deadReference, LimitExceeded, PBError, ProtocolError } from "./errors.js";
+import { breach, CancelledError, deadReference, overLimit, PBError } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { findMethod } from "./flavors.js";
-import { Queue } from "./queue.js";
+import { Line } from "./queue.js";
 import { RemoteReference } from "./references.js";
 import { answerValue, checkDepth, Unjellier } from "./unjelly.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./frames.js").Message} Message */
 
 /** A call of the peer's; it is kept until its answer is acknowledged, as long as it can be named. */
 class PeerCall {
   settled = false;
   failed = false;
+  started = false;
   /** The result, or the error. @type {unknown} */
   outcome = undefined;
-  /** The number of the answer's frame. */
-  number = 0;
-  started = false;
   /** An object, or the call whose answer it is. @type {unknown} */
   target = undefined;
   /** Calls that wait for the answer. @type {PeerCall[]} */
@@ -64,15 +63,16 @@ export function callSignal() {
 }
 
 /**
+ * The call of a method, to be started.
  * @param {{ controller?: AbortController | undefined }} call
  * @param {unknown} target
  * @param {string} name
  * @param {any[]} args
  * @param {Record<string, any>} kw keyword arguments are one more argument here
  */
-export function invoke(call, target, name, args, kw) {
-  const method = findMethod(Object(target), name);
-  const self = typeof target === "function" ? undefined : target;
+export function invocation(call, target, name, args, kw) {
+  const method = findMethod(target, name);
+  const self = method === target ? undefined : target;
   return () => {
     const outer = starting;
     starting = call;
@@ -86,16 +86,16 @@ export function invoke(call, target, name, args, kw) {
 
 export class PeerCalls {
   /** Those that can be named. @type {Map<number, PeerCall>} */
-  #nameable = new Map();
+  nameable = new Map();
   /** Those in progress. @type {Set<PeerCall>} */
-  #running = new Set();
-  /** Answered, and not acknowledged. @type {Queue<PeerCall>} */
-  #answered = new Queue();
-  /** Results that wait for room. @type {Queue<{ call: PeerCall, value: unknown }>} */
-  #held = new Queue();
-  /** Waited for answers, which are there now. @type {Queue<PeerCall>} */
-  #ready = new Queue();
-  #resuming = false;
+  running = new Set();
+  /** Those whose results wait for room. @type {Line<PeerCall>} */
+  held = new Line(
+    (call) => this.#sendAnswer(call),
+    () => this.broker.link.hasRoom(),
+  );
+  /** Those that waited for answers, which are there now. @type {Line<PeerCall>} */
+  #ready = new Line((call) => this.#tryStart(call));
   #last = 0;
   /** The newest call, which cannot name its own answer. */
   #entering = 0;
@@ -105,72 +105,48 @@ export class PeerCalls {
     this.broker = broker;
   }
 
-  get running() {
-    return this.#running.size;
-  }
-
-  get nameable() {
-    return this.#nameable.size;
-  }
-
   /**
    * @param {Frame} frame
-   * @param {import("./frames.js").Message} message that it came in
+   * @param {Message} message that it came in
    */
   accept(frame, message) {
-    const call = this.#enter(frame, message);
+    const [name, id, target] = frame;
+    if (id && id <= this.#last) breach(`The request id ${id} does not rise.`);
+    const { attachments, tagged } = message;
+    const call = new PeerCall(
+      frame,
+      tagged ? new Unjellier(this.broker, frame, attachments) : null,
+    );
+    this.#entering = id;
+    if (id) this.nameable.set(id, call);
+    this.#last = id || this.#last;
+    this.running.add(call);
     try {
-      this.#checkLimits(call);
-      if (frame[0] !== "message") throw deadReference();
-      call.target = this.#findTarget(frame[2]);
-      const values = this.#values(call);
-      if (!this.#mustWait(call)) this.#start(call, ...values);
+      this.#checkLimits(call, message);
+      if (name !== "message") throw deadReference();
+      const isOwn = typeof target === "string" || target > 0;
+      call.target = isOwn ? this.broker.exports.find(target) : this.find(target.id ?? -target);
+      this.#startOrWait(call);
     } catch (error) {
       this.#refuse(call, error);
     }
   }
 
   /**
-   * @param {Frame} frame
-   * @param {import("./frames.js").Message} message
+   * @param {PeerCall} call
+   * @param {Message} message
    */
-  #enter(frame, { tagged, attachments }) {
-    const id = frame[1];
-    this.#entering = id;
-    if (id && id <= this.#last) {
-      throw new ProtocolError(`The request id ${id} does not rise: ${this.#last} was used.`);
-    }
-    const unjellier = tagged ? new Unjellier(this.broker, frame, attachments, true) : null;
-    const call = new PeerCall(frame, unjellier);
-    if (id) {
-      this.#last = id;
-      this.#nameable.set(id, call);
-    }
-    this.#running.add(call);
-    return call;
-  }
-
-  /** @param {PeerCall} call */
-  #checkLimits(call) {
+  #checkLimits(call, { deep }) {
     const { limits, hooks } = this.broker;
-    const [, , , , args, kw, opts] = call.frame;
-    if (this.#running.size > limits.calls) {
-      throw new LimitExceeded(`calls: more than ${limits.calls} calls are in progress.`);
-    }
-    checkDepth(args, 1, limits.depth);
-    checkDepth(kw, 1, limits.depth);
-    const deadline = opts?.deadline;
-    if (deadline === undefined) return;
+    const { frame } = call;
+    if (this.running.size > limits.calls) throw overLimit("calls", limits.calls);
+    if (deep) checkDepth(frame.slice(4, 6), 2, limits.depth);
+    const seconds = frame[6]?.deadline ?? Infinity;
+    if (seconds === Infinity) return;
     const text = "The call was over its deadline.";
-    if (deadline <= 0) throw new CancelledError(text);
-    call.deadline = hooks.now() + deadline;
-    call.stopTimer = hooks.timer(deadline, () => this.#cancel(call, text));
-  }
-
-  /** @param {any} target */
-  #findTarget(target) {
-    if (typeof target === "string" || target > 0) return this.broker.exports.find(target);
-    return this.find(target.id ?? -target);
+    if (seconds <= 0) throw new CancelledError(text);
+    call.deadline = hooks.now() + seconds;
+    call.stopTimer = hooks.timer(seconds, () => this.#cancel(call, text));
   }
 
   /**
@@ -178,7 +154,7 @@ export class PeerCalls {
    * @param {number} id
    */
   find(id) {
-    const call = this.#nameable.get(id);
+    const call = this.nameable.get(id);
     if (!call || id === this.#entering) throw deadReference();
     return call;
   }
@@ -191,17 +167,31 @@ export class PeerCalls {
   #values({ frame, unjellier }) {
     const [, , , , args = [], kw = {}] = frame;
     if (!unjellier) return [args, kw];
+    // `kw` may have a key "$" and is no tagged value.
+    const keys = Object.keys(kw);
     const [list, values] = unjellier.root([args, Object.values(kw)]);
-    return [list ?? [], Object.fromEntries(Object.keys(kw).map((key, at) => [key, values?.[at]]))];
+    return [list ?? [], Object.fromEntries(keys.map((key, at) => [key, values?.[at]]))];
   }
 
   /** @param {PeerCall} call */
-  #mustWait(call) {
-    const waits = /** @type {Set<PeerCall>} */ (new Set(call.unjellier?.waits));
-    if (call.target instanceof PeerCall && !call.target.settled) waits.add(call.target);
+  #startOrWait(call) {
+    const [args, kw] = this.#values(call);
+    const { target, unjellier } = call;
+    const waits = /** @type {Set<PeerCall>} */ (new Set(unjellier?.waits));
+    if (target instanceof PeerCall && !target.settled) waits.add(target);
     for (const answer of waits) answer.waiters.push(call);
     call.waits = waits.size;
-    return call.waits > 0;
+    if (!call.waits) this.#start(call, args, kw);
+  }
+
+  /** @param {PeerCall} call */
+  #tryStart(call) {
+    if (!this.running.has(call)) return;
+    try {
+      this.#startOrWait(call);
+    } catch (error) {
+      this.#refuse(call, error);
+    }
   }
 
   /**
@@ -210,13 +200,12 @@ export class PeerCalls {
    * @param {Record<string, any>} kw
    */
   #start(call, args, kw) {
-    const [, , path, name] = call.frame;
-    const { target: given } = call;
-    const target = given instanceof PeerCall ? answerValue(given, path.path ?? []) : given;
+    const [, , { path }, name] = call.frame;
+    const target = call.target instanceof PeerCall ? answerValue(call.target, path) : call.target;
     const run =
       target instanceof RemoteReference
         ? () => this.#relay(call, target, args, kw)
-        : invoke(call, target, name, args, kw);
+        : invocation(call, target, name, args, kw);
     call.started = true;
     try {
       const result = run();
@@ -238,12 +227,16 @@ export class PeerCalls {
    * @param {Record<string, any>} kw
    */
   #relay(call, target, args, kw) {
-    const name = call.frame[3];
-    if (!call.id) return target.broker.callRemoteOnly(target, name, { args, kw });
     call.controller = new AbortController();
     const { signal } = call.controller;
     const timeout = call.deadline && call.deadline - this.broker.hooks.now();
-    return target.broker.callRemote(target, name, { args, kw, signal, timeout });
+    const promise = target.broker.calls.start(
+      target,
+      call.frame[3],
+      { args, kw, signal, timeout },
+      !call.id,
+    );
+    return call.id ? promise : undefined;
   }
 
   /**
@@ -251,35 +244,24 @@ export class PeerCalls {
    * @param {unknown} value
    */
   #answer(call, value) {
-    if (!this.#running.has(call)) return;
-    if (!call.id) this.#done(call);
-    else if (this.#held.length || !this.broker.link.hasRoom()) this.#held.push({ call, value });
-    else this.#sendAnswer(call, value);
+    if (!this.running.has(call)) return;
+    call.outcome = value;
+    if (call.id) this.held.push(call);
+    else this.#done(call);
   }
 
-  /**
-   * @param {PeerCall} call
-   * @param {unknown} value
-   */
-  #sendAnswer(call, value) {
+  /** @param {PeerCall} call */
+  #sendAnswer(call) {
+    if (!this.running.has(call)) return;
     try {
-      call.number = this.broker.post((jellier) => {
-        const result = jellier.root("result", value) ?? null;
-        return result === null ? ["answer", call.id] : ["answer", call.id, result];
-      });
-      call.outcome = value;
+      this.broker.post((jellier) => {
+        const value = jellier.result(call.outcome) ?? null;
+        return value === null ? ["answer", call.id] : ["answer", call.id, value];
+      }, call);
     } catch (error) {
       return this.#raise(call, error);
     }
     this.#done(call);
-  }
-
-  /** Send the results that were held back, as far as there is room. */
-  pump() {
-    while (this.#held.length && this.broker.link.hasRoom()) {
-      const { call, value } = /** @type {any} */ (this.#held.shift());
-      if (this.#running.has(call)) this.#sendAnswer(call, value);
-    }
   }
 
   /**
@@ -297,14 +279,12 @@ export class PeerCalls {
    * @param {unknown} error
    */
   #raise(call, error) {
-    if (!this.#running.has(call)) return;
+    if (!this.running.has(call)) return;
     if (!(error instanceof PBError) || !call.id) {
-      const name = JSON.stringify(String(call.frame[3]).slice(0, 64));
+      const name = JSON.stringify(call.frame[3].slice(0, 64));
       this.broker.hooks.log(error, `the peer's call of ${name}`);
     }
-    if (call.id) {
-      call.number = this.broker.postSmall(["error", call.id, jellyFailure(error)]);
-    }
+    if (call.id) this.broker.postSmall(["error", call.id, jellyFailure(error)], call);
     call.failed = true;
     call.outcome = error;
     this.#done(call);
@@ -313,31 +293,14 @@ export class PeerCalls {
 
   /** @param {PeerCall} call */
   #done(call) {
-    this.#running.delete(call);
+    this.running.delete(call);
     call.stopTimer();
     call.settled = true;
     call.frame = [];
     call.unjellier = null;
-    if (call.id) this.#answered.push(call);
     for (const waiter of call.waiters.splice(0)) {
       if (--waiter.waits === 0) this.#ready.push(waiter);
     }
-    this.#resume();
-  }
-
-  /** Start what waited; a loop and no recursion, however long the chain of calls is. */
-  #resume() {
-    if (this.#resuming) return;
-    this.#resuming = true;
-    for (let call = this.#ready.shift(); call; call = this.#ready.shift()) {
-      if (!this.#running.has(call)) continue;
-      try {
-        this.#start(call, ...this.#values(call));
-      } catch (error) {
-        this.#refuse(call, error);
-      }
-    }
-    this.#resuming = false;
   }
 
   /**
@@ -345,8 +308,8 @@ export class PeerCalls {
    * @param {number} id
    */
   cancelled(id) {
-    if (id > this.#last) throw new ProtocolError(`A cancel of request ${id}, which was not made.`);
-    const call = this.#nameable.get(id);
+    if (id > this.#last) breach(`A cancel of request ${id}, which was not made.`);
+    const call = this.nameable.get(id);
     if (call && !call.settled) this.#cancel(call, "The caller cancelled the call.");
   }
 
@@ -359,23 +322,11 @@ export class PeerCalls {
     else call.controller?.abort(new CancelledError(text));
   }
 
-  /**
-   * The peer has what was sent up to this frame: those answers can no longer be named.
-   * @param {number} number
-   */
-  acknowledged(number) {
-    for (let call = this.#answered.peek(); call && call.number <= number; ) {
-      this.#nameable.delete(call.id);
-      this.#answered.shift();
-      call = this.#answered.peek();
-    }
-  }
-
   /** The session is over: what runs is cancelled, and what it gives is dropped. */
   end() {
-    const running = [...this.#running];
-    this.#running.clear();
-    this.#nameable.clear();
+    const running = [...this.running];
+    this.running.clear();
+    this.nameable.clear();
     for (const call of running) {
       call.stopTimer();
       call.controller?.abort(new CancelledError("The session is over."));

@@ -23,10 +23,6 @@
  * @typedef {import("./api.js").Result<Method>} Result
  */
 
-const PENDING = 0;
-const FULFILLED = 1;
-const REJECTED = 2;
-
 /**
  * @template [T=any]
  * @implements {PromiseLike<T>}
@@ -34,54 +30,45 @@ const REJECTED = 2;
 export class RemotePromise {
   /** @type {Promise<T>} */
   #promise;
-  /** @type {(value: T | PromiseLike<T>) => void} */
+  /** @type {(value: any) => void} */
   #resolve = () => {};
   /** @type {(error: unknown) => void} */
   #reject = () => {};
-  #state = PENDING;
+  /** @internal */
+  pending = true;
+  /** @internal */
+  rejected = false;
+  /** The value, or the error. @type {any} @internal */
+  outcome = undefined;
+  /** The request's id, from the moment it is sent. @internal */
+  id = 0;
+  /** Calls on this promise that were sent and are not answered. @internal */
+  pipelined = 0;
+  /** Calls on an object of this side's that wait for those. @type {(() => void)[]} @internal */
+  later = [];
 
   /** @internal @param {import("./broker.js").Broker} broker */
   constructor(broker) {
     /** @internal */
     this.broker = broker;
-    /** The request's id, from the moment it is sent. @internal */
-    this.id = 0;
-    /** The value, or the error. @type {any} @internal */
-    this.outcome = undefined;
-    /** Calls on this promise that were sent and are not answered. @internal */
-    this.pipelined = 0;
-    /** Calls on an object of this side's that wait for those. @type {(() => void)[]} @internal */
-    this.later = [];
     this.#promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
-  /** @internal */
-  get pending() {
-    return this.#state === PENDING;
-  }
-
-  /** @internal */
-  get rejected() {
-    return this.#state === REJECTED;
-  }
-
-  /** @internal @param {any} value */
-  fulfill(value) {
-    if (this.#state !== PENDING) return;
-    this.#state = FULFILLED;
-    this.outcome = value;
-    this.#resolve(value);
-  }
-
-  /** @internal @param {unknown} error */
-  fail(error) {
-    if (this.#state !== PENDING) return;
-    this.#state = REJECTED;
-    this.outcome = error;
-    this.#reject(error);
+  /**
+   * It has its answer; any further one is dropped.
+   * @internal
+   * @param {any} outcome
+   * @param {boolean} [rejected] whether that is an error
+   */
+  settle(outcome, rejected = false) {
+    if (!this.pending) return;
+    this.pending = false;
+    this.rejected = rejected;
+    this.outcome = outcome;
+    (rejected ? this.#reject : this.#resolve)(outcome);
   }
 
   /** Somebody hangs on this promise and is told of its failure: it is not unhandled. @internal */
@@ -127,7 +114,7 @@ export class RemotePromise {
    * @returns {RemotePromise<Result<Methods<ApiOf<T>>[Name]>>}
    */
   callRemote(name, ...args) {
-    return this.broker.callRemote(this, name, { args });
+    return this.broker.calls.start(this, name, { args });
   }
 
   /**
@@ -138,7 +125,7 @@ export class RemotePromise {
    * @returns {RemotePromise<any>}
    */
   call(name, options = {}) {
-    return this.broker.callRemote(this, name, options);
+    return this.broker.calls.start(this, name, options);
   }
 
   /**
@@ -147,7 +134,7 @@ export class RemotePromise {
    * @param {Arguments<Methods<ApiOf<T>>[Name]>} args
    */
   callRemoteOnly(name, ...args) {
-    this.broker.callRemoteOnly(this, name, { args });
+    this.broker.calls.start(this, name, { args }, true);
   }
 }
 

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { deadReference, LimitExceeded, ProtocolError } from "./errors.js";
+import { breach, deadReference, overLimit } from "./errors.js";
+import { Referenceable } from "./flavors.js";
 
 /** @typedef {import("./broker.js").Broker} Broker */
 /**
@@ -28,28 +29,28 @@ import { deadReference, LimitExceeded, ProtocolError } from "./errors.js";
  * @typedef {import("./api.js").CallOptions<Args>} CallOptions
  */
 
-/** @param {number} limit */
-const tooMany = (limit) =>
-  new LimitExceeded(
-    `references: more than ${limit} objects are handed out on this session. Release some.`,
-    { limit: "references" },
-  );
+/** What has an id of the peer's or of this side's, or a name, which is not counted. @typedef {number | string} Id */
 
 /** The objects that the peer can name: by the ids that it was given, and by published names. */
 export class Exports {
-  /** @type {Map<number, { object: object, count: number }>} */
+  /** @type {Map<Id, { id: Id, object: object, count: number }>} */
   #entries = new Map();
-  /** @type {Map<object, number>} */
-  #ids = new Map();
-  /** @type {Map<string, object>} */
-  #published = new Map();
-  /** @type {Map<object, string>} */
-  #names = new Map();
+  /** The entry under which an object is handed out. @type {Map<unknown, { id: Id, object: object, count: number }>} */
+  #given = new Map();
   #next = 1;
+  /** How many objects are handed out, published ones left out. */
+  size = 0;
 
-  /** How many objects are handed out. */
-  get size() {
-    return this.#entries.size;
+  /**
+   * @param {Id} id
+   * @param {object} object
+   * @param {number} count how often it was handed out; a published object, for ever
+   */
+  #put(id, object, count) {
+    const entry = { id, object, count };
+    this.#entries.set(id, entry);
+    this.#given.set(object, entry);
+    return entry;
   }
 
   /**
@@ -57,28 +58,24 @@ export class Exports {
    * @param {object} object
    */
   publish(name, object) {
-    this.#published.set(name, object);
-    this.#names.set(object, name);
+    this.#given.delete(this.#entries.get(name)?.object);
+    this.#put(name, object, Infinity);
   }
 
   /**
    * The id, or name, under which `object` is handed out once more.
    * @param {object} object
    * @param {number} limit
-   * @returns {number | string}
    */
   introduce(object, limit) {
-    const name = this.#names.get(object);
-    if (name !== undefined) return name;
-    let id = this.#ids.get(object);
-    if (id === undefined) {
-      if (this.#entries.size >= limit) throw tooMany(limit);
-      id = this.#next++;
-      this.#ids.set(object, id);
-      this.#entries.set(id, { object, count: 0 });
+    let entry = this.#given.get(object);
+    if (!entry) {
+      if (this.size >= limit) throw overLimit("references", limit);
+      this.size++;
+      entry = this.#put(this.#next++, object, 0);
     }
-    /** @type {any} */ (this.#entries.get(id)).count++;
-    return id;
+    entry.count++;
+    return entry.id;
   }
 
   /**
@@ -98,45 +95,49 @@ export class Exports {
    */
   decref(id, count) {
     const entry = this.#entries.get(id);
-    if (!entry || entry.count < count) {
-      throw new ProtocolError(`decref of ${id}: more than it was handed out.`);
-    }
+    if (!entry || entry.count < count)
+      return breach(`decref of ${id}: more than it was handed out.`);
     entry.count -= count;
     if (entry.count) return;
+    this.size--;
     this.#entries.delete(id);
-    this.#ids.delete(entry.object);
+    if (this.#given.get(entry.object) === entry) this.#given.delete(entry.object);
   }
 
   /**
-   * @param {number | string} id
+   * @param {Id} id
    * @returns {object}
    */
   find(id) {
-    const object = typeof id === "string" ? this.#published.get(id) : this.#entries.get(id)?.object;
-    if (!object) throw deadReference();
-    return object;
+    const entry = this.#entries.get(id);
+    if (!entry) throw deadReference();
+    return entry.object;
   }
 
   clear() {
-    for (const table of [this.#entries, this.#ids, this.#published, this.#names]) table.clear();
+    this.#entries.clear();
+    this.#given.clear();
+    this.size = 0;
   }
 }
 
 /**
  * How often an id was received (a name is not counted), and the reference that stands for it.
  * @typedef {object} Held
- * @property {number | string} id
+ * @property {Id} id
  * @property {number} count
  * @property {WeakRef<RemoteReference<any>>} weak
  * @property {Imports} imports
  */
 
 /** @type {FinalizationRegistry<Held>} */
-const collected = new FinalizationRegistry((held) => held.imports.collected(held));
+const collected = new FinalizationRegistry((held) => {
+  if (!held.weak.deref()) held.imports.drop(held);
+});
 
 /** The RemoteReferences of one session, one for each id and each name. */
 export class Imports {
-  /** @type {Map<number | string, Held>} */
+  /** @type {Map<Id, Held>} */
   #held = new Map();
   /** How many objects of the peer's are held, those with a name left out. */
   size = 0;
@@ -148,26 +149,27 @@ export class Imports {
 
   /**
    * The reference to what the peer hands out once more, or has published.
-   * @param {number | string} id
+   * @param {Id} id
    * @param {number} limit
    * @returns {RemoteReference<any>}
    */
   receive(id, limit) {
     const counted = typeof id === "number" ? 1 : 0;
     let held = this.#held.get(id);
-    const known = held?.weak.deref();
-    const reference = known ?? new RemoteReference(this.broker, id);
-    if (!held) {
-      if ((counted ? this.size : this.#held.size - this.size) >= limit) throw tooMany(limit);
-      held = { id, count: 0, weak: new WeakRef(reference), imports: this };
-      this.#held.set(id, held);
-      this.size += counted;
+    let reference = held?.weak.deref();
+    if (!held && (counted ? this.size : this.#held.size - this.size) >= limit) {
+      throw overLimit("references", limit);
     }
-    if (!known) {
-      held.weak = new WeakRef(reference);
+    if (!reference) {
+      reference = new RemoteReference(this.broker, id);
+      const weak = new WeakRef(reference);
+      if (!held) this.size += counted;
+      held ??= { id, count: 0, weak, imports: this };
+      held.weak = weak;
+      this.#held.set(id, held);
       collected.register(reference, held, reference);
     }
-    held.count += counted;
+    /** @type {Held} */ (held).count += counted;
     return reference;
   }
 
@@ -178,41 +180,33 @@ export class Imports {
   takeBack(ids) {
     for (const id of ids) {
       const held = this.#held.get(id);
-      if (held && --held.count === 0) this.#forget(held);
+      if (held && --held.count === 0) this.drop(held);
     }
   }
 
-  /** @param {Held} held */
-  #forget(held) {
-    this.#held.delete(held.id);
-    if (typeof held.id === "number") this.size--;
-  }
-
-  /** @param {Held} held whose reference was garbage collected */
-  collected(held) {
-    if (this.#held.get(held.id) === held && !held.weak.deref()) this.#drop(held);
-  }
-
-  /** @param {Held} held */
-  #drop(held) {
-    this.#forget(held);
-    if (typeof held.id === "number") this.broker.sendDecref([held.id, held.count]);
+  /** Forget a reference, and give back as many as were received. @param {Held} held */
+  drop(held) {
+    const { id, count } = held;
+    if (this.#held.get(id) !== held) return;
+    this.#held.delete(id);
+    if (typeof id !== "number") return;
+    this.size--;
+    if (count) this.broker.postSmall(["decref", id, count]);
   }
 
   /**
-   * Whether `reference` is the one that stands for its id.
+   * What is held for `reference`, if it is the one that stands for its id.
    * @param {RemoteReference<any>} reference
    */
-  has(reference) {
-    return this.#held.get(reference.id)?.weak.deref() === reference;
+  heldFor(reference) {
+    const held = this.#held.get(reference.id);
+    return held?.weak.deref() === reference ? held : undefined;
   }
 
   /** @param {RemoteReference<any>} reference */
   release(reference) {
-    const held = this.#held.get(reference.id);
-    if (!held || !this.has(reference)) return;
-    collected.unregister(reference);
-    this.#drop(held);
+    const held = this.heldFor(reference);
+    if (held) this.drop(held);
   }
 
   clear() {
@@ -252,7 +246,7 @@ export class RemoteReference {
    * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
    */
   callRemote(name, ...args) {
-    return this.broker.callRemote(this, name, { args });
+    return this.broker.calls.start(this, name, { args });
   }
 
   /**
@@ -264,7 +258,7 @@ export class RemoteReference {
    * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
    */
   call(name, options = {}) {
-    return this.broker.callRemote(this, name, options);
+    return this.broker.calls.start(this, name, options);
   }
 
   /**
@@ -275,7 +269,7 @@ export class RemoteReference {
    * @param {Arguments<Methods<Api>[Name]>} args
    */
   callRemoteOnly(name, ...args) {
-    this.broker.callRemoteOnly(this, name, { args });
+    this.broker.calls.start(this, name, { args }, true);
   }
 
   /** Let the peer forget the object. Calls in progress end; later ones fail. */
@@ -296,7 +290,13 @@ export class RemoteReference {
 
 // Older browsers have no Symbol.dispose; where it is missing, so is `using`.
 if (Symbol.dispose) {
-  Object.defineProperty(RemoteReference.prototype, Symbol.dispose, {
-    value: RemoteReference.prototype.release,
-  });
+  Object.assign(RemoteReference.prototype, { [Symbol.dispose]: RemoteReference.prototype.release });
 }
+
+/**
+ * Whether a value crosses as a reference.
+ * @param {unknown} value
+ * @returns {value is Function | Referenceable | RemoteReference<any>}
+ */
+export const isReference = (value) =>
+  typeof value === "function" || value instanceof Referenceable || value instanceof RemoteReference;

@@ -7,7 +7,7 @@
  */
 
 import { Broker } from "./broker.js";
-import { LimitExceeded, ProtocolError } from "./errors.js";
+import { breach, overLimit, ProtocolError } from "./errors.js";
 import { byteLength, cutText, decodeMessage, encodeBinary, isObject } from "./frames.js";
 import {
   ACK_BYTES,
@@ -19,13 +19,15 @@ import {
   WINDOW_FRAMES,
   withDefaults,
 } from "./limits.js";
-import { Queue } from "./queue.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./frames.js").Message} Message */
 
 /** The bytes that the brackets of a batch and the frame `ack` take at most. */
 const BATCH_BYTES = 64;
+
+/** @param {any[]} frame */
+const json = (frame) => JSON.stringify(frame);
 
 /**
  * How a session ended.
@@ -49,19 +51,22 @@ export class Session {
   /** @type {Ending | null} */
   ending = null;
   #sent = 0;
-  /** Frames that are not written yet, and their bytes. @type {{ frame: string | Uint8Array<ArrayBuffer>, size: number }[]} */
+  /** Frames that are not written yet. @type {(string | Uint8Array<ArrayBuffer>)[]} */
   #outgoing = [];
-  /** Frames `ping` and `pong` that are owed. @type {string[]} */
-  #probes = [];
-  /** The bytes of each frame that is not acknowledged. @type {Queue<number>} */
-  #window = new Queue();
+  /** Frames `ack`, `ping` and `pong` that are owed. @type {Set<string>} */
+  #owed = new Set();
+  /** Each frame that is not acknowledged: its bytes, and the call that it answers. @type {{ size: number, answered: { id: number } | undefined }[]} */
+  #window = [];
   #windowBytes = 0;
-  #stopStall = () => {};
-  #stalling = false;
-  #unacked = { frames: 0, bytes: 0, since: 0, timed: false };
-  #ackOwed = false;
-  /** @type {Map<string, { since: number, count: number }>} */
-  #rates = new Map();
+  /** @type {(() => void) | undefined} */
+  #stopStall;
+  /** What was received and not acknowledged, and since when. */
+  #frames = 0;
+  #bytes = 0;
+  #since = 0;
+  #timed = false;
+  /** How many frames of a kind have come since when. @type {Record<string, { since: number, count: number }>} */
+  #rates = {};
 
   /**
    * @param {import("./broker.js").Hooks} hooks
@@ -74,37 +79,33 @@ export class Session {
     this.hooks = hooks;
     this.limits = withDefaults(limits);
     this.broker = new Broker(this, hooks, this.limits, registry);
-    const options = { software, binary: true, ...(limits && { limits: this.limits }) };
-    this.#outgoing.push(sized(JSON.stringify(["version", 1, options])));
+    const told = limits && this.limits;
+    this.#outgoing.push(json(["version", 1, { software, binary: true, limits: told }]));
   }
 
   // Sending.
 
-  /** Whether a frame that can wait may go out. */
-  hasRoom() {
-    return this.#windowBytes < WINDOW_BYTES && this.#window.length < WINDOW_FRAMES;
+  /** Whether a frame that can wait may go out; what cannot may fill `times` the window. */
+  hasRoom(times = 1) {
+    return this.#windowBytes < times * WINDOW_BYTES && this.#window.length < times * WINDOW_FRAMES;
   }
 
   /**
-   * What can wait does so while there is no room; what cannot may fill the window twice.
    * @param {string} text of one counted frame
    * @param {Uint8Array[]} [attachments]
+   * @param {{ id: number }} [answered] the peer's call that it answers
    * @returns {number} its number; 0 when the session is over
    */
-  post(text, attachments = []) {
-    const item = sized(attachments.length ? encodeBinary(text, attachments) : text);
+  post(text, attachments = [], answered = undefined) {
+    const frame = attachments.length ? encodeBinary(text, attachments) : text;
+    const size = sizeOf(frame);
+    const most = this.peer.limits.message;
+    if (size > most && !this.ending) throw overLimit("message", most, `${size} bytes`);
+    if (!this.hasRoom(2)) this.fail(4440, "The peer does not acknowledge what it gets.", true);
     if (this.ending) return 0;
-    if (item.size > this.peer.limits.message) {
-      const most = this.peer.limits.message;
-      throw new LimitExceeded(`message: ${item.size} bytes; the peer takes ${most} in a message.`);
-    }
-    if (this.#windowBytes >= 2 * WINDOW_BYTES || this.#window.length >= 2 * WINDOW_FRAMES) {
-      this.fail(4440, "The peer does not acknowledge what it gets.", true);
-      return 0;
-    }
-    this.#outgoing.push(item);
-    this.#window.push(item.size);
-    this.#windowBytes += item.size;
+    this.#outgoing.push(frame);
+    this.#window.push({ size, answered });
+    this.#windowBytes += size;
     this.#watchWindow();
     this.hooks.wake();
     return ++this.#sent;
@@ -112,15 +113,15 @@ export class Session {
 
   /** A full window must move within 10 seconds. */
   #watchWindow() {
-    if (this.#stalling || this.hasRoom()) return;
-    this.#stalling = true;
-    const stalled = () => this.fail(4440, "The peer acknowledged nothing for 10 s.", true);
-    this.#stopStall = this.hooks.timer(STALL_SECONDS, stalled);
+    if (this.hasRoom()) return;
+    this.#stopStall ??= this.hooks.timer(STALL_SECONDS, () =>
+      this.fail(4440, "The peer acknowledged nothing for 10 s.", true),
+    );
   }
 
   /**
    * The messages to write, in order: all frames that have come together, as few batches as the
-   * peer's limits allow.
+   * peer's limits allow. Frames that are not counted stand last, so that their counts are right.
    * @returns {(string | Uint8Array<ArrayBuffer>)[]}
    */
   takeMessages() {
@@ -131,37 +132,40 @@ export class Session {
     let batch = [];
     let bytes = BATCH_BYTES;
     const finish = () => {
-      if (batch.length) messages.push(batch.length === 1 ? String(batch[0]) : `[${batch}]`);
+      if (batch.length) messages.push(batch.length > 1 ? `[${batch}]` : `${batch}`);
       batch = [];
       bytes = BATCH_BYTES;
     };
-    for (const { frame, size } of [...this.#outgoing, ...this.#takeControl()]) {
-      if (typeof frame !== "string" || bytes + size + 1 > limits.message) finish();
-      if (batch.length >= limits.batch) finish();
-      if (typeof frame !== "string") messages.push(frame);
-      else batch.push(frame);
-      bytes += size + 1;
+    for (const frame of this.#outgoing.splice(0).concat(this.#takeOwed())) {
+      const size = sizeOf(frame) + 1;
+      const isText = typeof frame === "string";
+      if (!isText || bytes + size > limits.message || batch.length >= limits.batch) finish();
+      if (isText) batch.push(frame);
+      else messages.push(frame);
+      bytes += size;
     }
     finish();
-    this.#outgoing = [];
     this.written = this.#sent;
     return messages;
   }
 
-  /** Frames that are not counted stand last, so that their counts are right. */
-  #takeControl() {
-    const names = this.#probes.splice(0);
-    if (this.#ackOwed && !names.length) names.push("ack");
-    if (names.length) this.#unacked.frames = this.#unacked.bytes = 0;
-    this.#ackOwed = false;
-    if (this.ending) return [];
-    return names.map((name) => sized(JSON.stringify([name, this.received, this.#sent])));
+  #takeOwed() {
+    const names = [...this.#owed];
+    if (names.length > 1) names.splice(names.indexOf("ack") >>> 0, 1);
+    if (names.length) this.#frames = this.#bytes = 0;
+    this.#owed.clear();
+    return this.ending ? [] : names.map((name) => json([name, this.received, this.#sent]));
+  }
+
+  /** @param {string} name of a frame with both counts */
+  #owe(name) {
+    this.#owed.add(name);
+    this.hooks.wake();
   }
 
   /** Ask whether the link is alive. */
   probe() {
-    this.#probes.push("ping");
-    this.hooks.wake();
+    this.#owe("ping");
   }
 
   // Receiving.
@@ -176,7 +180,7 @@ export class Session {
         if (this.ending) return;
         this.#handle(frame, message);
       }
-      this.#oweAck(message.size);
+      this.#count(message.size);
     } catch (error) {
       if (error instanceof ProtocolError) return this.fail(error.code, error.message);
       this.hooks.log(error, "a fault in pbweb");
@@ -187,11 +191,11 @@ export class Session {
   /** @param {Frame[]} frames */
   #checkVersions(frames) {
     for (const [at, [name]] of frames.entries()) {
-      const first = at === 0 && !this.open;
+      const isFirst = at === 0 && !this.open;
       // A peer that refuses the session may say so in place of its `version`.
-      if (first && name === "close") continue;
-      if ((name === "version") === first) continue;
-      throw new ProtocolError(first ? "The first frame is no version." : "A second version.");
+      if ((name === "version") !== isFirst && !(isFirst && name === "close")) {
+        breach("The first frame, and no other, must be a version.");
+      }
     }
   }
 
@@ -200,97 +204,88 @@ export class Session {
    * @param {Message} message
    */
   #handle(frame, message) {
-    switch (frame[0]) {
+    const [name, first, second] = frame;
+    switch (name) {
       case "version":
-        return this.#version(frame);
-      case "ack":
-        return this.#acknowledge(frame);
+        return this.#version(first, second);
+      case "close":
+        return this.end({ code: first, reason: cutText(second, 123), reconnect: frame[3] });
       case "ping":
       case "pong":
-        return this.#probed(frame);
-      case "close":
-        return this.end({ code: frame[1], reason: cutText(frame[2], 123), reconnect: frame[3] });
+        this.#limitRate("control", this.limits.control, 1, 4429);
+        if (name === "ping") this.#owe("pong");
+        return this.#acknowledge(first, second);
+      case "ack":
+        return this.#acknowledge(first, second);
     }
     this.received++;
-    this.#unacked.frames++;
-    if (!this.broker.handle(frame, message)) this.#didNotUnderstand(frame[0]);
+    this.#frames++;
+    if (this.broker.handle(frame, message)) return;
+    this.#limitRate("unknown", UNKNOWN_FRAMES, 60, 4400);
+    this.post(json(["didNotUnderstand", [...name].slice(0, 64).join("")]));
   }
 
-  /** @param {Frame} frame */
-  #probed(frame) {
-    this.#limitRate("control", this.limits.control, 1, 4429);
-    this.#acknowledge(frame);
-    if (frame[0] === "pong") return;
-    this.#probes.push("pong");
-    this.hooks.wake();
-  }
-
-  /** @param {Frame} frame */
-  #version([, number, options = {}]) {
-    if (number !== 1) throw new ProtocolError("This side speaks version 1.", { code: 4426 });
-    const { limits = {}, binary = false, heartbeat = 15 } = options;
-    if (!isObject(limits) || typeof binary !== "boolean" || !isSeconds(heartbeat)) {
-      throw new ProtocolError("The options of version have wrong types.");
-    }
+  /**
+   * @param {number} number
+   * @param {Record<string, any>} [options]
+   */
+  #version(number, { limits = {}, binary = false, heartbeat = 15 } = {}) {
+    if (number !== 1) breach("This side speaks version 1.", 4426);
+    const right =
+      isObject(limits) && typeof binary === "boolean" && Number(heartbeat) === heartbeat;
     try {
+      if (!right || heartbeat <= 0)
+        throw new RangeError("The options of version have wrong types.");
       this.peer = { limits: withDefaults(limits), binary, heartbeat };
     } catch (error) {
-      throw new ProtocolError(/** @type {Error} */ (error).message);
+      breach(/** @type {Error} */ (error).message);
     }
     this.open = true;
   }
 
-  /** @param {Frame} frame */
-  #acknowledge([, received, sent]) {
-    if (sent !== this.received || received < this.acknowledged || received > this.written) {
-      throw new ProtocolError(
+  /**
+   * @param {number} received
+   * @param {number} sent
+   */
+  #acknowledge(received, sent) {
+    const { acknowledged, written } = this;
+    if (sent !== this.received || received < acknowledged || received > written) {
+      breach(
         `The peer counts ${sent} sent and ${received} received, here they are ` +
-          `${this.received} and ${this.acknowledged} to ${this.written}.`,
+          `${this.received} and ${acknowledged} to ${written}.`,
       );
     }
-    if (received === this.acknowledged) return;
-    while (this.acknowledged < received) {
-      this.acknowledged++;
-      this.#windowBytes -= this.#window.shift() ?? 0;
+    if (received === acknowledged) return;
+    this.acknowledged = received;
+    for (const { size, answered } of this.#window.splice(0, received - acknowledged)) {
+      this.#windowBytes -= size;
+      // From now on the answer cannot be named any more.
+      if (answered) this.broker.peerCalls.nameable.delete(answered.id);
     }
-    this.#stopStall();
-    this.#stalling = false;
+    this.#stopStall?.();
+    this.#stopStall = undefined;
     this.#watchWindow();
-    this.broker.acknowledged(received);
+    this.broker.pump();
   }
 
   /**
-   * It is owed here, by the code that receives: the timers of a hidden tab hardly run.
+   * An `ack` is owed here, by the code that receives: the timers of a hidden tab hardly run.
    * @param {number} size
    */
-  #oweAck(size) {
-    const unacked = this.#unacked;
-    if (!unacked.frames) return;
+  #count(size) {
+    if (!this.#frames) return;
     const now = this.hooks.now();
-    if (!unacked.bytes) unacked.since = now;
-    unacked.bytes += size;
-    const late = now - unacked.since >= ACK_SECONDS;
-    if (late || unacked.frames >= ACK_FRAMES || unacked.bytes >= ACK_BYTES) this.#ackNow();
-    else if (!unacked.timed) {
-      unacked.timed = true;
+    if (!this.#bytes) this.#since = now;
+    this.#bytes += size;
+    const isLate = now - this.#since >= ACK_SECONDS;
+    if (isLate || this.#frames >= ACK_FRAMES || this.#bytes >= ACK_BYTES) this.#owe("ack");
+    else if (!this.#timed) {
+      this.#timed = true;
       this.hooks.timer(ACK_SECONDS, () => {
-        this.#unacked.timed = false;
-        if (this.#unacked.frames) this.#ackNow();
+        this.#timed = false;
+        if (this.#frames && !this.ending) this.#owe("ack");
       });
     }
-  }
-
-  #ackNow() {
-    if (this.ending) return;
-    this.#ackOwed = true;
-    this.hooks.wake();
-  }
-
-  /** @param {string} name */
-  #didNotUnderstand(name) {
-    this.#limitRate("unknown", UNKNOWN_FRAMES, 60, 4400);
-    const shown = [...name.slice(0, 128)].slice(0, 64).join("");
-    this.post(JSON.stringify(["didNotUnderstand", shown]));
   }
 
   /**
@@ -301,12 +296,10 @@ export class Session {
    */
   #limitRate(what, most, seconds, code) {
     const now = this.hooks.now();
-    let rate = this.#rates.get(what);
+    let rate = this.#rates[what];
     if (!rate || now - rate.since >= seconds) rate = { since: now, count: 0 };
-    this.#rates.set(what, rate);
-    if (++rate.count > most) {
-      throw new ProtocolError(`${what}: more than ${most} frames in ${seconds} s.`, { code });
-    }
+    this.#rates[what] = rate;
+    if (++rate.count > most) breach(`${what}: more than ${most} frames in ${seconds} s.`, code);
   }
 
   // Ending.
@@ -320,7 +313,7 @@ export class Session {
   fail(code, text, reconnect = false) {
     if (this.ending) return;
     const reason = cutText(text, 123);
-    this.#outgoing.push(sized(JSON.stringify(["close", code, reason, reconnect])));
+    this.#outgoing.push(json(["close", code, reason, reconnect]));
     this.end({ code, reason, reconnect });
   }
 
@@ -331,19 +324,16 @@ export class Session {
   end(ending) {
     if (this.ending) return;
     this.ending = ending;
-    this.#stopStall();
-    this.hooks.close(ending.code, ending.reason);
-    const text = `The session is over: ${ending.reason || "the connection was lost"} (${ending.code}).`;
     const { code, reason } = ending;
-    this.broker.end(text, code >= 4400 ? new ProtocolError(reason, { code }) : undefined);
+    this.#stopStall?.();
+    this.hooks.close(code, reason);
+    const cause = code < 4400 ? undefined : Object.assign(new ProtocolError(reason), { code });
+    this.broker.end(
+      `The session is over: ${reason || "the connection was lost"} (${code}).`,
+      cause,
+    );
   }
 }
 
-/** @param {unknown} value */
-const isSeconds = (value) => typeof value === "number" && value > 0;
-
-/** @param {string | Uint8Array<ArrayBuffer>} frame */
-const sized = (frame) => ({
-  frame,
-  size: typeof frame === "string" ? byteLength(frame) : frame.length,
-});
+/** In bytes. @param {string | Uint8Array} frame */
+const sizeOf = (frame) => (typeof frame === "string" ? byteLength(frame) : frame.length);

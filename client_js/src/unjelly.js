@@ -5,9 +5,11 @@
  * @module
  */
 
-import { InsecureJelly, LimitExceeded } from "./errors.js";
-import { eachTagged, isCount, isId, isObject, nesting } from "./frames.js";
+import { InsecureJelly, overLimit } from "./errors.js";
+import { unjellyFailure } from "./failures.js";
+import { eachTagged, isAnswer, isDeeper, isId, isObject } from "./frames.js";
 import { isContainer } from "./jelly.js";
+import { isReference } from "./references.js";
 import { unjellyScalar } from "./scalars.js";
 
 /** @typedef {Record<string, any>} Tagged */
@@ -18,32 +20,23 @@ import { unjellyScalar } from "./scalars.js";
  */
 
 /**
- * What the broker does for an Unjellier.
- * @typedef {object} UnjellyHost
- * @property {import("./limits.js").Limits} limits
- * @property {(id: number | string) => unknown} unjellyRemote
- * @property {(id: number | string) => unknown} unjellyLocal
- * @property {(tagged: Tagged) => Error} unjellyFailure
- * @property {(id: number) => Answer} answerTo
- * @property {(value: unknown) => boolean} isReference
- */
-
-/**
  * Refuse a value with too many levels.
  * @param {unknown} value
  * @param {number} outer levels that do not count
  * @param {number} limit
  */
 export function checkDepth(value, outer, limit) {
-  if (nesting(value, limit + outer) <= limit + outer) return;
-  throw new LimitExceeded(`depth: a value has more than ${limit} levels.`);
+  if (isDeeper(value, limit + outer)) throw overLimit("depth", limit);
 }
+
+/** @param {any} raw */
+const copyOf = (raw) => (Array.isArray(raw) ? [...raw] : { ...raw });
 
 /** Decodes the values of one frame; of a call that waits for answers, a second time. */
 export class Unjellier {
   /** Ids of the peer's objects that the frame holds. @type {number[]} */
   introduced = [];
-  /** Answers that are not there yet. @type {Set<Answer>} */
+  /** Answers that are not there yet. @type {Set<any>} */
   waits = new Set();
   /** What a tagged value became when the frame came. @type {Map<Tagged, any>} */
   #kept = new Map();
@@ -51,16 +44,14 @@ export class Unjellier {
   #defs = new Map();
 
   /**
-   * @param {UnjellyHost} host
-   * @param {any[]} frame
+   * @param {import("./broker.js").Broker} broker
+   * @param {import("./frames.js").Frame} frame
    * @param {Uint8Array[]} attachments
-   * @param {boolean} mayName whether answers may be named in this frame
    */
-  constructor(host, frame, attachments, mayName) {
-    this.host = host;
+  constructor(broker, frame, attachments) {
+    this.broker = broker;
     this.frame = frame;
     this.attachments = attachments;
-    this.mayName = mayName;
   }
 
   /**
@@ -80,54 +71,35 @@ export class Unjellier {
    */
   #value(raw) {
     if (typeof raw !== "object" || raw === null) return raw;
-    if (Array.isArray(raw)) return this.#array(raw);
-    return Object.hasOwn(raw, "$") ? this.#tagged(raw) : this.#object(raw);
+    return Object.hasOwn(raw, "$") ? this.#tagged(raw) : this.#fields(raw, raw);
   }
 
   /**
-   * @param {any[]} raw
-   * @param {any[]} [out]
+   * Arrays and plain objects.
+   * @param {any} raw
+   * @param {any} out the copy, which has the same keys; `raw` itself while there is no need of one
    */
-  #array(raw, out = raw) {
-    for (let at = 0; at < raw.length; at++) {
-      const value = this.#value(raw[at]);
-      if (out === raw && value === raw[at]) continue;
-      if (out === raw) out = raw.slice();
-      out[at] = value;
-    }
-    return out;
-  }
-
-  /**
-   * @param {Record<string, any>} raw
-   * @param {Record<string, any>} [out]
-   */
-  #object(raw, out = raw) {
+  #fields(raw, out) {
     for (const key of Object.keys(raw)) {
-      const value = this.#value(raw[key]);
+      const value = this.#field(key, raw[key]);
       if (out === raw && value === raw[key]) continue;
-      if (out === raw) out = { ...raw };
-      this.#put(out, key, value);
+      if (out === raw) out = copyOf(raw);
+      out[key] = value;
     }
     return out;
   }
 
   /**
-   * Keys such as `__proto__` are data, and an `await` must never call a reference.
-   * @param {object} out
+   * An `await` or JSON.stringify must never call a reference.
    * @param {string} key
-   * @param {unknown} value
+   * @param {unknown} raw
    */
-  #put(out, key, value) {
-    if ((key === "then" || key === "toJSON") && this.host.isReference(value)) {
+  #field(key, raw) {
+    const value = this.#value(raw);
+    if ((key === "then" || key === "toJSON") && isReference(value)) {
       throw new InsecureJelly(`a reference under the key "${key}" is refused`);
     }
-    Object.defineProperty(out, key, {
-      value,
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
+    return value;
   }
 
   /** @param {Tagged} raw */
@@ -135,11 +107,11 @@ export class Unjellier {
     switch (raw.$) {
       case "remote":
       case "local":
-        return this.#reference(raw);
+        return this.#once(raw, () => this.#reference(raw));
       case "answer":
         return this.#answer(raw);
       case "failure":
-        return this.host.unjellyFailure(raw);
+        return unjellyFailure(raw, this.broker.types);
       case "def":
         return this.#def(raw);
       case "use":
@@ -147,49 +119,54 @@ export class Unjellier {
       case "set":
       case "frozenset":
       case "dict":
-        return this.#container(raw);
-      case "bytes":
-        if ("at" in raw && isCount(raw.at)) return this.attachments[raw.at] ?? malformed(raw);
+        return this.#container(raw, (value) => value);
     }
-    return unjellyScalar(raw, this.host.limits);
+    const bytes = raw.$ === "bytes" && this.attachments[raw.at];
+    return bytes || (unjellyScalar(raw, this.broker.limits) ?? malformed(raw));
+  }
+
+  /**
+   * What stands for something on this side is looked up when the frame comes, and not again.
+   * @param {Tagged} raw
+   * @param {() => any} find
+   */
+  #once(raw, find) {
+    if (!this.#kept.has(raw)) this.#kept.set(raw, find());
+    return this.#kept.get(raw);
   }
 
   /** @param {Tagged} raw */
   #reference(raw) {
-    if (this.#kept.has(raw)) return this.#kept.get(raw);
+    const { broker } = this;
     const { id } = raw;
     if (!isId(id) && typeof id !== "string") malformed(raw);
-    let value;
-    if (raw.$ === "local") value = this.host.unjellyLocal(id);
-    else {
-      value = this.host.unjellyRemote(id);
-      if (typeof id === "number") this.introduced.push(id);
-    }
-    this.#kept.set(raw, value);
-    return value;
+    if (raw.$ === "local") return broker.exports.find(id);
+    const reference = broker.unjellyRemote(id);
+    if (typeof id === "number") this.introduced.push(id);
+    return reference;
   }
 
   /** @param {Tagged} raw */
   #answer(raw) {
-    const { id, path = [] } = raw;
-    if (!this.mayName || !isId(id) || !Array.isArray(path)) malformed(raw);
-    if (!this.#kept.has(raw)) this.#kept.set(raw, this.host.answerTo(id));
-    /** @type {Answer} */
-    const answer = this.#kept.get(raw);
-    if (!answer.settled) {
-      this.waits.add(answer);
-      return undefined;
-    }
-    return answerValue(answer, path);
+    if (this.frame[0] !== "message" || !isAnswer(raw)) malformed(raw);
+    const answer = this.#once(raw, () => this.broker.peerCalls.find(raw.id));
+    if (answer.settled) return answerValue(answer, raw.path);
+    this.waits.add(answer);
   }
 
   /** @param {Tagged} raw */
   #def(raw) {
     const { id, value } = raw;
-    if (!isCount(id) || (!isObject(value) && !Array.isArray(value))) malformed(raw);
+    if (!isId(id) || typeof value !== "object" || !value) return malformed(raw);
     const known = this.#defs.get(id);
-    if (known && known.source !== raw) malformed(raw);
-    return known ? known.value : this.#container(value, { source: raw, value: undefined }, id);
+    if (known) return known.source === raw ? known.value : malformed(raw);
+    // It is known before its items are read, so that it can stand inside itself.
+    const def = { source: raw, value: undefined };
+    this.#defs.set(id, def);
+    return this.#container(value, (made) => {
+      def.value = made;
+      return made;
+    });
   }
 
   /**
@@ -197,48 +174,28 @@ export class Unjellier {
    * @param {Tagged} raw
    */
   #use(raw) {
-    if (!isCount(raw.id)) malformed(raw);
     if (!this.#defs.has(raw.id)) {
       eachTagged(this.frame, (tagged) => {
-        if (tagged.$ === "def" && tagged.id === raw.id && !this.#defs.has(raw.id))
-          this.#def(tagged);
+        if (tagged.$ === "def" && tagged.id === raw.id) this.#def(tagged);
       });
     }
-    const known = this.#defs.get(raw.id);
-    return known?.value ?? malformed(raw);
+    return this.#defs.get(raw.id)?.value ?? malformed(raw);
   }
 
   /**
-   * A list, object, dict or set; with `def`, it is known under its id before its items are read,
-   * so that it can stand inside itself.
+   * A list, object, dict or set.
    * @param {any} raw
-   * @param {{ source: Tagged, value: any }} [def]
-   * @param {number} [id]
+   * @param {(made: any) => any} keep is told of it before its items are read
    */
-  #container(raw, def, id = 0) {
-    if (def) this.#defs.set(id, def);
-    const keep = (/** @type {any} */ value) => {
-      if (def) def.value = value;
-      return value;
-    };
-    if (Array.isArray(raw)) return this.#array(raw, keep([]));
-    if (!Object.hasOwn(raw, "$")) return this.#object(raw, keep({}));
-    if (!/^(dict|set|frozenset)$/.test(raw.$) || !Array.isArray(raw.items)) malformed(raw);
-    if (raw.$ === "dict") return this.#dict(raw, keep);
-    return keep(new Set(raw.items.map((/** @type {any} */ item) => this.#hashed(item))));
-  }
-
-  /**
-   * @param {Tagged} raw
-   * @param {(value: any) => any} keep
-   */
-  #dict(raw, keep) {
-    /** @type {any[]} */
-    const items = raw.items;
+  #container(raw, keep) {
+    if (!Object.hasOwn(raw, "$")) return this.#fields(raw, keep(copyOf(raw)));
+    const { $: tag, items } = raw;
+    if (!["dict", "set", "frozenset"].includes(tag) || !Array.isArray(items)) return malformed(raw);
+    if (tag !== "dict") return keep(new Set(items.map((item) => this.#hashed(item))));
     if (!items.every((pair) => Array.isArray(pair) && pair.length === 2)) malformed(raw);
-    if (items.every((pair) => typeof pair[0] === "string")) {
-      const out = keep({});
-      for (const [key, value] of items) this.#put(out, key, this.#value(value));
+    if (items.every(([key]) => typeof key === "string")) {
+      const out = keep(Object.fromEntries(items));
+      for (const [key, value] of items) out[key] = this.#field(key, value);
       return out;
     }
     const out = keep(new Map());
@@ -251,9 +208,7 @@ export class Unjellier {
    * @param {any} raw
    */
   #hashed(raw) {
-    if (isObject(raw) && (!("$" in raw) || /^(dict|set|def|use)$/.test(raw.$))) {
-      throw new InsecureJelly("a key of a dict or a member of a set cannot be hashed");
-    }
+    if (isObject(raw) && [undefined, "dict", "set", "def", "use"].includes(raw.$)) malformed(raw);
     return this.#value(raw);
   }
 }
@@ -262,20 +217,20 @@ export class Unjellier {
  * @param {Tagged} raw
  * @returns {never}
  */
-function malformed(raw) {
+function malformed({ $: tag = "object" }) {
   throw new InsecureJelly(
-    `the tag "${raw.$}" has wrong or missing keys, or stands in a wrong place`,
+    `the tag ${JSON.stringify(tag).slice(0, 64)} is unknown, lacks its keys, or may not stand here`,
   );
 }
 
 /**
  * What a settled answer, followed along a path, is (section 1).
  * @param {Answer} answer
- * @param {unknown[]} path keys of plain objects and indexes of lists
+ * @param {unknown[]} [path] keys of plain objects and indexes of lists
  */
-export function answerValue(answer, path) {
-  if (answer.failed) throw answer.outcome;
-  return followPath(answer.outcome, path);
+export function answerValue({ failed, outcome }, path) {
+  if (failed) throw outcome;
+  return followPath(outcome, path ?? []);
 }
 
 /**
@@ -285,8 +240,8 @@ export function answerValue(answer, path) {
 export function followPath(value, path) {
   for (const key of path) {
     const step = stepInto(value, key);
-    if (!step)
-      throw new InsecureJelly(`the path ${JSON.stringify(path).slice(0, 200)} leads nowhere`);
+    if (!step || !("value" in step))
+      throw new InsecureJelly("the path leads nowhere in the answer");
     value = step.value;
   }
   return value;
@@ -294,13 +249,12 @@ export function followPath(value, path) {
 
 /**
  * @param {any} value
- * @param {unknown} key
- * @returns {PropertyDescriptor | undefined | false}
+ * @param {any} key
+ * @returns {PropertyDescriptor | false | undefined}
  */
 function stepInto(value, key) {
-  if (typeof value !== "object" || value === null || !isContainer(value)) return undefined;
-  if (Array.isArray(value) ? !isCount(key) : typeof key !== "string") return undefined;
+  if (typeof value !== "object" || !value || !isContainer(value)) return undefined;
   if (value instanceof Map) return value.has(key) && { value: value.get(key) };
-  const found = Object.getOwnPropertyDescriptor(value, /** @type {string | number} */ (key));
-  return found && "value" in found && found;
+  const kind = Array.isArray(value) ? "number" : "string";
+  return typeof key === kind ? Object.getOwnPropertyDescriptor(value, key) : undefined;
 }

@@ -6,8 +6,8 @@ import {
   decodeMessage,
   eachTagged,
   encodeBinary,
+  isDeeper,
   isWellFormed,
-  nesting,
 } from "../src/frames.js";
 import { withDefaults } from "../src/limits.js";
 
@@ -90,14 +90,13 @@ test("raw lone surrogates, which a MessagePort can deliver", () => {
   assert.equal(isWellFormed("\ud83d"), false);
 });
 
-test("nesting counts as the protocol does, and stops one past the limit", () => {
-  assert.equal(nesting(5, 9), 0);
-  assert.equal(nesting([], 9), 1);
-  assert.equal(nesting({ a: [[1], 2] }, 9), 3);
+test("levels count as the protocol does, and deep values do not use up the stack", () => {
+  assert.equal(isDeeper(5, 0), false);
+  assert.deepEqual([isDeeper([], 0), isDeeper([], 1)], [true, false]);
+  assert.deepEqual([isDeeper({ a: [[1], 2] }, 2), isDeeper({ a: [[1], 2] }, 3)], [true, false]);
   let deep = [];
   for (let level = 0; level < 50000; level++) deep = [deep];
-  assert.equal(nesting(deep, 100), 101);
-  assert.equal(nesting([1, -Infinity], 9), Infinity);
+  assert.equal(isDeeper(deep, 100), true);
 });
 
 test("eachTagged finds all, at any depth", () => {

@@ -15,7 +15,7 @@ test("holders keep their text and cannot be changed", () => {
 for (const [type, text] of [
   [Decimal, "one"],
   [Decimal, ""],
-  [DateTime, "2026-02-30T00:00"],
+  [DateTime, "2026-13-30T00:00"],
   [DateOnly, "2026-13-01"],
   [TimeOnly, "24:00"],
   [TimeDelta, "1h"],

@@ -5,12 +5,9 @@
  * @module
  */
 import { Calls } from "./calls.js";
-import { Referenceable } from "./flavors.js";
 import { Jellier } from "./jelly.js";
 import { PeerCalls } from "./peercalls.js";
-import { RemotePromise } from "./promises.js";
 import { Exports, Imports, RemoteReference } from "./references.js";
-import { Unjellier } from "./unjelly.js";
 export type Frame = import("./frames.js").Frame;
 export type Message = import("./frames.js").Message;
 export type Hooks = {
@@ -50,32 +47,13 @@ export type Link = {
      */
     hasRoom: () => boolean;
     /**
-     * gives the frame's number
+     *   gives the frame's number
      */
-    post: (text: string, attachments?: Uint8Array[]) => number;
+    post: (text: string, attachments?: Uint8Array[], answered?: {
+        id: number;
+    }) => number;
     fail: (code: number, reason: string) => void;
 };
-/** @typedef {import("./frames.js").Frame} Frame */
-/** @typedef {import("./frames.js").Message} Message */
-/**
- * What the pure half is handed from outside.
- * @typedef {object} Hooks
- * @property {() => number} now seconds of a clock that never goes back
- * @property {(seconds: number, run: () => void) => () => void} timer gives what stops it
- * @property {(error: unknown, where: string) => void} log
- * @property {() => void} wake there is something to send
- * @property {(code: number, reason: string) => void} close send what there is, then close
- */
-/**
- * The session, as the broker needs it.
- * @typedef {object} Link
- * @property {{ limits: import("./limits.js").Limits, binary: boolean }} peer
- * @property {number} written the number of the last frame that was written
- * @property {number} acknowledged the number of the last frame that the peer has
- * @property {() => boolean} hasRoom whether a frame that can wait may go out
- * @property {(text: string, attachments?: Uint8Array[]) => number} post gives the frame's number
- * @property {(code: number, reason: string) => void} fail
- */
 export declare class Broker {
     #private;
     link: Link;
@@ -95,19 +73,10 @@ export declare class Broker {
      * @param {import("./failures.js").Registry} [types]
      */
     constructor(link: Link, hooks: Hooks, limits: import("./limits.js").Limits, types?: import("./failures.js").Registry);
-    /**
-     * @param {import("./calls.js").Target} target
-     * @param {string} name
-     * @param {import("./api.js").CallOptions} options
-     * @returns {RemotePromise<any>}
-     */
-    callRemote(target: import("./calls.js").Target, name: string, options: import("./api.js").CallOptions): RemotePromise<any>;
-    /**
-     * @param {import("./calls.js").Target} target
-     * @param {string} name
-     * @param {import("./api.js").CallOptions} options
-     */
-    callRemoteOnly(target: import("./calls.js").Target, name: string, options: import("./api.js").CallOptions): void;
+    get peer(): {
+        limits: import("./limits.js").Limits;
+        binary: boolean;
+    };
     /**
      * @param {string} name
      * @returns {RemoteReference<any>}
@@ -140,11 +109,8 @@ export declare class Broker {
      * @param {Message} message that it came in
      */
     handle(frame: Frame, message: Message): boolean;
-    /**
-     * The peer has what was sent up to this frame.
-     * @param {number} number
-     */
-    acknowledged(number: number): void;
+    /** There is more room in the window. */
+    pump(): void;
     /**
      * The session is over: everything ends, once.
      * @param {string} text
@@ -154,30 +120,34 @@ export declare class Broker {
     /**
      * Send the frame that `make` builds. When that fails, no table has changed.
      * @param {(jellier: Jellier) => any[]} make
+     * @param {{ id: number }} [answered] the peer's call that it answers
      * @returns {number} the frame's number
      */
-    post(make: (jellier: Jellier) => any[]): number;
+    post(make: (jellier: Jellier) => any[], answered?: {
+        id: number;
+    }): number;
     /**
      * A frame of plain data that does not wait for room.
      * @param {any[]} frame
+     * @param {{ id: number }} [answered]
      */
-    postSmall(frame: any[]): number;
-    /** @param {number[]} pairs an id, and how often it was received, … */
-    sendDecref(pairs: number[]): void;
+    postSmall(frame: any[], answered?: {
+        id: number;
+    }): number;
     /**
      * Give back every reference of a frame that was refused (section 3).
      * @param {Frame} frame
      * @param {number[]} [introduced] those that had been received already
      */
     giveBack(frame: Frame, introduced?: number[]): void;
-    /** The fourth time that too many references were handed out ends the session (section 7). @param {any} error */
-    countViolation(error: any): void;
+    /** The fourth time that too many references were handed out ends the session (section 7). @param {unknown} error */
+    countViolation(error: unknown): void;
     /**
      * A call on an object that is not the peer's.
      * @param {unknown} target
      * @param {{ name: string, args: any[], kw: Record<string, any> }} call
      */
-    invokeHere(target: unknown, { name, args, kw }: {
+    callHere(target: unknown, { name, args, kw }: {
         name: string;
         args: any[];
         kw: Record<string, any>;
@@ -187,40 +157,6 @@ export declare class Broker {
      * @param {RemoteReference<any>} reference
      */
     wireId(reference: RemoteReference<any>): string | number;
-    get peer(): {
-        limits: import("./limits.js").Limits;
-        binary: boolean;
-    };
-    /**
-     * @param {any} value
-     * @param {Jellier} jellier
-     * @param {number} depth
-     * @returns {[any] | undefined}
-     */
-    jellyReference(value: any, jellier: Jellier, depth: number): [any] | undefined;
     /** @param {number | string} id */
     unjellyRemote(id: number | string): RemoteReference<any>;
-    /** @param {number | string} id */
-    unjellyLocal(id: number | string): object;
-    /** @param {Record<string, any>} tagged */
-    unjellyFailure(tagged: Record<string, any>): import("./errors.js").PBError;
-    /** @param {number} id */
-    answerTo(id: number): {
-        settled: boolean;
-        failed: boolean;
-        outcome: unknown;
-        number: number;
-        started: boolean;
-        target: unknown;
-        waiters: /*elided*/ any[];
-        waits: number;
-        controller: AbortController | undefined;
-        deadline: number | undefined;
-        stopTimer: () => void;
-        id: number;
-        frame: import("./frames.js").Frame;
-        unjellier: Unjellier | null;
-    };
-    /** @param {unknown} value */
-    isReference(value: unknown): value is Function | Referenceable | RemoteReference<any>;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { RemotePromise } from "./promises.js";
+import { Line } from "./queue.js";
 import { RemoteReference } from "./references.js";
 export type Target = RemoteReference<any> | RemotePromise<any>;
 /** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
@@ -21,8 +22,8 @@ declare class Call {
     number: number;
     /** Promises whose answers its frame names. @type {RemotePromise<any>[]} */
     named: RemotePromise<any>[];
-    /** When it is cancelled, in seconds of the clock. @type {number | undefined} */
-    deadline: number | undefined;
+    /** When it is cancelled, in seconds of the clock. */
+    deadline: number;
     /** Stops waiting for the signal and the timeout. */
     stop: () => void;
     /**
@@ -39,11 +40,10 @@ export declare class Calls {
     broker: import("./broker.js").Broker;
     /** Calls that were sent and are not answered. @type {Map<number, Call>} */
     waiting: Map<number, Call>;
+    /** Calls that wait for room, and releases that must not overtake them. @type {Line<Call | (() => void)>} */
+    held: Line<Call | (() => void)>;
     /** @param {import("./broker.js").Broker} broker */
     constructor(broker: import("./broker.js").Broker);
-    get held(): number;
-    /** The highest id used. */
-    get last(): number;
     /**
      * @param {Target} target
      * @param {string} name
@@ -52,22 +52,11 @@ export declare class Calls {
      */
     start(target: Target, name: string, options: import("./api.js").CallOptions, only?: boolean): RemotePromise<any>;
     /**
-     * Send a call, or release a reference, behind all calls that are held back.
-     * @param {Call | (() => void)} step
+     * An `answer` or `error` of the peer's. With one that is settled already, it is given back.
+     * @param {import("./frames.js").Frame} frame
+     * @param {import("./frames.js").Message} message that it came in
      */
-    afterHeld(step: Call | (() => void)): void;
-    /** Send what was held back, as far as there is room. */
-    pump(): void;
-    /**
-     * The call that an answer belongs to; undefined when it is settled already.
-     * @param {number} id
-     */
-    take(id: number): Call | undefined;
-    /**
-     * @param {Call} call
-     * @param {() => any} decode the answer, or throw the failure
-     */
-    settle(call: Call, decode: () => any): void;
+    answered(frame: import("./frames.js").Frame, { tagged, deep, attachments }: import("./frames.js").Message): void;
     /**
      * The session is over: every call ends, with what is known of it (section 6).
      * @param {string} text

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { Referenceable } from "./flavors.js";
 import { RemotePromise } from "./promises.js";
-import { RemoteReference } from "./references.js";
+export type Referenceable = import("./flavors.js").Referenceable;
+export type RemoteReference<Api> = import("./references.js").RemoteReference<Api>;
 export type Transport = {
     send?: (message: any) => void;
     postMessage?: (message: any) => void;

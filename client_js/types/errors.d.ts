@@ -87,16 +87,9 @@ export declare class DeadReferenceError extends PBError {
 }
 /** The session ended while the call was waiting; `outcome` says what is known of it. */
 export declare class PBConnectionLost extends PBError {
+    static pbType: string;
     /** @type {Outcome} */
     outcome: Outcome;
-    static pbType: string;
-    /**
-     * @param {string} [message]
-     * @param {ErrorOptions & { outcome?: Outcome }} [options]
-     */
-    constructor(message?: string, options?: ErrorOptions & {
-        outcome?: Outcome;
-    });
 }
 /** The call was cancelled, or did not end within its time. */
 export declare class CancelledError extends PBError {
@@ -104,29 +97,35 @@ export declare class CancelledError extends PBError {
 }
 /** A limit was exceeded; the message begins with the limit's name. */
 export declare class LimitExceeded extends PBError {
-    /** The limit, where it was exceeded on this side. */
-    limit: string | undefined;
     static pbType: string;
-    /**
-     * @param {string} [message]
-     * @param {ErrorOptions & { limit?: string }} [options]
-     */
-    constructor(message?: string, options?: ErrorOptions & {
-        limit?: string;
-    });
 }
 /** One side broke the protocol; `code` is the close code of section 7. */
 export declare class ProtocolError extends PBError {
-    code: number;
     static pbType: string;
-    /**
-     * @param {string} [message]
-     * @param {ErrorOptions & { code?: number }} [options]
-     */
-    constructor(message?: string, options?: ErrorOptions & {
-        code?: number;
-    });
+    code: number;
 }
+/**
+ * Throw a ProtocolError, which ends the session.
+ * @param {string} text
+ * @param {number} [code]
+ * @returns {never}
+ */
+export declare function breach(text: string, code?: number): never;
+/**
+ * @param {keyof import("./limits.js").Limits} limit
+ * @param {number} most
+ * @param {string} [what] what is more
+ */
+export declare const overLimit: (limit: keyof import("./limits.js").Limits, most: number, what?: string) => LimitExceeded;
 /** The one text for every reference that names nothing, so that it tells a guesser nothing. */
-export declare function deadReference(): DeadReferenceError;
+export declare const deadReference: () => DeadReferenceError;
+/**
+ * What is known of a call that the session's end cut off.
+ * @param {string} text
+ * @param {Outcome} outcome
+ * @param {unknown} [cause]
+ */
+export declare const lostCall: (text: string, outcome: Outcome, cause?: unknown) => PBConnectionLost & {
+    outcome: Outcome;
+};
 export {};

@@ -17,11 +17,11 @@ export declare const registry: Registry;
 export declare function setUnjellyableForClass(nameOrClass: string | Function, type: new (message: string) => Error): void;
 /**
  * What was thrown as a tagged value. It never throws, whatever was thrown.
- * @param {unknown} error
+ * @param {any} error
  */
-export declare function jellyFailure(error: unknown): {
+export declare function jellyFailure(error: any): {
     $: string;
-    type: string;
+    type: string | undefined;
     message: string;
     parents: string[];
 };

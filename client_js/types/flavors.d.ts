@@ -22,8 +22,8 @@ export declare class Root extends Referenceable {
  * The function behind a method's name. Only functions that a class below Referenceable declares
  * with the prefix are found, never properties, accessors or what every object has.
  *
- * @param {object} object a Referenceable, or a function, whose only method is `call`
+ * @param {unknown} object a Referenceable, or a function, whose only method is `call`
  * @param {string} name without the prefix
  * @returns {Function}
  */
-export declare function findMethod(object: object, name: string): Function;
+export declare function findMethod(object: unknown, name: string): Function;

@@ -16,35 +16,38 @@ export type Message = {
      */
     tagged: boolean;
     /**
+     * false when no value in it can have too many levels
+     */
+    deep: boolean;
+    /**
      * of a binary message
      */
     attachments: Uint8Array[];
 };
 /** @param {string} text */
 export declare const byteLength: (text: string) => number;
-/** Whether a string has no lone surrogate. @type {(text: string) => boolean} */
-export declare const isWellFormed: (text: string) => boolean;
+/** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
+export declare const isWellFormed: (text: any) => boolean;
 /** @param {unknown} value @returns {value is Record<string, any>} */
 export declare const isObject: (value: unknown) => value is Record<string, any>;
-/** A request's or an object's id. @param {unknown} value */
-export declare const isId: (value: unknown) => boolean;
-/** @param {unknown} value */
-export declare const isCount: (value: unknown) => boolean;
+/** A request's or an object's id. @param {unknown} value @returns {value is number} */
+export declare const isId: (value: unknown) => value is number;
+/** @param {any} value */
+export declare const isAnswer: (value: any) => boolean;
 /**
  * The frames of a message, all checked. Throws a ProtocolError whose code closes the connection.
- * @param {unknown} data what the transport delivered
+ * @param {any} data what the transport delivered
  * @param {import("./limits.js").Limits} limits of this side
  * @returns {Message}
  */
-export declare function decodeMessage(data: unknown, limits: import("./limits.js").Limits): Message;
+export declare function decodeMessage(data: any, limits: import("./limits.js").Limits): Message;
 /**
- * The levels of arrays and objects in a JSON value, not counted further than one past `max`;
- * Infinity when there is an infinite number in it.
+ * Whether a JSON value has more than `most` levels of arrays and objects.
  * @param {unknown} value
- * @param {number} max
- * @returns {number}
+ * @param {number} most
+ * @returns {boolean}
  */
-export declare function nesting(value: unknown, max: number): number;
+export declare const isDeeper: (value: unknown, most: number) => boolean;
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
  * @param {unknown} value

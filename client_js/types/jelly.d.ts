@@ -4,48 +4,30 @@
  *
  * @module
  */
-export type JellyHost = {
-    /**
-     * a
-     * reference, answer or failure as it stands on the wire; undefined for any other value
-     */
-    jellyReference: (value: any, jellier: Jellier, depth: number) => [any] | undefined;
-    peer: {
-        limits: import("./limits.js").Limits;
-        binary: boolean;
-    };
-};
-/**
- * What the broker does for a Jellier.
- * @typedef {object} JellyHost
- * @property {(value: any, jellier: Jellier, depth: number) => [any] | undefined} jellyReference a
- *   reference, answer or failure as it stands on the wire; undefined for any other value
- * @property {{ limits: import("./limits.js").Limits, binary: boolean }} peer
- */
+import { RemotePromise } from "./promises.js";
 /** Encodes the values of one frame. */
 export declare class Jellier {
     #private;
-    host: JellyHost;
+    broker: import("./broker.js").Broker;
     limits: import("./limits.js").Limits;
     /** Bytes that travel outside the JSON. @type {Uint8Array[]} */
     attachments: Uint8Array[];
     /** Every id that was handed out in this frame. @type {number[]} */
     introduced: number[];
-    /** Promises whose answers the frame names; null where none may be named. @type {any[] | null} */
-    named: any[] | null;
+    /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
+    named: RemotePromise<any>[];
     /** Containers that stand in the frame more than once. @type {Set<object>} */
     shared: Set<object>;
     /**
-     * @param {JellyHost} host
+     * @param {import("./broker.js").Broker} broker
      * @param {Set<object>} [shared] what the first walk found, for the second
      */
-    constructor(host: JellyHost, shared?: Set<object>);
+    constructor(broker: import("./broker.js").Broker, shared?: Set<object>);
     /**
-     * Encode one value, called `label` in error messages.
-     * @param {string} label
+     * Encode a result.
      * @param {unknown} value
      */
-    root(label: string, value: unknown): any;
+    result(value: unknown): any;
     /**
      * Encode `args` or `kw`, which are a frame's own and no values.
      * @template {any[] | Record<string, any>} T

@@ -4,9 +4,12 @@
  *
  * @module
  */
+import { Line } from "./queue.js";
 import { Unjellier } from "./unjelly.js";
 export type Frame = import("./frames.js").Frame;
+export type Message = import("./frames.js").Message;
 /** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./frames.js").Message} Message */
 /** A call of the peer's; it is kept until its answer is acknowledged, as long as it can be named. */
 declare class PeerCall {
     id: number;
@@ -14,11 +17,9 @@ declare class PeerCall {
     unjellier: Unjellier | null;
     settled: boolean;
     failed: boolean;
+    started: boolean;
     /** The result, or the error. @type {unknown} */
     outcome: unknown;
-    /** The number of the answer's frame. */
-    number: number;
-    started: boolean;
     /** An object, or the call whose answer it is. @type {unknown} */
     target: unknown;
     /** Calls that wait for the answer. @type {PeerCall[]} */
@@ -44,44 +45,42 @@ declare class PeerCall {
  */
 export declare function callSignal(): AbortSignal;
 /**
+ * The call of a method, to be started.
  * @param {{ controller?: AbortController | undefined }} call
  * @param {unknown} target
  * @param {string} name
  * @param {any[]} args
  * @param {Record<string, any>} kw keyword arguments are one more argument here
  */
-export declare function invoke(call: {
+export declare function invocation(call: {
     controller?: AbortController | undefined;
 }, target: unknown, name: string, args: any[], kw: Record<string, any>): () => any;
 export declare class PeerCalls {
     #private;
     broker: import("./broker.js").Broker;
+    /** Those that can be named. @type {Map<number, PeerCall>} */
+    nameable: Map<number, PeerCall>;
+    /** Those in progress. @type {Set<PeerCall>} */
+    running: Set<PeerCall>;
+    /** Those whose results wait for room. @type {Line<PeerCall>} */
+    held: Line<PeerCall>;
     /** @param {import("./broker.js").Broker} broker */
     constructor(broker: import("./broker.js").Broker);
-    get running(): number;
-    get nameable(): number;
     /**
      * @param {Frame} frame
-     * @param {import("./frames.js").Message} message that it came in
+     * @param {Message} message that it came in
      */
-    accept(frame: Frame, message: import("./frames.js").Message): void;
+    accept(frame: Frame, message: Message): void;
     /**
      * The call with this id, whose answer is named.
      * @param {number} id
      */
     find(id: number): PeerCall;
-    /** Send the results that were held back, as far as there is room. */
-    pump(): void;
     /**
      * The caller no longer wants an answer.
      * @param {number} id
      */
     cancelled(id: number): void;
-    /**
-     * The peer has what was sent up to this frame: those answers can no longer be named.
-     * @param {number} number
-     */
-    acknowledged(number: number): void;
     /** The session is over: what runs is cancelled, and what it gives is dropped. */
     end(): void;
 }

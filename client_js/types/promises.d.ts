@@ -9,6 +9,23 @@ export type Methods<Api> = import("./api.js").Methods<Api>;
 export type Arguments<Method> = import("./api.js").Arguments<Method>;
 export type Result<Method> = import("./api.js").Result<Method>;
 /**
+ * @template T
+ * @typedef {T extends import("./references.js").RemoteReference<infer Api> ? Api
+ *   : 0 extends 1 & T ? any : never} ApiOf
+ */
+/**
+ * @template Api
+ * @typedef {import("./api.js").Methods<Api>} Methods
+ */
+/**
+ * @template Method
+ * @typedef {import("./api.js").Arguments<Method>} Arguments
+ */
+/**
+ * @template Method
+ * @typedef {import("./api.js").Result<Method>} Result
+ */
+/**
  * @template [T=any]
  * @implements {PromiseLike<T>}
  */
@@ -16,24 +33,27 @@ export declare class RemotePromise<T = any> implements PromiseLike<T> {
     #private;
     /** @internal */
     broker: import("./broker.js").Broker;
-    /** The request's id, from the moment it is sent. @internal */
-    id: number;
+    /** @internal */
+    pending: boolean;
+    /** @internal */
+    rejected: boolean;
     /** The value, or the error. @type {any} @internal */
     outcome: any;
+    /** The request's id, from the moment it is sent. @internal */
+    id: number;
     /** Calls on this promise that were sent and are not answered. @internal */
     pipelined: number;
     /** Calls on an object of this side's that wait for those. @type {(() => void)[]} @internal */
     later: (() => void)[];
     /** @internal @param {import("./broker.js").Broker} broker */
     constructor(broker: import("./broker.js").Broker);
-    /** @internal */
-    get pending(): boolean;
-    /** @internal */
-    get rejected(): boolean;
-    /** @internal @param {any} value */
-    fulfill(value: any): void;
-    /** @internal @param {unknown} error */
-    fail(error: unknown): void;
+    /**
+     * It has its answer; any further one is dropped.
+     * @internal
+     * @param {any} outcome
+     * @param {boolean} [rejected] whether that is an error
+     */
+    settle(outcome: any, rejected?: boolean): void;
     /** Somebody hangs on this promise and is told of its failure: it is not unhandled. @internal */
     handle(): void;
     /**

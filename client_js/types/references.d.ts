@@ -3,17 +3,41 @@
  *
  * @module
  */
+import { Referenceable } from "./flavors.js";
 export type Broker = import("./broker.js").Broker;
 export type RemotePromise<T> = import("./promises.js").RemotePromise<T>;
 export type Methods<Api> = import("./api.js").Methods<Api>;
 export type Arguments<Method> = import("./api.js").Arguments<Method>;
 export type Result<Method> = import("./api.js").Result<Method>;
 export type CallOptions<Args extends any[] = any[]> = import("./api.js").CallOptions<Args>;
+export type Id = number | string;
+/** @typedef {import("./broker.js").Broker} Broker */
+/**
+ * @template T
+ * @typedef {import("./promises.js").RemotePromise<T>} RemotePromise
+ */
+/**
+ * @template Api
+ * @typedef {import("./api.js").Methods<Api>} Methods
+ */
+/**
+ * @template Method
+ * @typedef {import("./api.js").Arguments<Method>} Arguments
+ */
+/**
+ * @template Method
+ * @typedef {import("./api.js").Result<Method>} Result
+ */
+/**
+ * @template {any[]} [Args=any[]]
+ * @typedef {import("./api.js").CallOptions<Args>} CallOptions
+ */
+/** What has an id of the peer's or of this side's, or a name, which is not counted. @typedef {number | string} Id */
 /** The objects that the peer can name: by the ids that it was given, and by published names. */
 export declare class Exports {
     #private;
-    /** How many objects are handed out. */
-    get size(): number;
+    /** How many objects are handed out, published ones left out. */
+    size: number;
     /**
      * @param {string} name
      * @param {object} object
@@ -23,9 +47,8 @@ export declare class Exports {
      * The id, or name, under which `object` is handed out once more.
      * @param {object} object
      * @param {number} limit
-     * @returns {number | string}
      */
-    introduce(object: object, limit: number): number | string;
+    introduce(object: object, limit: number): Id;
     /**
      * Undo what `introduce` did for a frame that does not go out.
      * @param {number[]} ids in the order in which they were given
@@ -35,16 +58,16 @@ export declare class Exports {
      * @param {number} id
      * @param {number} count
      */
-    decref(id: number, count: number): void;
+    decref(id: number, count: number): undefined;
     /**
-     * @param {number | string} id
+     * @param {Id} id
      * @returns {object}
      */
-    find(id: number | string): object;
+    find(id: Id): object;
     clear(): void;
 }
 export type Held = {
-    id: number | string;
+    id: Id;
     count: number;
     weak: WeakRef<RemoteReference<any>>;
     imports: Imports;
@@ -59,23 +82,23 @@ export declare class Imports {
     constructor(broker: Broker);
     /**
      * The reference to what the peer hands out once more, or has published.
-     * @param {number | string} id
+     * @param {Id} id
      * @param {number} limit
      * @returns {RemoteReference<any>}
      */
-    receive(id: number | string, limit: number): RemoteReference<any>;
+    receive(id: Id, limit: number): RemoteReference<any>;
     /**
      * Forget that a frame that is refused was received: what it held is given back elsewhere.
      * @param {number[]} ids
      */
     takeBack(ids: number[]): void;
-    /** @param {Held} held whose reference was garbage collected */
-    collected(held: Held): void;
+    /** Forget a reference, and give back as many as were received. @param {Held} held */
+    drop(held: Held): void;
     /**
-     * Whether `reference` is the one that stands for its id.
+     * What is held for `reference`, if it is the one that stands for its id.
      * @param {RemoteReference<any>} reference
      */
-    has(reference: RemoteReference<any>): boolean;
+    heldFor(reference: RemoteReference<any>): Held | undefined;
     /** @param {RemoteReference<any>} reference */
     release(reference: RemoteReference<any>): void;
     clear(): void;
@@ -130,3 +153,9 @@ export declare class RemoteReference<Api = any> {
     /** @param {(reference: this) => void} callback */
     dontNotifyOnDisconnect(callback: (reference: this) => void): void;
 }
+/**
+ * Whether a value crosses as a reference.
+ * @param {unknown} value
+ * @returns {value is Function | Referenceable | RemoteReference<any>}
+ */
+export declare const isReference: (value: unknown) => value is Function | Referenceable | RemoteReference<any>;

@@ -4,7 +4,10 @@
  *
  * @module
  */
-/** A value on the wire, of a kind that JavaScript has no type for: its text, kept exactly. */
+/**
+ * A value on the wire, of a kind that JavaScript has no type for: its text, kept exactly. Whether
+ * there is such a day, the peer decides.
+ */
 export declare class Held {
     /** The text, exactly as it stands on the wire. */
     value: string;
@@ -40,28 +43,19 @@ export declare class TimeDelta extends Held {
     static pattern: string;
 }
 /**
- * A number or bigint as a tagged value.
- * @param {number | bigint} value
- * @param {import("./limits.js").Limits} limits of the peer
- */
-export declare function jellyNumber(value: number | bigint, limits: import("./limits.js").Limits): {
-    $: string;
-    value: string;
-};
-/**
- * A Date or a holder as a tagged value; undefined when it is neither.
- * @param {object} value
+ * A number, bigint, Date or holder as a tagged value; undefined when it is none.
+ * @param {any} value
  * @param {import("./limits.js").Limits} limits of the peer
  * @returns {object | undefined}
  */
-export declare function jellyScalar(value: object, limits: import("./limits.js").Limits): object | undefined;
+export declare function jellyScalar(value: any, limits: import("./limits.js").Limits): object | undefined;
 /**
  * @param {Uint8Array} bytes
  * @returns {string} standard base64, padded
  */
 export declare function toBase64(bytes: Uint8Array): string;
 /**
- * The value of a scalar tag; an InsecureJelly error for any other.
+ * The value of a scalar tag; undefined for any other, and when it is wrong.
  * @param {Record<string, any>} tagged
  * @param {import("./limits.js").Limits} limits of this side
  */

@@ -56,18 +56,20 @@ export declare class Session {
         software?: string;
         registry?: import("./failures.js").Registry;
     });
-    /** Whether a frame that can wait may go out. */
-    hasRoom(): boolean;
+    /** Whether a frame that can wait may go out; what cannot may fill `times` the window. */
+    hasRoom(times?: number): boolean;
     /**
-     * What can wait does so while there is no room; what cannot may fill the window twice.
      * @param {string} text of one counted frame
      * @param {Uint8Array[]} [attachments]
+     * @param {{ id: number }} [answered] the peer's call that it answers
      * @returns {number} its number; 0 when the session is over
      */
-    post(text: string, attachments?: Uint8Array[]): number;
+    post(text: string, attachments?: Uint8Array[], answered?: {
+        id: number;
+    }): number;
     /**
      * The messages to write, in order: all frames that have come together, as few batches as the
-     * peer's limits allow.
+     * peer's limits allow. Frames that are not counted stand last, so that their counts are right.
      * @returns {(string | Uint8Array<ArrayBuffer>)[]}
      */
     takeMessages(): (string | Uint8Array<ArrayBuffer>)[];

@@ -10,28 +10,10 @@ export type Answer = {
     failed: boolean;
     outcome: unknown;
 };
-export type UnjellyHost = {
-    limits: import("./limits.js").Limits;
-    unjellyRemote: (id: number | string) => unknown;
-    unjellyLocal: (id: number | string) => unknown;
-    unjellyFailure: (tagged: Tagged) => Error;
-    answerTo: (id: number) => Answer;
-    isReference: (value: unknown) => boolean;
-};
 /** @typedef {Record<string, any>} Tagged */
 /**
  * A call whose answer can be named.
  * @typedef {{ settled: boolean, failed: boolean, outcome: unknown }} Answer
- */
-/**
- * What the broker does for an Unjellier.
- * @typedef {object} UnjellyHost
- * @property {import("./limits.js").Limits} limits
- * @property {(id: number | string) => unknown} unjellyRemote
- * @property {(id: number | string) => unknown} unjellyLocal
- * @property {(tagged: Tagged) => Error} unjellyFailure
- * @property {(id: number) => Answer} answerTo
- * @property {(value: unknown) => boolean} isReference
  */
 /**
  * Refuse a value with too many levels.
@@ -43,21 +25,19 @@ export declare function checkDepth(value: unknown, outer: number, limit: number)
 /** Decodes the values of one frame; of a call that waits for answers, a second time. */
 export declare class Unjellier {
     #private;
-    host: UnjellyHost;
-    frame: any[];
+    broker: import("./broker.js").Broker;
+    frame: import("./frames.js").Frame;
     attachments: Uint8Array<ArrayBufferLike>[];
-    mayName: boolean;
     /** Ids of the peer's objects that the frame holds. @type {number[]} */
     introduced: number[];
-    /** Answers that are not there yet. @type {Set<Answer>} */
-    waits: Set<Answer>;
+    /** Answers that are not there yet. @type {Set<any>} */
+    waits: Set<any>;
     /**
-     * @param {UnjellyHost} host
-     * @param {any[]} frame
+     * @param {import("./broker.js").Broker} broker
+     * @param {import("./frames.js").Frame} frame
      * @param {Uint8Array[]} attachments
-     * @param {boolean} mayName whether answers may be named in this frame
      */
-    constructor(host: UnjellyHost, frame: any[], attachments: Uint8Array[], mayName: boolean);
+    constructor(broker: import("./broker.js").Broker, frame: import("./frames.js").Frame, attachments: Uint8Array[]);
     /**
      * @template T
      * @param {T} value
@@ -68,9 +48,9 @@ export declare class Unjellier {
 /**
  * What a settled answer, followed along a path, is (section 1).
  * @param {Answer} answer
- * @param {unknown[]} path keys of plain objects and indexes of lists
+ * @param {unknown[]} [path] keys of plain objects and indexes of lists
  */
-export declare function answerValue(answer: Answer, path: unknown[]): any;
+export declare function answerValue({ failed, outcome }: Answer, path?: unknown[]): any;
 /**
  * @param {any} value
  * @param {unknown[]} path
