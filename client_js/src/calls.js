@@ -74,7 +74,7 @@ export class Calls {
     if (only) call.promise.handle();
     try {
       if (typeof name !== "string" || !isWellFormed(name)) {
-        throw new InsecureJelly("the method's name must be a string without lone surrogates.");
+        throw new InsecureJelly("the method's name must be a well-formed string.");
       }
       if (this.broker.over || /** @type {any} */ (target).released) throw deadReference();
       this.#limit(call, options);
@@ -227,7 +227,7 @@ export class Calls {
   answered(frame, { tagged, deep, attachments }) {
     const { broker } = this;
     const [name, id, value = null] = frame;
-    if (id > this.#last) breach(`An ${name} to request ${id}, which was not made.`);
+    if (id > this.#last) breach(`Request ${id} was not made.`);
     const call = this.waiting.get(id);
     const unjellier = new Unjellier(broker, frame, attachments);
     let rejected = name === "error" || !call?.promise.pending;

@@ -43,7 +43,7 @@ export async function connect(urlOrTransport, options = {}) {
  */
 function openWebSocket(url, WebSocket = /** @type {any} */ (globalThis).WebSocket) {
   if (!WebSocket) {
-    throw new TypeError("There is no WebSocket here: pass one, as connect(url, { WebSocket }).");
+    throw new TypeError("No WebSocket here: pass one, as connect(url, { WebSocket }).");
   }
   return new WebSocket(resolveUrl(url), [SUBPROTOCOL]);
 }
@@ -55,7 +55,7 @@ function resolveUrl(url) {
   try {
     resolved = new URL(url, location?.href);
   } catch (cause) {
-    throw new TypeError(`"${url}" is no address here; pass one such as "ws://host/pb".`, { cause });
+    throw new TypeError(`"${url}" is no address here; pass "ws://host/pb".`, { cause });
   }
   resolved.protocol = resolved.protocol.replace(/^http/, "ws");
   resolved.hash = "";

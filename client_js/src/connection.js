@@ -287,8 +287,8 @@ export class Connection {
 /** @param {any} event */
 function cannotConnect({ code, reason }) {
   return lostCall(
-    `Could not connect (${code} ${reason}). Is the address right, is the server running, does it ` +
-      "speak pb.json.1 there, and does it allow this page's origin?",
+    `Could not connect (${code} ${reason}). Is the address right, does a server speak pb.json.1 there, ` +
+      "and does it allow this page's origin?",
     "not_executed",
   );
 }

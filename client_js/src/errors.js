@@ -164,9 +164,7 @@ export const overLimit = (limit, most, what = "this") =>
 
 /** The one text for every reference that names nothing, so that it tells a guesser nothing. */
 export const deadReference = () =>
-  new DeadReferenceError(
-    "The reference names nothing: released, never handed out, or its session is over.",
-  );
+  new DeadReferenceError("The reference names nothing: released, unknown, or its session is over.");
 
 /**
  * What is known of a call that the session's end cut off.

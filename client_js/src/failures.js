@@ -80,7 +80,7 @@ export function unjellyFailure({ $, type, message, parents, traceback = null }, 
   const texts = [type, message, traceback ?? ""].concat(parents);
   const isRight = $ === "failure" && Array.isArray(parents);
   if (!isRight || !texts.every((text) => typeof text === "string")) {
-    throw new InsecureJelly("a failure lacks its type, message or parents, or they are no strings");
+    throw new InsecureJelly("a failure lacks its type, message or parents");
   }
   const told = { type, parents, traceback };
   const known = /** @type {any} */ (types.get(type) ?? OWN.get(type) ?? RemoteError);

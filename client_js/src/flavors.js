@@ -33,14 +33,14 @@ export class Root extends Referenceable {
  * @returns {Function}
  */
 export function findMethod(object, name) {
-  let hint = "the value is data and has no methods";
+  let hint = "data has no methods";
   if (typeof object === "function") {
     if (name === "call") return object;
     hint = 'a function\'s only method is "call"';
   } else if (object instanceof Referenceable) {
     const found = /^[A-Za-z_]\w{0,63}$/.test(name) && declared(object, `remote_${name}`)?.value;
     if (typeof found === "function") return found;
-    hint = "its class must declare it with the prefix remote_";
+    hint = "its class must declare it as remote_…";
   }
   throw new NoSuchMethod(`No such method: ${JSON.stringify(name.slice(0, 64))}; ${hint}.`);
 }

@@ -26,7 +26,7 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export const byteLength = (text) => (/[^ -~]/.test(text) ? utf8.encode(text).length : text.length);
 
 /** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
-export const isWellFormed = (text) => text.isWellFormed?.() ?? !/\p{Surrogate}/u.test(text);
+export const isWellFormed = (text) => text.isWellFormed();
 
 /** @param {unknown} value @returns {value is Record<string, any>} */
 export const isObject = (value) =>
@@ -86,12 +86,12 @@ const ENVELOPES = new Map(
  */
 function checkEnvelope(frame) {
   const name = isList(frame) && frame[0];
-  if (typeof name !== "string") breach("A message holds something that is no frame.");
+  if (typeof name !== "string") breach("A message holds what is no frame.");
   const right =
     (ENVELOPES.get(name)?.test(kindsOf(frame)) ?? true) &&
     (name !== "message" || Number.isFinite(frame[6]?.deadline ?? 0)) &&
     (name !== "close" || !isList(frame[3]) || /^[+0n]{2}$/.test(kindsOf(frame[3])));
-  if (!right) breach(`A frame "${name}" has wrong items, or too few or too many.`);
+  if (!right) breach(`A frame "${name}" has wrong items.`);
 }
 
 /**
@@ -107,7 +107,7 @@ export function decodeMessage(data, limits) {
     return decodeText(data, size, limits);
   }
   const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-  if (!ArrayBuffer.isView(bytes)) breach("A message is neither text nor an ArrayBuffer.");
+  if (!ArrayBuffer.isView(bytes)) breach("A message is no text and no ArrayBuffer.");
   checkSize(bytes.byteLength, limits);
   const [text, ...attachments] = splitBinary(/** @type {Uint8Array} */ (bytes));
   const message = decodeText(text, bytes.byteLength, limits, attachments);
@@ -120,7 +120,7 @@ export function decodeMessage(data, limits) {
  * @param {import("./limits.js").Limits} limits
  */
 function checkSize(size, { message }) {
-  if (size > message) breach(`message: ${size} bytes; at most ${message} are taken.`, 4413);
+  if (size > message) breach(`message: ${size} is more than ${message} bytes.`, 4413);
 }
 
 /**
@@ -153,7 +153,7 @@ function parse(text) {
   try {
     if (isWellFormed(text) && !hasLoneEscape(text)) return JSON.parse(text);
   } catch {}
-  return breach("A message is not JSON, or has a lone surrogate.");
+  return breach("A message is no JSON.");
 }
 
 /** @param {string} text */
@@ -197,7 +197,7 @@ function checkAttachments(message) {
   eachTagged(frames, ({ $: tag, at }) => tag === "bytes" && at !== undefined && used.push(at));
   const names = new Set(used);
   const isRight = used.length === attachments.length && attachments.every((_, at) => names.has(at));
-  if (!isRight) breach("A binary message is not one frame that uses each attachment once.");
+  if (!isRight) breach("A binary message does not use each attachment once.");
   message.tagged = true;
 }
 
@@ -219,7 +219,7 @@ function splitBinary({ buffer, byteOffset, byteLength: size }) {
     }
     parts[0] = strictUtf8.decode(parts[0]);
   } catch {
-    breach("The lengths in a binary message do not add up, or its text is not UTF-8.");
+    breach("A binary message has wrong lengths, or is no UTF-8.");
   }
   return /** @type {any} */ (parts);
 }

@@ -13,6 +13,8 @@ import { RemotePromise } from "./promises.js";
 import { isReference, RemoteReference } from "./references.js";
 import { jellyScalar, toBase64 } from "./scalars.js";
 
+const LONE = "a string with a lone surrogate cannot cross";
+
 /** Encodes the values of one frame. */
 export class Jellier {
   /** Bytes that travel outside the JSON. @type {Uint8Array[]} */
@@ -73,7 +75,7 @@ export class Jellier {
   value(value, depth, hashed) {
     switch (typeof value) {
       case "string":
-        if (!isWellFormed(value)) this.#refuse("a string with a lone surrogate cannot cross");
+        if (!isWellFormed(value)) this.#refuse(LONE);
         return value;
       case "number":
         if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER) || Object.is(value, -0)) break;
@@ -98,7 +100,7 @@ export class Jellier {
     if (hashed) {
       if (value instanceof Set) return this.#set("frozenset", value, depth);
       if (Array.isArray(value)) return this.#array(value, this.#deeper(depth), true);
-      this.#refuse("an object or a Map cannot be a key of a Map or a member of a Set");
+      this.#refuse("an object cannot be a key of a Map or a member of a Set");
     }
     if (this.#met?.has(value)) {
       this.shared.add(value);
@@ -180,9 +182,9 @@ export class Jellier {
    * @param {number} depth
    */
   #field(key, given, depth) {
-    if (!isWellFormed(key)) this.#refuse("a key with a lone surrogate cannot cross");
+    if (!isWellFormed(key)) this.#refuse(LONE);
     if ((key === "then" || key === "toJSON") && isReference(given)) {
-      this.#refuse(`a reference under the key "${key}" cannot cross: JavaScript would call it`);
+      this.#refuse(`a reference cannot stand under the key "${key}"`);
     }
     return this.value(given, depth);
   }
@@ -259,7 +261,7 @@ export class Jellier {
     if (rejected) throw outcome;
     if (!pending) return this.value(outcome, depth);
     if (this.#path[0] === "result" || promise.broker !== this.broker || !id) {
-      this.#refuse("a promise of another session, or in an answer, cannot cross; await it first");
+      this.#refuse("this promise cannot cross; await it first");
     }
     this.#deeper(depth);
     this.named.push(promise);
@@ -294,10 +296,10 @@ export function isContainer(value) {
 
 /** @param {any} value */
 function describe(value) {
-  let advice = "extend Referenceable to hand out a reference to it, or pass plain data";
+  let advice = "extend Referenceable or pass plain data";
   if (typeof value.then === "function") advice = "await it first";
   if (ArrayBuffer.isView(value)) advice = "pass a Uint8Array of its bytes";
-  if (value instanceof Date) advice = "it is outside of the years 1 to 9999";
+  if (value instanceof Date) advice = "it is not in the years 1 to 9999";
   const name = typeof value === "symbol" ? "a symbol" : `an instance of ${value.constructor?.name}`;
   return `${name} cannot cross; ${advice}`;
 }

@@ -21,17 +21,17 @@ class PeerCall {
   failed = false;
   started = false;
   /** The result, or the error. @type {unknown} */
-  outcome = undefined;
+  outcome;
   /** An object, or the call whose answer it is. @type {unknown} */
-  target = undefined;
+  target;
   /** Calls that wait for the answer. @type {PeerCall[]} */
   waiters = [];
   /** How many answers it waits for. */
   waits = 0;
   /** @type {AbortController | undefined} */
-  controller = undefined;
+  controller;
   /** When it is cancelled, in seconds of the clock. @type {number | undefined} */
-  deadline = undefined;
+  deadline;
   stopTimer = () => {};
 
   /**
@@ -56,7 +56,7 @@ let starting;
  */
 export function callSignal() {
   if (!starting) {
-    throw new PBError("callSignal() must be called by a remote method before its first await.");
+    throw new PBError("callSignal() must be called by a method before its first await.");
   }
   starting.controller ??= new AbortController();
   return starting.controller.signal;
@@ -111,7 +111,7 @@ export class PeerCalls {
    */
   accept(frame, message) {
     const [name, id, target] = frame;
-    if (id && id <= this.#last) breach(`The request id ${id} does not rise.`);
+    if (id && id <= this.#last) breach(`Request ${id} does not rise.`);
     const { attachments, tagged } = message;
     const call = new PeerCall(
       frame,
@@ -308,7 +308,7 @@ export class PeerCalls {
    * @param {number} id
    */
   cancelled(id) {
-    if (id > this.#last) breach(`A cancel of request ${id}, which was not made.`);
+    if (id > this.#last) breach(`Request ${id} was not made.`);
     const call = this.nameable.get(id);
     if (call && !call.settled) this.#cancel(call, "The caller cancelled the call.");
   }
@@ -329,7 +329,7 @@ export class PeerCalls {
     this.nameable.clear();
     for (const call of running) {
       call.stopTimer();
-      call.controller?.abort(new CancelledError("The session is over."));
+      call.controller?.abort(new CancelledError("The session ended."));
     }
   }
 }

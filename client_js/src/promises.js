@@ -39,7 +39,7 @@ export class RemotePromise {
   /** @internal */
   rejected = false;
   /** The value, or the error. @type {any} @internal */
-  outcome = undefined;
+  outcome;
   /** The request's id, from the moment it is sent. @internal */
   id = 0;
   /** Calls on this promise that were sent and are not answered. @internal */

@@ -95,8 +95,7 @@ export class Exports {
    */
   decref(id, count) {
     const entry = this.#entries.get(id);
-    if (!entry || entry.count < count)
-      return breach(`decref of ${id}: more than it was handed out.`);
+    if (!entry || entry.count < count) return breach(`decref of ${id}: too many.`);
     entry.count -= count;
     if (entry.count) return;
     this.size--;

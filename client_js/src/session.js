@@ -26,6 +26,8 @@ import {
 /** The bytes that the brackets of a batch and the frame `ack` take at most. */
 const BATCH_BYTES = 64;
 
+const STALLED = "The peer does not acknowledge what it gets.";
+
 /** @param {any[]} frame */
 const json = (frame) => JSON.stringify(frame);
 
@@ -101,7 +103,7 @@ export class Session {
     const size = sizeOf(frame);
     const most = this.peer.limits.message;
     if (size > most && !this.ending) throw overLimit("message", most, `${size} bytes`);
-    if (!this.hasRoom(2)) this.fail(4440, "The peer does not acknowledge what it gets.", true);
+    if (!this.hasRoom(2)) this.fail(4440, STALLED, true);
     if (this.ending) return 0;
     this.#outgoing.push(frame);
     this.#window.push({ size, answered });
@@ -114,9 +116,7 @@ export class Session {
   /** A full window must move within 10 seconds. */
   #watchWindow() {
     if (this.hasRoom()) return;
-    this.#stopStall ??= this.hooks.timer(STALL_SECONDS, () =>
-      this.fail(4440, "The peer acknowledged nothing for 10 s.", true),
-    );
+    this.#stopStall ??= this.hooks.timer(STALL_SECONDS, () => this.fail(4440, STALLED, true));
   }
 
   /**
@@ -194,7 +194,7 @@ export class Session {
       const isFirst = at === 0 && !this.open;
       // A peer that refuses the session may say so in place of its `version`.
       if ((name === "version") !== isFirst && !(isFirst && name === "close")) {
-        breach("The first frame, and no other, must be a version.");
+        breach("The first frame alone must be a version.");
       }
     }
   }
@@ -234,8 +234,7 @@ export class Session {
     const right =
       isObject(limits) && typeof binary === "boolean" && Number(heartbeat) === heartbeat;
     try {
-      if (!right || heartbeat <= 0)
-        throw new RangeError("The options of version have wrong types.");
+      if (!right || heartbeat <= 0) throw new RangeError("The options of version are wrong.");
       this.peer = { limits: withDefaults(limits), binary, heartbeat };
     } catch (error) {
       breach(/** @type {Error} */ (error).message);
@@ -251,8 +250,7 @@ export class Session {
     const { acknowledged, written } = this;
     if (sent !== this.received || received < acknowledged || received > written) {
       breach(
-        `The peer counts ${sent} sent and ${received} received, here they are ` +
-          `${this.received} and ${acknowledged} to ${written}.`,
+        `The counts ${received} and ${sent} are wrong: ${written} were sent, ${this.received} came.`,
       );
     }
     if (received === acknowledged) return;

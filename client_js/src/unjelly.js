@@ -97,7 +97,7 @@ export class Unjellier {
   #field(key, raw) {
     const value = this.#value(raw);
     if ((key === "then" || key === "toJSON") && isReference(value)) {
-      throw new InsecureJelly(`a reference under the key "${key}" is refused`);
+      throw new InsecureJelly(`a reference cannot stand under the key "${key}"`);
     }
     return value;
   }
@@ -219,7 +219,7 @@ export class Unjellier {
  */
 function malformed({ $: tag = "object" }) {
   throw new InsecureJelly(
-    `the tag ${JSON.stringify(tag).slice(0, 64)} is unknown, lacks its keys, or may not stand here`,
+    `the tag ${JSON.stringify(tag).slice(0, 64)} is unknown, incomplete or misplaced`,
   );
 }
 
@@ -240,8 +240,7 @@ export function answerValue({ failed, outcome }, path) {
 export function followPath(value, path) {
   for (const key of path) {
     const step = stepInto(value, key);
-    if (!step || !("value" in step))
-      throw new InsecureJelly("the path leads nowhere in the answer");
+    if (!step || !("value" in step)) throw new InsecureJelly("the path leads nowhere");
     value = step.value;
   }
   return value;
