@@ -6,7 +6,7 @@
  */
 
 import { Calls } from "./calls.js";
-import { deadReference, LimitExceeded } from "./errors.js";
+import { LimitExceeded } from "./errors.js";
 import { registry } from "./failures.js";
 import { eachTagged, isId } from "./frames.js";
 import { Jellier } from "./jelly.js";
@@ -244,15 +244,6 @@ export class Broker {
   callHere(target, { name, args, kw }) {
     if (target instanceof RemoteReference) return target.call(name, { args, kw });
     return invocation({}, target, name, args, kw)();
-  }
-
-  /**
-   * How a reference stands in a frame to its owner.
-   * @param {RemoteReference<any>} reference
-   */
-  wireId(reference) {
-    if (!this.imports.heldFor(reference)) throw deadReference();
-    return reference.id;
   }
 
   /** @param {number | string} id */

@@ -15,34 +15,33 @@ import { checkDepth, followPath, Unjellier } from "./unjelly.js";
 
 /** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
 
-/** One call of this side's. */
-class Call {
+/**
+ * One call of this side's.
+ * @param {import("./broker.js").Broker} broker
+ * @param {Target} target
+ * @param {string} name
+ * @param {import("./api.js").CallOptions} options
+ * @param {boolean} only no answer is wanted
+ */
+const newCall = (broker, target, name, { args = [], kw = {}, path = [] }, only) => ({
+  promise: new RemotePromise(broker),
+  target,
+  name,
+  args,
+  kw,
+  path,
+  only,
   /** The number of its frame; 0 until it is sent. */
-  number = 0;
+  number: 0,
   /** Promises whose answers its frame names. @type {RemotePromise<any>[]} */
-  named = [];
+  named: [],
   /** When it is cancelled, in seconds of the clock. */
-  deadline = Infinity;
+  deadline: Infinity,
   /** Stops waiting for the signal and the timeout. */
-  stop = () => {};
+  stop() {},
+});
 
-  /**
-   * @param {import("./broker.js").Broker} broker
-   * @param {Target} target
-   * @param {string} name
-   * @param {import("./api.js").CallOptions} options
-   * @param {boolean} only no answer is wanted
-   */
-  constructor(broker, target, name, { args = [], kw = {}, path = [] }, only) {
-    this.promise = new RemotePromise(broker);
-    this.target = target;
-    this.name = name;
-    this.args = args;
-    this.kw = kw;
-    this.path = path;
-    this.only = only;
-  }
-}
+/** @typedef {ReturnType<typeof newCall>} Call */
 
 export class Calls {
   /** Calls that were sent and are not answered. @type {Map<number, Call>} */
@@ -69,7 +68,7 @@ export class Calls {
    * @param {boolean} [only]
    */
   start(target, name, options, only = false) {
-    const call = new Call(this.broker, target, name, options, only);
+    const call = newCall(this.broker, target, name, options, only);
     if (target instanceof RemotePromise) target.handle();
     if (only) call.promise.handle();
     try {
@@ -209,7 +208,7 @@ export class Calls {
   /** @param {Call} call */
   #wireTarget({ target, path }) {
     if (target.broker !== this.broker || !target.id) throw deadReference();
-    if (target instanceof RemoteReference) return this.broker.wireId(target);
+    if (target instanceof RemoteReference) return this.broker.imports.idOf(target);
     return path.length ? { $: "answer", id: target.id, path } : -target.id;
   }
 

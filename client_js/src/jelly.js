@@ -242,7 +242,7 @@ export class Jellier {
   #reference(value) {
     const { broker } = this;
     if (value instanceof RemoteReference) {
-      if (value.broker === broker) return { $: "local", id: broker.wireId(value) };
+      if (value.broker === broker) return { $: "local", id: broker.imports.idOf(value) };
       if (value.broker.over || value.released) throw deadReference();
     }
     const limit = Math.min(broker.limits.references, this.limits.references);

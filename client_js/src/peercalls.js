@@ -15,35 +15,46 @@ import { answerValue, checkDepth, Unjellier } from "./unjelly.js";
 /** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./frames.js").Message} Message */
 
-/** A call of the peer's; it is kept until its answer is acknowledged, as long as it can be named. */
-class PeerCall {
-  settled = false;
-  failed = false;
-  started = false;
-  /** The result, or the error. @type {unknown} */
-  outcome;
-  /** An object, or the call whose answer it is. @type {unknown} */
-  target;
-  /** Calls that wait for the answer. @type {PeerCall[]} */
-  waiters = [];
-  /** How many answers it waits for. */
-  waits = 0;
-  /** @type {AbortController | undefined} */
-  controller;
-  /** When it is cancelled, in seconds of the clock. @type {number | undefined} */
-  deadline;
-  stopTimer = () => {};
+/**
+ * A call of the peer's; it is kept until its answer is acknowledged, as long as it can be named.
+ * @typedef {object} PeerCall
+ * @property {number} id
+ * @property {Frame} frame
+ * @property {Unjellier | null} unjellier null when no value can be tagged
+ * @property {boolean} started
+ * @property {boolean} settled
+ * @property {boolean} failed
+ * @property {unknown} outcome the result, or the error
+ * @property {unknown} target an object
+ * @property {PeerCall | undefined} source the call whose answer the target is, in place of that
+ * @property {PeerCall[]} waiters calls that wait for the answer
+ * @property {number} waits how many answers it waits for
+ * @property {AbortController | undefined} controller
+ * @property {number | undefined} deadline when it is cancelled, in seconds of the clock
+ * @property {() => void} stopTimer
+ */
 
-  /**
-   * @param {Frame} frame
-   * @param {Unjellier | null} unjellier null when no value can be tagged
-   */
-  constructor(frame, unjellier) {
-    this.id = /** @type {number} */ (frame[1]);
-    this.frame = frame;
-    this.unjellier = unjellier;
-  }
-}
+/**
+ * @param {Frame} frame
+ * @param {Unjellier | null} unjellier
+ * @returns {PeerCall}
+ */
+const newCall = (frame, unjellier) => ({
+  id: frame[1],
+  frame,
+  unjellier,
+  started: false,
+  settled: false,
+  failed: false,
+  outcome: undefined,
+  target: undefined,
+  source: undefined,
+  waiters: [],
+  waits: 0,
+  controller: undefined,
+  deadline: undefined,
+  stopTimer() {},
+});
 
 /** The call that is being started. @type {{ controller?: AbortController | undefined } | undefined} */
 let starting;
@@ -113,10 +124,7 @@ export class PeerCalls {
     const [name, id, target] = frame;
     if (id && id <= this.#last) breach(`Request ${id} does not rise.`);
     const { attachments, tagged } = message;
-    const call = new PeerCall(
-      frame,
-      tagged ? new Unjellier(this.broker, frame, attachments) : null,
-    );
+    const call = newCall(frame, tagged ? new Unjellier(this.broker, frame, attachments) : null);
     this.#entering = id;
     if (id) this.nameable.set(id, call);
     this.#last = id || this.#last;
@@ -125,7 +133,8 @@ export class PeerCalls {
       this.#checkLimits(call, message);
       if (name !== "message") throw deadReference();
       const isOwn = typeof target === "string" || target > 0;
-      call.target = isOwn ? this.broker.exports.find(target) : this.find(target.id ?? -target);
+      if (isOwn) call.target = this.broker.exports.find(target);
+      else call.source = this.find(target.id ?? -target);
       this.#startOrWait(call);
     } catch (error) {
       this.#refuse(call, error);
@@ -176,9 +185,9 @@ export class PeerCalls {
   /** @param {PeerCall} call */
   #startOrWait(call) {
     const [args, kw] = this.#values(call);
-    const { target, unjellier } = call;
+    const { source, unjellier } = call;
     const waits = /** @type {Set<PeerCall>} */ (new Set(unjellier?.waits));
-    if (target instanceof PeerCall && !target.settled) waits.add(target);
+    if (source && !source.settled) waits.add(source);
     for (const answer of waits) answer.waiters.push(call);
     call.waits = waits.size;
     if (!call.waits) this.#start(call, args, kw);
@@ -201,7 +210,7 @@ export class PeerCalls {
    */
   #start(call, args, kw) {
     const [, , { path }, name] = call.frame;
-    const target = call.target instanceof PeerCall ? answerValue(call.target, path) : call.target;
+    const target = call.source ? answerValue(call.source, path) : call.target;
     const run =
       target instanceof RemoteReference
         ? () => this.#relay(call, target, args, kw)

@@ -197,14 +197,23 @@ export class Imports {
    * What is held for `reference`, if it is the one that stands for its id.
    * @param {RemoteReference<any>} reference
    */
-  heldFor(reference) {
+  #heldFor(reference) {
     const held = this.#held.get(reference.id);
     return held?.weak.deref() === reference ? held : undefined;
   }
 
+  /**
+   * How a reference stands in a frame to its owner.
+   * @param {RemoteReference<any>} reference
+   */
+  idOf(reference) {
+    if (!this.#heldFor(reference)) throw deadReference();
+    return reference.id;
+  }
+
   /** @param {RemoteReference<any>} reference */
   release(reference) {
-    const held = this.heldFor(reference);
+    const held = this.#heldFor(reference);
     if (held) this.drop(held);
   }
 
