@@ -5,14 +5,14 @@
  * @module
  */
 
-import { Calls } from "./calls.js";
 import { deadReference, InsecureJelly, LimitExceeded, ProtocolError } from "./errors.js";
 import { jellyFailure, registry, unjellyFailure } from "./failures.js";
 import { Referenceable } from "./flavors.js";
 import { eachTagged, isId } from "./frames.js";
+import { Incoming, invoke } from "./incoming.js";
 import { Jellier } from "./jelly.js";
 import { VIOLATIONS } from "./limits.js";
-import { invoke, PeerCalls } from "./peercalls.js";
+import { Outgoing } from "./outgoing.js";
 import { RemotePromise } from "./promises.js";
 import { Exports, Imports, RemoteReference } from "./references.js";
 import { checkDepth, Unjellier } from "./unjelly.js";
@@ -44,8 +44,8 @@ import { checkDepth, Unjellier } from "./unjelly.js";
 export class Broker {
   exports = new Exports();
   imports = new Imports(this);
-  calls = new Calls(this);
-  peerCalls = new PeerCalls(this);
+  outgoing = new Outgoing(this);
+  incoming = new Incoming(this);
   /** Whether the session is over. */
   over = false;
   /** @type {{ callback: Function, reference: unknown }[]} */
@@ -68,22 +68,22 @@ export class Broker {
   // What references, promises and the connection use.
 
   /**
-   * @param {import("./calls.js").Target} target
+   * @param {import("./outgoing.js").Target} target
    * @param {string} name
    * @param {import("./api.js").CallOptions} options
    * @returns {RemotePromise<any>}
    */
   callRemote(target, name, options) {
-    return this.calls.start(target, name, options);
+    return this.outgoing.start(target, name, options);
   }
 
   /**
-   * @param {import("./calls.js").Target} target
+   * @param {import("./outgoing.js").Target} target
    * @param {string} name
    * @param {import("./api.js").CallOptions} options
    */
   callRemoteOnly(target, name, options) {
-    this.calls.start(target, name, options, true);
+    this.outgoing.start(target, name, options, true);
   }
 
   /**
@@ -97,7 +97,7 @@ export class Broker {
   /** @param {RemoteReference<any>} reference */
   release(reference) {
     reference.released = true;
-    this.calls.afterHeld(() => this.imports.release(reference));
+    this.outgoing.afterHeld(() => this.imports.release(reference));
   }
 
   /**
@@ -134,10 +134,10 @@ export class Broker {
     return {
       exported: this.exports.size,
       imported: this.imports.size,
-      waiting: this.calls.waiting.size,
-      held: this.calls.held,
-      running: this.peerCalls.running,
-      nameable: this.peerCalls.nameable,
+      waiting: this.outgoing.waiting.size,
+      held: this.outgoing.held,
+      running: this.incoming.running,
+      nameable: this.incoming.nameable,
     };
   }
 
@@ -152,14 +152,14 @@ export class Broker {
     switch (frame[0]) {
       case "message":
       case "cachemessage":
-        this.peerCalls.accept(frame, message);
+        this.incoming.accept(frame, message);
         return true;
       case "answer":
       case "error":
         this.#settle(frame, message);
         return true;
       case "cancel":
-        this.peerCalls.cancelled(frame[1]);
+        this.incoming.cancelled(frame[1]);
         return true;
       case "decref":
         for (let at = 1; at < frame.length; at += 2) this.exports.decref(frame[at], frame[at + 1]);
@@ -174,12 +174,12 @@ export class Broker {
    */
   #settle(frame, message) {
     const id = frame[1];
-    if (id > this.calls.last) {
+    if (id > this.outgoing.last) {
       throw new ProtocolError(`An ${frame[0]} to request ${id}, which was not made.`);
     }
-    const call = this.calls.take(id);
+    const call = this.outgoing.take(id);
     if (!call?.promise.pending) this.giveBack(frame);
-    if (call) this.calls.settle(call, () => this.#result(call, frame, message));
+    if (call) this.outgoing.settle(call, () => this.#result(call, frame, message));
   }
 
   /**
@@ -210,9 +210,9 @@ export class Broker {
    * @param {number} number
    */
   acknowledged(number) {
-    this.peerCalls.acknowledged(number);
-    this.peerCalls.pump();
-    this.calls.pump();
+    this.incoming.acknowledged(number);
+    this.incoming.pump();
+    this.outgoing.pump();
   }
 
   /**
@@ -223,8 +223,8 @@ export class Broker {
   end(text, cause) {
     if (this.over) return;
     this.over = true;
-    this.calls.end(text, cause);
-    this.peerCalls.end();
+    this.outgoing.end(text, cause);
+    this.incoming.end();
     this.exports.clear();
     this.imports.clear();
     for (const notifier of this.#notifiers.splice(0)) this.#notify(notifier);
@@ -372,7 +372,7 @@ export class Broker {
 
   /** @param {number} id */
   answerTo(id) {
-    return this.peerCalls.find(id);
+    return this.incoming.find(id);
   }
 
   /** @param {unknown} value */

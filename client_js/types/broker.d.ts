@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { Calls } from "./calls.js";
 import { Referenceable } from "./flavors.js";
+import { Incoming } from "./incoming.js";
 import { Jellier } from "./jelly.js";
-import { PeerCalls } from "./peercalls.js";
+import { Outgoing } from "./outgoing.js";
 import { RemotePromise } from "./promises.js";
 import { Exports, Imports, RemoteReference } from "./references.js";
 import { Unjellier } from "./unjelly.js";
@@ -84,8 +84,8 @@ export declare class Broker {
     types: import("./failures.js").Registry;
     exports: Exports;
     imports: Imports;
-    calls: Calls;
-    peerCalls: PeerCalls;
+    outgoing: Outgoing;
+    incoming: Incoming;
     /** Whether the session is over. */
     over: boolean;
     /**
@@ -96,18 +96,18 @@ export declare class Broker {
      */
     constructor(link: Link, hooks: Hooks, limits: import("./limits.js").Limits, types?: import("./failures.js").Registry);
     /**
-     * @param {import("./calls.js").Target} target
+     * @param {import("./outgoing.js").Target} target
      * @param {string} name
      * @param {import("./api.js").CallOptions} options
      * @returns {RemotePromise<any>}
      */
-    callRemote(target: import("./calls.js").Target, name: string, options: import("./api.js").CallOptions): RemotePromise<any>;
+    callRemote(target: import("./outgoing.js").Target, name: string, options: import("./api.js").CallOptions): RemotePromise<any>;
     /**
-     * @param {import("./calls.js").Target} target
+     * @param {import("./outgoing.js").Target} target
      * @param {string} name
      * @param {import("./api.js").CallOptions} options
      */
-    callRemoteOnly(target: import("./calls.js").Target, name: string, options: import("./api.js").CallOptions): void;
+    callRemoteOnly(target: import("./outgoing.js").Target, name: string, options: import("./api.js").CallOptions): void;
     /**
      * @param {string} name
      * @returns {RemoteReference<any>}

@@ -53,7 +53,7 @@ export declare function callSignal(): AbortSignal;
 export declare function invoke(call: {
     controller?: AbortController | undefined;
 }, target: unknown, name: string, args: any[], kw: Record<string, any>): () => any;
-export declare class PeerCalls {
+export declare class Incoming {
     #private;
     broker: import("./broker.js").Broker;
     /** @param {import("./broker.js").Broker} broker */

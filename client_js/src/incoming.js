@@ -84,7 +84,7 @@ export function invoke(call, target, name, args, kw) {
   };
 }
 
-export class PeerCalls {
+export class Incoming {
   /** Those that can be named. @type {Map<number, PeerCall>} */
   #nameable = new Map();
   /** Those in progress. @type {Set<PeerCall>} */

@@ -34,7 +34,7 @@ declare class Call {
      */
     constructor(broker: import("./broker.js").Broker, target: Target, name: string, { args, kw, path }: import("./api.js").CallOptions, only: boolean);
 }
-export declare class Calls {
+export declare class Outgoing {
     #private;
     broker: import("./broker.js").Broker;
     /** Calls that were sent and are not answered. @type {Map<number, Call>} */

@@ -43,7 +43,7 @@ class Call {
   }
 }
 
-export class Calls {
+export class Outgoing {
   /** Calls that were sent and are not answered. @type {Map<number, Call>} */
   waiting = new Map();
   /** Calls that wait for room, and releases that must not overtake them. @type {Queue<Call | (() => void)>} */
