@@ -18,6 +18,7 @@ from .frames import (
     COUNTS,
     UNCOUNTED,
     VERSION,
+    WITHOUT_BYTES,
     Frame,
     check,
     join_attachments,
@@ -179,6 +180,8 @@ class Session:
         if attachments is not None and frames is message:
             raise ProtocolError("a binary message holds one frame, not a batch")
         received = self._check(frames)
+        if attachments and frames[0][0] in WITHOUT_BYTES:
+            raise ProtocolError("bytes beside a frame that has no place for them")
         self._owe(received - self.received, size)
         self.received = received
         self._heard += 1
