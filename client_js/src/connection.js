@@ -87,7 +87,11 @@ export class Connection {
       {
         now,
         timer: startTimer,
-        log: log ?? logToConsole,
+        log: (error, where) => {
+          try {
+            (log ?? logToConsole)(error, where);
+          } catch {}
+        },
         wake: () => this.#wake(),
         close: (code, reason) => this.#end(code, reason),
       },

@@ -190,9 +190,7 @@ export class Incoming {
    */
   #values({ frame, unjellier }) {
     const [, , , , args = [], kw = {}] = frame;
-    if (!unjellier) return [args, kw];
-    const [list, values] = unjellier.root([args, Object.values(kw)]);
-    return [list ?? [], Object.fromEntries(Object.keys(kw).map((key, at) => [key, values?.[at]]))];
+    return unjellier ? [unjellier.root(args), unjellier.fields(kw)] : [args, kw];
   }
 
   /** @param {PeerCall} call */

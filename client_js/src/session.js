@@ -178,7 +178,9 @@ export class Session {
       }
       this.#oweAck(message.size);
     } catch (error) {
-      if (error instanceof ProtocolError) return this.fail(error.code, error.message);
+      if (error instanceof ProtocolError) {
+        return this.fail(error.code, error.message, error.code === 4429);
+      }
       this.hooks.log(error, "a fault in pbweb");
       this.fail(1011, "A fault in the broker.", true);
     }

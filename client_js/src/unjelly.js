@@ -75,6 +75,14 @@ export class Unjellier {
   }
 
   /**
+   * Keyword arguments, which are a frame's own and no value.
+   * @param {Record<string, any>} kw
+   */
+  fields(kw) {
+    return this.#object(kw);
+  }
+
+  /**
    * @param {any} raw
    * @returns {any}
    */
