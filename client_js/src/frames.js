@@ -164,7 +164,7 @@ function parse(text, limits) {
   if (!isWellFormed(text) || (/\\ud/i.test(text) && hasLoneEscape(text))) {
     throw new ProtocolError("A message holds a lone surrogate.");
   }
-  if (/\d{309}|e\+?\d{3}/i.test(text) && nesting(value, limits.depth + 4) === Infinity) {
+  if (/\D\d{309}|e\+?\d{3}/i.test(text) && nesting(value, limits.depth + 4) === Infinity) {
     throw new ProtocolError("A message holds a number that is too large.");
   }
   return value;
