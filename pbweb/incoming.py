@@ -387,6 +387,8 @@ class Incoming:
         if value is None:
             broker.send(["answer", request])
         elif goes_as_it_is(value):
+            if type(value) is str:
+                broker.queued += len(value)
             broker.send(["answer", request, value])
         elif not self._send_answer(request, name, value, call):
             return

@@ -245,6 +245,7 @@ class Outgoing:
         if not kw and all(map(goes_as_it_is, args)):
             if args:
                 frame.append(list(args))
+                self._broker.queued += sum(len(arg) for arg in args if type(arg) is str)
             if left is not None:
                 frame += ([], {}, {"deadline": left})[len(frame) - 4 :]
             self._broker.send(frame)

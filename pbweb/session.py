@@ -249,7 +249,11 @@ class Session:
             self._wake()
         else:
             heartbeat = said.get("heartbeat")
-            if isinstance(heartbeat, int | float) and 1 <= heartbeat <= 3600:
+            if (
+                heartbeat is not True
+                and isinstance(heartbeat, int | float)
+                and 1 <= heartbeat <= 3600
+            ):
                 self._heartbeat = heartbeat
         self._beat = self.runtime.call_later(self._heartbeat, self._check_heart, self._heard)
         if self._opened is not None:
@@ -328,7 +332,7 @@ class Session:
         broker.room_bytes = limits.window - size
         if broker.room_frames > 0 and broker.room_bytes > 0:
             return
-        if frames > 2 * self.limits.window_frames or size > 2 * self.limits.window:
+        if frames > 2 * limits.window_frames or size > self._most_bytes():
             self._too_slow()
         elif self._stall_timer is None and (
             frames >= self.limits.window_frames or size >= self.limits.window
@@ -337,13 +341,14 @@ class Session:
                 self.limits.stall, self._check_stall, self._acked
             )
 
+    def _most_bytes(self) -> int:
+        """Twice the window, which one message of the largest size has to pass."""
+        return 2 * max(self.limits.window, self.broker.peer_limits.message)
+
     def check_outbox(self) -> None:
         """The link takes nothing now. What cannot wait may use twice the window (section 6)."""
         broker = self.broker
-        if (
-            len(broker.outbox) > 2 * self.limits.window_frames
-            or broker.queued > 2 * self.limits.window
-        ):
+        if len(broker.outbox) > 2 * self.limits.window_frames or broker.queued > self._most_bytes():
             self.close(4440, "nothing was read, and too much was asked")
 
     def _check_stall(self, acked: int) -> None:
