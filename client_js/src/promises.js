@@ -28,6 +28,9 @@ const FULFILLED = 1;
 const REJECTED = 2;
 
 /**
+ * What a call will give: a promise that can be called, and passed on, before it is settled. One
+ * that fails and that nobody awaits, calls or passes on is reported as any rejection is.
+ *
  * @template [T=any]
  * @implements {PromiseLike<T>}
  */

@@ -9,6 +9,9 @@ export type Methods<Api> = import("./api.js").Methods<Api>;
 export type Arguments<Method> = import("./api.js").Arguments<Method>;
 export type Result<Method> = import("./api.js").Result<Method>;
 /**
+ * What a call will give: a promise that can be called, and passed on, before it is settled. One
+ * that fails and that nobody awaits, calls or passes on is reported as any rejection is.
+ *
  * @template [T=any]
  * @implements {PromiseLike<T>}
  */
@@ -24,18 +27,6 @@ export declare class RemotePromise<T = any> implements PromiseLike<T> {
     pipelined: number;
     /** Calls on an object of this side's that wait for those. @type {(() => void)[]} @internal */
     later: (() => void)[];
-    /** @internal @param {import("./broker.js").Broker} broker */
-    constructor(broker: import("./broker.js").Broker);
-    /** @internal */
-    get pending(): boolean;
-    /** @internal */
-    get rejected(): boolean;
-    /** @internal @param {any} value */
-    fulfill(value: any): void;
-    /** @internal @param {unknown} error */
-    fail(error: unknown): void;
-    /** Somebody hangs on this promise and is told of its failure: it is not unhandled. @internal */
-    handle(): void;
     /**
      * @template [A=T]
      * @template [B=never]

@@ -88,12 +88,6 @@ export declare class RemoteReference<Api = any> {
     id: string | number;
     /** @internal */
     released: boolean;
-    /**
-     * @internal
-     * @param {Broker} broker
-     * @param {number | string} id
-     */
-    constructor(broker: Broker, id: number | string);
     /** Always undefined; it tells TypeScript what the peer's object can do. @returns {Api | undefined} */
     get api(): Api | undefined;
     /**
