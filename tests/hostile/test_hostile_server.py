@@ -119,7 +119,8 @@ async def test_protocol_errors_of_a_server(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nonsense", "", "[]", "{}", '["answer",1', "\ufeff[]", '["answer",1,NaN]', '["ack",0,0]["ack",0,0]',
+    ["nonsense", "", "[]", "{}", '["answer",1', "\ufeff[]", '["answer",1,NaN]',
+     '["ack",0,0]["ack",0,0]',
      "[" * 100_000],
 )  # fmt: skip
 async def test_garbage_from_a_server(text: str) -> None:
