@@ -31,6 +31,8 @@ class PeerCall {
   waits = 0;
   /** @type {AbortController | undefined} */
   controller = undefined;
+  /** The call that it is relayed as. @type {import("./promises.js").RemotePromise<any> | undefined} */
+  relayed = undefined;
   /** When it is cancelled, in seconds of the clock. @type {number | undefined} */
   deadline = undefined;
   stopTimer = () => {};
@@ -82,6 +84,17 @@ export function invoke(call, target, name, args, kw) {
       starting = outer;
     }
   };
+}
+
+/**
+ * Stop the work as far as it can be stopped; what it gives is still the answer.
+ * @param {PeerCall} call
+ * @param {CancelledError} error
+ */
+function stop(call, error) {
+  call.controller?.abort(error);
+  call.relayed?.broker.outgoing.passCancel(call.relayed, error);
+  call.relayed = undefined;
 }
 
 export class Incoming {
@@ -238,10 +251,9 @@ export class Incoming {
   #relay(call, target, args, kw) {
     const name = call.frame[3];
     if (!call.id) return target.broker.callRemoteOnly(target, name, { args, kw });
-    call.controller = new AbortController();
-    const { signal } = call.controller;
-    const timeout = call.deadline && call.deadline - this.broker.hooks.now();
-    return target.broker.callRemote(target, name, { args, kw, signal, timeout });
+    const options = { args, kw, deadline: call.deadline };
+    call.relayed = target.broker.callRemote(target, name, options);
+    return call.relayed;
   }
 
   /**
@@ -354,7 +366,7 @@ export class Incoming {
    */
   #cancel(call, text) {
     if (!call.started) this.#refuse(call, new CancelledError(text));
-    else call.controller?.abort(new CancelledError(text));
+    else stop(call, new CancelledError(text));
   }
 
   /**
@@ -376,7 +388,7 @@ export class Incoming {
     this.#nameable.clear();
     for (const call of running) {
       call.stopTimer();
-      call.controller?.abort(new CancelledError("The session is over."));
+      stop(call, new CancelledError("The session is over."));
     }
   }
 }

@@ -97,9 +97,10 @@ export class Outgoing {
 
   /**
    * @param {Call} call
-   * @param {import("./api.js").CallOptions} options
+   * @param {import("./api.js").CallOptions & { deadline?: number | undefined }} options
    */
-  #limit(call, { signal, timeout }) {
+  #limit(call, { signal, timeout, deadline }) {
+    call.deadline = deadline;
     const { hooks } = this.broker;
     const abort = () => this.#cancel(call, "The call was cancelled.", signal?.reason);
     if (signal?.aborted) return abort();
@@ -126,6 +127,16 @@ export class Outgoing {
   #cancel(call, text, cause) {
     this.#fail(call, new CancelledError(text, { cause }));
     if (this.waiting.has(call.promise.id)) this.broker.postSmall(["cancel", call.promise.id]);
+  }
+
+  /**
+   * Pass the cancel of a relayed call on: its answer is still waited for, and passed on as well.
+   * @param {RemotePromise<any>} promise
+   * @param {Error} error what the call ends with if it was never sent
+   */
+  passCancel(promise, error) {
+    if (this.waiting.has(promise.id)) this.broker.postSmall(["cancel", promise.id]);
+    else promise.fail(error);
   }
 
   /**

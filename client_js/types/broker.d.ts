@@ -215,6 +215,7 @@ export declare class Broker {
         waiters: /*elided*/ any[];
         waits: number;
         controller: AbortController | undefined;
+        relayed: import("./promises.js").RemotePromise<any> | undefined;
         deadline: number | undefined;
         stopTimer: () => void;
         id: number;

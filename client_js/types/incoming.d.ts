@@ -27,6 +27,8 @@ declare class PeerCall {
     waits: number;
     /** @type {AbortController | undefined} */
     controller: AbortController | undefined;
+    /** The call that it is relayed as. @type {import("./promises.js").RemotePromise<any> | undefined} */
+    relayed: import("./promises.js").RemotePromise<any> | undefined;
     /** When it is cancelled, in seconds of the clock. @type {number | undefined} */
     deadline: number | undefined;
     stopTimer: () => void;

@@ -52,6 +52,12 @@ export declare class Outgoing {
      */
     start(target: Target, name: string, options: import("./api.js").CallOptions, only?: boolean): RemotePromise<any>;
     /**
+     * Pass the cancel of a relayed call on: its answer is still waited for, and passed on as well.
+     * @param {RemotePromise<any>} promise
+     * @param {Error} error what the call ends with if it was never sent
+     */
+    passCancel(promise: RemotePromise<any>, error: Error): void;
+    /**
      * Send a call, or release a reference, behind all calls that are held back.
      * @param {Call | (() => void)} step
      */
