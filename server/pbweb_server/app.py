@@ -40,7 +40,7 @@ def load(name: str) -> Target:
         BadTarget: there is no such module or attribute, or it is nothing to serve.
     """
     module_name, colon, attribute = name.partition(":")
-    if not colon or not attribute:
+    if not colon or not attribute or not module_name or module_name.startswith("."):
         raise BadTarget(f"{name!r} has to be MODULE:NAME, as in examples.echo.app:EchoRoot")
     try:
         module = importlib.import_module(module_name)
