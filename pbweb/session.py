@@ -369,6 +369,11 @@ class Session:
         self._first_frame = None
         self.close(4408, f"no first frame within {self.limits.first_frame:g} s")
 
+    def traffic(self) -> None:
+        """Bytes have moved that are no whole message yet: the peer is there (section 6)."""
+        if self._heard:
+            self._heard += 1
+
     def _check_heart(self, heard: int) -> None:
         if self.ended or self.closing is not None:
             return

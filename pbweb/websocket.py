@@ -195,6 +195,8 @@ class WebSocketLink(asyncio.Protocol):
     def _watch_message(self, complete: bool) -> None:
         """A message that was begun has to be complete in time."""
         begun = bool(self._fragments) or bool(self._protocol.reader.buffer)
+        if begun:
+            self._connection.session.traffic()
         if self._message_timer is not None and (complete or not begun):
             self._message_timer.cancel()
             self._message_timer = None
@@ -254,12 +256,14 @@ class WebSocketLink(asyncio.Protocol):
             self._stall.cancel()
             self._stall = None
         if not self._closing:
+            self._connection.session.traffic()
             self._write_out()
             self._connection.flush()
 
     def _check_stall(self, size_before: int) -> None:
         size = self._transport.get_write_buffer_size()
         if size < size_before:
+            self._connection.session.traffic()
             self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
             return
         self._stall = None
