@@ -75,7 +75,7 @@ class Outgoing:
         self._broker = broker
         self._waiting: dict[int, RemotePromise] = {}
         self._held: deque[_Held] | None = None
-        self._running: dict[RemotePromise, Handle] | None = None  # calls of what came home
+        self._running: dict[RemotePromise, Handle] | None = None  # calls that do not go out here
         self._last_request = 0
 
     def count(self) -> int:
@@ -150,7 +150,7 @@ class Outgoing:
                 return
             if type(where) is RemoteReference:  # of another session
                 left = self._left(call.deadline)
-                _settle_with(promise, where.call(call.name, call.args, call.kw, timeout=left))
+                self._settle_with(promise, where.call(call.name, call.args, call.kw, timeout=left))
                 return
             request = self._last_request + 1
             self._post(request, where, call)
@@ -219,21 +219,36 @@ class Outgoing:
                 promise.settle(result)
 
         def start() -> None:
-            task = self._broker.runtime.spawn(run(), None)
             if not promise.done:
-                running = self._running = self._running or {}
-                running[promise] = task
-
-                def ended(promise: RemotePromise) -> None:
-                    del running[promise]
-
-                promise.then_call(ended)
+                self._keep(promise, self._broker.runtime.spawn(run(), None))
 
         if target.pipelined or target.behind:
             target.behind = target.behind or deque()
             target.behind.append(start)
         else:
             start()
+
+    def _settle_with(self, promise: RemotePromise, other: RemotePromise) -> None:
+        """*promise* is of what *other* will be, a call on another session."""
+
+        def settled(other: RemotePromise) -> None:
+            error = other.error()
+            promise.settle(None if error else other.result(), error)
+
+        self._keep(promise, other)
+        other.then_call(settled)
+
+    def _keep(self, promise: RemotePromise, work: Handle) -> None:
+        """Hold what *promise* comes from, to be cancelled with it, until it is there."""
+        if promise.done:
+            return
+        running = self._running = self._running or {}
+        running[promise] = work
+
+        def ended(promise: RemotePromise) -> None:
+            del running[promise]
+
+        promise.then_call(ended)
 
     def _post(self, request: int, where: int | str | dict[str, Any], call: _Held) -> None:
         """Put a ``message`` into the outbox; nothing has changed when this raises."""
@@ -288,9 +303,7 @@ class Outgoing:
                 why = why or CancelledError("the call was cancelled before it was sent")
                 promise.settle(error=why)
                 return
-        if type(promise.target) is RemotePromise:  # relayed to another session
-            promise.target.cancel()
-        elif self._running and promise in self._running:
+        if self._running and promise in self._running:
             self._running[promise].cancel()
         else:
             promise.settle(error=why or CancelledError("the call was cancelled"))
@@ -397,15 +410,6 @@ def _note_pipelined(promise: RemotePromise, target: Target) -> None:
             source.behind.popleft()()
 
     promise.then_call(settled)
-
-
-def _settle_with(promise: RemotePromise, other: RemotePromise) -> None:
-    def settled(other: RemotePromise) -> None:
-        error = other.error()
-        promise.settle(None if error else other.result(), error)
-
-    promise.target = other
-    other.then_call(settled)
 
 
 def _copy_of(error: PBConnectionLost, outcome: Outcome) -> PBConnectionLost:
