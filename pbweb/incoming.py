@@ -30,6 +30,8 @@ __all__ = ["Incoming"]
 
 MAX_REFUSED_CALLS = 1000  # in REFUSED_SECONDS
 REFUSED_SECONDS = 10.0
+MAX_COPIED = 262_144  # items of answers that calls name, at once
+COPIED_A_SECOND = 131_072  # and from then on
 LONGEST_TIMER = 1e6  # seconds; a deadline further away is none
 
 _VALUES = frozenset({str, int, float, bool, type(None), list, dict, tuple, bytes, set})
@@ -89,6 +91,8 @@ class Incoming:
     __slots__ = (
         "_broker",
         "_calls",
+        "_copied",
+        "_copied_since",
         "_held",
         "_highest",
         "_named",
@@ -108,6 +112,8 @@ class Incoming:
         self._held: deque[tuple[_Call, Any]] | None = None  # answers that wait for room
         self._refused = 0
         self._refused_since = 0.0
+        self._copied = 0.0  # items of answers that calls name as arguments
+        self._copied_since = 0.0
 
     def count(self) -> int:
         """How many calls are in progress."""
@@ -339,7 +345,7 @@ class Incoming:
                     if container is target:
                         container[key] = follow(answer, pending.path)
                         continue
-                    copy = snapshot(answer) if copy is None else copy
+                    copy = self._copy(answer) if copy is None else copy
                     container[key] = follow(copy, pending.path)
             except Error as error:
                 self._fail(call.request, call.name, error, call)
@@ -347,6 +353,28 @@ class Incoming:
             self._one_is_there(call)
 
         return there
+
+    def _copy(self, answer: Any) -> Any:
+        """A copy of *answer* for a call that names it as an argument.
+
+        Naming costs the peer a few bytes, whatever the size of the answer, so what is copied
+        runs into a bucket: when it is full, calls are refused until enough has run out.
+
+        Raises:
+            LimitExceeded: the bucket is full.
+        """
+        now = self._broker.runtime.clock()
+        leaked = (now - self._copied_since) * COPIED_A_SECOND
+        self._copied, self._copied_since = max(0.0, self._copied - leaked), now
+        if self._copied >= MAX_COPIED:
+            raise LimitExceeded(
+                f"message: more than {COPIED_A_SECOND} items a second are to be copied from "
+                "answers that are passed on by name"
+            )
+        return snapshot(answer, self._charge)
+
+    def _charge(self, items: int) -> None:
+        self._copied += items
 
     def _one_is_there(self, call: _Call) -> None:
         call.waits -= 1
