@@ -117,20 +117,18 @@ async def opened(port: int, path: str = "/pb/", **options: Any) -> Peer:
 
 
 @pytest.mark.parametrize(
-    ("build", "paths"),
+    ("build", "paths", "ws"),
     [
-        (starlette_routes, ("/pb", "/pb/")),
-        (starlette_mount, ("/pb/",)),
-        (fastapi_routes, ("/pb", "/pb/")),
-        (fastapi_mount, ("/pb/",)),
+        (starlette_routes, ("/pb", "/pb/"), "websockets-sansio"),
+        (starlette_routes, ("/pb", "/pb/"), "auto"),
+        (starlette_mount, ("/pb/",), "websockets-sansio"),
+        (fastapi_routes, ("/pb", "/pb/"), "websockets-sansio"),
+        (fastapi_mount, ("/pb/",), "websockets-sansio"),
     ],
 )
-@pytest.mark.parametrize("ws", ["websockets-sansio", "auto"])
 def test_under_stock_uvicorn(
     build: Callable[[Endpoint], Any], paths: tuple[str, ...], ws: Any
 ) -> None:
-    if ws == "auto" and build not in (starlette_routes, fastapi_routes):
-        pytest.skip("once is enough")
     endpoint = pb.endpoint(IntegrationRoot)
     application = build(endpoint)
 
