@@ -328,6 +328,10 @@ class Sessions(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         self.link.settle()
+        if self.is_cut or self.link.client.closing or self.link.server.closing:
+            return
+        for side in (self.client, self.server):  # a cancel reaches who does the work
+            assert all(promise.done for _, promise in side.promises if promise.cancelling)
 
     @rule(really=st.integers(0, 9))
     def cut(self, really: int) -> None:
