@@ -138,7 +138,15 @@ class Broker:
         self.dont_notify(callback, None)
 
     def disconnect(self, code: int = 4410, reason: str = "ended by the application") -> None:
-        """End the session; the peer is told *code* and *reason* (protocol section 7)."""
+        """End the session; the peer is told *code* and *reason* (protocol section 7).
+
+        Raises:
+            ValueError: *code* is none that an application may close with: 1000, 3000 to 4999.
+        """
+        if code != 1000 and not 3000 <= code <= 4999:
+            raise ValueError(
+                f"a session is ended with 1000 or a code from 3000 to 4999, not {code}"
+            )
         self.close(code, reason)
 
     def statistics(self) -> dict[str, int]:
@@ -393,5 +401,5 @@ class Broker:
         for callback, reference in notifiers:
             try:
                 callback() if reference is None else callback(reference)
-            except Exception as fault:  # noqa: BLE001: the others are to be told all the same
+            except Exception as fault:  # the others are to be told all the same
                 self.runtime.report("a callback of notifyOnDisconnect failed", fault)

@@ -208,7 +208,7 @@ class Incoming:
                 result = method(object, *args, **kw)
             else:
                 result = call.context.run(method, object, *args, **kw)
-        except BaseException as error:  # noqa: BLE001: sys.exit() too is this call's failure alone
+        except BaseException as error:  # sys.exit() too is this call's failure alone
             if isinstance(error, TypeError):
                 error = wrong_arguments(method, object, name, args, kw) or error
             self._fail(request, name, error, call)
@@ -235,7 +235,7 @@ class Incoming:
             return
         try:
             result = await awaitable
-        except BaseException as error:  # noqa: BLE001: sys.exit() too is this call's failure alone
+        except BaseException as error:  # sys.exit() too is this call's failure alone
             self._fail(call.request, call.name, error, call)
         else:
             self._answer(call.request, call.name, result, call)
@@ -433,7 +433,7 @@ class Incoming:
 
         try:
             self._broker.send_encoded(frame, fill)
-        except BaseException as error:  # noqa: BLE001: whatever the value does when it is asked
+        except BaseException as error:  # whatever the value does when it is asked
             self._broker.runtime.report(f"the answer of {name!r} cannot be sent: {error}")
             self._fail(request, name, error, call, log=False)
             self._broker.count_fault(error)

@@ -136,7 +136,7 @@ class Outgoing:
                 continue
             try:
                 self._let_go_only(call)
-            except Exception as error:  # noqa: BLE001: nobody waits for it
+            except Exception as error:  # nobody waits for it
                 what = f"the call of {call.name!r} without answer was not sent"
                 self._broker.runtime.report(what, error)
 
@@ -154,7 +154,7 @@ class Outgoing:
                 return
             request = self._last_request + 1
             self._post(request, where, call)
-        except BaseException as error:  # noqa: BLE001: each call ends exactly once, with its error
+        except BaseException as error:  # each call ends exactly once, with its error
             promise.settle(error=error)
             return
         self._last_request = promise.request = request
@@ -211,7 +211,7 @@ class Outgoing:
                 result = method(object, *call.args, **call.kw)
                 if hasattr(type(result), "__await__"):
                     result = await result
-            except BaseException as error:  # noqa: BLE001: as a remote call would end
+            except BaseException as error:  # as a remote call would end
                 if isinstance(error, self._broker.runtime.cancelled):
                     error = CancelledError("the call was cancelled")
                 promise.settle(error=error)

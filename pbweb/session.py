@@ -164,7 +164,7 @@ class Session:
             self._receive(data, binary)
         except ProtocolError as error:
             self.close(error.code, str(error))
-        except Exception as error:  # noqa: BLE001: a fault of ours, which ends this session alone
+        except Exception as error:  # a fault of ours, which ends this session alone
             self.runtime.report("a fault in the broker", error)
             self.close(1011, "a fault in the broker")
 
@@ -333,7 +333,7 @@ class Session:
         if broker.room_frames > 0 and broker.room_bytes > 0:
             return
         if frames > 2 * limits.window_frames or size > self._most_bytes():
-            self._too_slow()
+            self.close(4440, "more than twice the window is not acknowledged")
         elif self._stall_timer is None and (
             frames >= self.limits.window_frames or size >= self.limits.window
         ):
@@ -356,12 +356,9 @@ class Session:
         if self.ended:
             return
         if self._acked == acked:
-            self._too_slow()
+            self.close(4440, f"nothing was acknowledged for {self.limits.stall:g} s")
         else:
             self._check_window()
-
-    def _too_slow(self) -> None:
-        self.close(4440, f"nothing was acknowledged for {self.limits.stall:g} s")
 
     # --------------------------------------------------------------- liveness
 

@@ -121,7 +121,7 @@ class WebSocketLink(asyncio.Protocol):
         try:
             self._protocol.receive_data(data)
             self._handle(self._protocol.events_received())
-        except Exception as error:  # noqa: BLE001: a fault of ours, which ends this link alone
+        except Exception as error:  # a fault of ours, which ends this link alone
             self._connection.report("a fault in the WebSocket", error)
             self._connection.session.end("a fault in the WebSocket", 1011)
             self._transport.abort()
