@@ -141,11 +141,12 @@ class Broker:
         """End the session; the peer is told *code* and *reason* (protocol section 7).
 
         Raises:
-            ValueError: *code* is none that an application may close with: 1000, 3000 to 4999.
+            ValueError: *code* is none that a connection can be closed with for a reason.
         """
-        if code != 1000 and not 3000 <= code <= 4999:
+        if code not in (1000, 1001, 1011, 1012, 1013) and not 3000 <= code <= 4999:
             raise ValueError(
-                f"a session is ended with 1000 or a code from 3000 to 4999, not {code}"
+                f"a session cannot be ended with {code}: take 1000, 1012 (a restart), or your own "
+                "from 4000 to 4999 (docs/protocol.md, section 7)"
             )
         self.close(code, reason)
 

@@ -72,6 +72,17 @@ def test_disconnect_says_why_and_whether_to_connect_again():
     run_paired(Root(), body, idle=False)
 
 
+def test_a_code_that_no_connection_can_be_closed_with_is_refused_at_the_call():
+    async def body(both):
+        for code in (0, 99, 999, 1005, 1006, 2999, 5000):
+            with pytest.raises(ValueError, match=f"cannot be ended with {code}"):
+                both.server.broker.disconnect(code)
+        root = await both.client.getRootObject()
+        assert await root.callRemote("get", 1) == 1
+
+    run_paired(Root(), body)
+
+
 def test_what_was_answered_before_the_end_still_goes_out():
     async def body(both):
         root = await both.client.getRootObject()
