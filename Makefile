@@ -66,7 +66,7 @@ chromium: .venv/dev.stamp
 	@$(BIN)/python -m tests.e2e.chromium
 
 clean:
-	rm -rf .venv build dist client_js/node_modules .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv build dist client_js/node_modules tests/e2e/runtimes/node_modules .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -100,16 +100,19 @@ lock: .venv/dev.stamp
 	@$(PIP) --no-build-isolation -e '.[dev]'
 	@touch $@
 
-# Node 22, Deno and Bun, in which the JavaScript client is tried.
-tests/e2e/runtimes/node_modules/.stamp: tests/e2e/runtimes/package-lock.json
-	cd tests/e2e/runtimes && npm ci --no-audit --no-fund --silent
-	@touch $@
+# The locked versions; `npm ci` would refuse a lock that lacks a tool's builds for other systems.
+NPM_INSTALL := npm install --no-save --no-audit --no-fund --loglevel=error
 
 client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.json
 	@command -v node > /dev/null && command -v npm > /dev/null || { \
 	  echo "The tests of the JavaScript client need Node.js 20 or newer with npm: apt install nodejs npm" >&2; exit 1; }
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { \
 	  echo "The tests of the JavaScript client need Node.js 20 or newer; here is $$(node --version)." >&2; exit 1; }
-	@# The locked versions; `npm ci` would refuse a lock that lacks a tool's builds for other systems.
-	@cd client_js && npm install --no-save --no-audit --no-fund --loglevel=error
+	@cd client_js && $(NPM_INSTALL)
+	@touch $@
+
+# Node 22, Deno and Bun, in which the JavaScript client is tried.
+tests/e2e/runtimes/node_modules/.stamp: tests/e2e/runtimes/package.json tests/e2e/runtimes/package-lock.json \
+    | client_js/node_modules/.stamp
+	@cd tests/e2e/runtimes && $(NPM_INSTALL)
 	@touch $@

@@ -252,6 +252,8 @@ class _AsgiLink:
         self._out: list[Message] = []
         self._closing: tuple[int, str] | None = None
         self._something = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._grace: asyncio.TimerHandle | None = None
         self.connection: Connection | None = None
 
     def writable(self) -> bool:
@@ -265,18 +267,23 @@ class _AsgiLink:
         if self._closing is None:
             self._closing = (code, reason)
             self._something.set()
+            if self._writer is not None:
+                later = asyncio.get_running_loop().call_later
+                self._grace = later(self._limits.grace, self._writer.cancel)
 
     async def pump(self, receive: Receive) -> None:
         """Carry messages both ways until one side ends it."""
         connection = self.connection
         assert connection is not None
         reader = asyncio.ensure_future(self._read(receive, connection))
-        writer = asyncio.ensure_future(self._write(connection))
+        writer = self._writer = asyncio.ensure_future(self._write(connection))
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (reader, writer):
                 task.cancel()
+            if self._grace is not None:
+                self._grace.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
             connection.lost("the connection was lost")
 
@@ -309,8 +316,7 @@ class _AsgiLink:
                 connection.flush()
             if self._closing is not None:
                 code, reason = self._closing
-                async with asyncio.timeout(self._limits.grace):
-                    await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
                 return
 
     async def _send_one(self, data: bytes, binary: bool) -> None:

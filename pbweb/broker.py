@@ -138,7 +138,16 @@ class Broker:
         self.dont_notify(callback, None)
 
     def disconnect(self, code: int = 4410, reason: str = "ended by the application") -> None:
-        """End the session; the peer is told *code* and *reason* (protocol section 7)."""
+        """End the session; the peer is told *code* and *reason* (protocol section 7).
+
+        Raises:
+            ValueError: *code* is none that a connection can be closed with for a reason.
+        """
+        if code not in (1000, 1001, 1011, 1012, 1013) and not 3000 <= code <= 4999:
+            raise ValueError(
+                f"a session cannot be ended with {code}: take 1000, 1012 (a restart), or your own "
+                "from 4000 to 4999 (docs/protocol.md, section 7)"
+            )
         self.close(code, reason)
 
     def statistics(self) -> dict[str, int]:
@@ -393,5 +402,5 @@ class Broker:
         for callback, reference in notifiers:
             try:
                 callback() if reference is None else callback(reference)
-            except Exception as fault:  # noqa: BLE001: the others are to be told all the same
+            except Exception as fault:  # the others are to be told all the same
                 self.runtime.report("a callback of notifyOnDisconnect failed", fault)

@@ -8,8 +8,11 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import Frame
+from websockets.protocol import Event
 from websockets.typing import Origin, Subprotocol
 
 from .connection import Connection
@@ -26,6 +29,20 @@ __all__ = ["ConnectFailed", "connect"]
 
 class ConnectFailed(Error, ConnectionError):
     """No connection was made; the text says why, and what to look at."""
+
+
+class _Opening(ClientConnection):
+    """The library's connection until the link takes over; it keeps what comes meanwhile."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.early: list[Frame] = []
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame):
+            self.early.append(event)
+        else:
+            super().process_event(event)
 
 
 class connect:
@@ -104,12 +121,21 @@ class connect:
         link = WebSocketLink(websocket.protocol, transport, connection, self._limits)
         transport.set_protocol(link)
         connection.attach(link)
+        link.begin(websocket.early)
         return connection
 
-    async def _open(self) -> Any:
+    async def _open(self) -> _Opening:
+        websocket = await self._upgrade()
+        if websocket.subprotocol != PROTOCOL:
+            websocket.transport.abort()
+            raise ConnectFailed(f"{self._url} is no pbweb endpoint: it does not speak {PROTOCOL}")
+        return websocket
+
+    async def _upgrade(self) -> _Opening:
         try:
-            return await websocket_connect(
+            return await websocket_connect(  # type: ignore[return-value]
                 self._url,
+                create_connection=_Opening,
                 subprotocols=[Subprotocol(PROTOCOL)],
                 compression=None,
                 ping_interval=None,

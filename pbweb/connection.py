@@ -152,7 +152,7 @@ class Connection:
             return
         try:
             messages = session.messages()
-        except Exception as error:  # noqa: BLE001: a fault of ours, which ends this session alone
+        except Exception as error:  # a fault of ours, which ends this session alone
             self.report("a fault in the session", error)
             session.end("a fault in the session", 1011)
             messages = []

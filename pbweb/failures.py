@@ -88,7 +88,7 @@ def _instance(cls: type[BaseException]) -> BaseException:
     """An exception of *cls*, whose ``__init__`` did its work at the other side."""
     try:
         return cls.__new__(cls)
-    except Exception:  # noqa: BLE001: whatever a class of the application's asks for there
+    except Exception:  # whatever a class of the application's asks for there
         return RemoteError()
 
 
@@ -112,7 +112,7 @@ def _text_of(error: BaseException) -> str:
     """The error's text, whatever its class does when it is asked."""
     try:
         return str(error.getErrorMessage() if isinstance(error, Error) else error)
-    except BaseException as fault:  # noqa: BLE001: it ends as this call's failure, no other way
+    except BaseException as fault:  # it ends as this call's failure, no other way
         return f"<the text of the exception cannot be had: {type(fault).__name__}>"
 
 

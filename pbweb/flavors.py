@@ -65,7 +65,7 @@ def _unbound(
     def call(_self: Any, /, *args: Any, **kw: Any) -> Any:
         return bound(*args, **kw)
 
-    call.__wrapped__ = bound  # type: ignore[attr-defined]
+    call.takes_no_object = bound  # type: ignore[attr-defined]
     return call
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "SOFTWARE",
     "UNCOUNTED",
     "VERSION",
+    "WITHOUT_BYTES",
     "Frame",
     "check",
     "join_attachments",
@@ -225,6 +226,10 @@ _CHECKERS: dict[str, Callable[[Frame], bool]] = {
     "close": _close,
     "didNotUnderstand": _did_not_understand,
 }
+
+
+WITHOUT_BYTES = frozenset(_CHECKERS) - {"message", "answer", "cachemessage"}
+"""Frames in which no ``bytes`` can stand, so that none may be beside them (section 8)."""
 
 
 def join_attachments(frame: bytes, attachments: list[bytes]) -> bytes:

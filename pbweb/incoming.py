@@ -30,6 +30,8 @@ __all__ = ["Incoming"]
 
 MAX_REFUSED_CALLS = 1000  # in REFUSED_SECONDS
 REFUSED_SECONDS = 10.0
+MAX_COPIED = 262_144  # items of answers that calls name, at once
+COPIED_A_SECOND = 131_072  # and from then on
 LONGEST_TIMER = 1e6  # seconds; a deadline further away is none
 
 _VALUES = frozenset({str, int, float, bool, type(None), list, dict, tuple, bytes, set})
@@ -89,6 +91,8 @@ class Incoming:
     __slots__ = (
         "_broker",
         "_calls",
+        "_copied",
+        "_copied_since",
         "_held",
         "_highest",
         "_named",
@@ -108,6 +112,8 @@ class Incoming:
         self._held: deque[tuple[_Call, Any]] | None = None  # answers that wait for room
         self._refused = 0
         self._refused_since = 0.0
+        self._copied = 0.0  # items of answers that calls name as arguments
+        self._copied_since = 0.0
 
     def count(self) -> int:
         """How many calls are in progress."""
@@ -202,7 +208,7 @@ class Incoming:
                 result = method(object, *args, **kw)
             else:
                 result = call.context.run(method, object, *args, **kw)
-        except BaseException as error:  # noqa: BLE001: sys.exit() too is this call's failure alone
+        except BaseException as error:  # sys.exit() too is this call's failure alone
             if isinstance(error, TypeError):
                 error = wrong_arguments(method, object, name, args, kw) or error
             self._fail(request, name, error, call)
@@ -229,7 +235,7 @@ class Incoming:
             return
         try:
             result = await awaitable
-        except BaseException as error:  # noqa: BLE001: sys.exit() too is this call's failure alone
+        except BaseException as error:  # sys.exit() too is this call's failure alone
             self._fail(call.request, call.name, error, call)
         else:
             self._answer(call.request, call.name, result, call)
@@ -339,7 +345,7 @@ class Incoming:
                     if container is target:
                         container[key] = follow(answer, pending.path)
                         continue
-                    copy = snapshot(answer) if copy is None else copy
+                    copy = self._copy(answer) if copy is None else copy
                     container[key] = follow(copy, pending.path)
             except Error as error:
                 self._fail(call.request, call.name, error, call)
@@ -347,6 +353,28 @@ class Incoming:
             self._one_is_there(call)
 
         return there
+
+    def _copy(self, answer: Any) -> Any:
+        """A copy of *answer* for a call that names it as an argument.
+
+        Naming costs the peer a few bytes, whatever the size of the answer, so what is copied
+        runs into a bucket: when it is full, calls are refused until enough has run out.
+
+        Raises:
+            LimitExceeded: the bucket is full.
+        """
+        now = self._broker.runtime.clock()
+        leaked = (now - self._copied_since) * COPIED_A_SECOND
+        self._copied, self._copied_since = max(0.0, self._copied - leaked), now
+        if self._copied >= MAX_COPIED:
+            raise LimitExceeded(
+                f"message: more than {COPIED_A_SECOND} items a second are to be copied from "
+                "answers that are passed on by name"
+            )
+        return snapshot(answer, self._charge)
+
+    def _charge(self, items: int) -> None:
+        self._copied += items
 
     def _one_is_there(self, call: _Call) -> None:
         call.waits -= 1
@@ -387,6 +415,8 @@ class Incoming:
         if value is None:
             broker.send(["answer", request])
         elif goes_as_it_is(value):
+            if type(value) is str:
+                broker.queued += len(value)
             broker.send(["answer", request, value])
         elif not self._send_answer(request, name, value, call):
             return
@@ -403,7 +433,7 @@ class Incoming:
 
         try:
             self._broker.send_encoded(frame, fill)
-        except BaseException as error:  # noqa: BLE001: whatever the value does when it is asked
+        except BaseException as error:  # whatever the value does when it is asked
             self._broker.runtime.report(f"the answer of {name!r} cannot be sent: {error}")
             self._fail(request, name, error, call, log=False)
             self._broker.count_fault(error)

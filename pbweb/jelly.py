@@ -40,6 +40,7 @@ __all__ = [
 Json = Any
 Tagged = dict[str, Any]
 
+_SHORT_DIGITS = 100  # of a decimal that surely is within the limit
 _SHORT = 4096  # characters of a string that is not looked at twice
 ATTACH_ABOVE = 1024
 """Bytes from which on a ``bytes`` value is attached to its frame (protocol section 8)."""
@@ -189,6 +190,10 @@ class Jellier:
         simple = _SIMPLE.get(kind)
         if simple is not None:
             self._deeper(depth)
+            if kind is Decimal and len(str(value)) > self.limits.digits:
+                raise LimitExceeded(
+                    f"digits: the decimal at {self.path()} has more than {self.limits.digits}"
+                )
             return simple(value)
         if isinstance(value, Enum):
             return self._walk(value.value, depth)
@@ -331,7 +336,10 @@ def _dump_plain(value: Any) -> bytes | None:
     def leaf(item: Any) -> Tagged:
         nonlocal tagged
         tagged += 1
-        return _SIMPLE[type(item)](item)
+        kind = type(item)
+        if kind is Decimal and len(item.as_tuple().digits) > _SHORT_DIGITS:
+            raise TypeError  # the walk looks at it
+        return _SIMPLE[kind](item)
 
     try:
         data = orjson.dumps(value, leaf, _OPTIONS)

@@ -56,10 +56,10 @@ def wrong_arguments(
     method: Method, object: Any, name: str, args: Sequence[Any], kw: dict[str, Any]
 ) -> WrongArguments | None:
     """What is wrong with the arguments, if anything is: the method cannot have started then."""
-    wrapped = getattr(method, "__wrapped__", None)
+    bound = getattr(method, "takes_no_object", None)
     try:
-        if wrapped is not None and getattr(wrapped, "__self__", None) is not None:
-            signature(wrapped).bind(*args, **kw)  # a static or class method
+        if bound is not None:
+            signature(bound).bind(*args, **kw)  # a static or class method
         elif method is _call_function:
             signature(object).bind(*args, **kw)
         else:

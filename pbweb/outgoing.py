@@ -75,7 +75,7 @@ class Outgoing:
         self._broker = broker
         self._waiting: dict[int, RemotePromise] = {}
         self._held: deque[_Held] | None = None
-        self._running: dict[RemotePromise, Handle] | None = None  # calls of what came home
+        self._running: dict[RemotePromise, Handle] | None = None  # calls that do not go out here
         self._last_request = 0
 
     def count(self) -> int:
@@ -136,7 +136,7 @@ class Outgoing:
                 continue
             try:
                 self._let_go_only(call)
-            except Exception as error:  # noqa: BLE001: nobody waits for it
+            except Exception as error:  # nobody waits for it
                 what = f"the call of {call.name!r} without answer was not sent"
                 self._broker.runtime.report(what, error)
 
@@ -150,11 +150,11 @@ class Outgoing:
                 return
             if type(where) is RemoteReference:  # of another session
                 left = self._left(call.deadline)
-                _settle_with(promise, where.call(call.name, call.args, call.kw, timeout=left))
+                self._settle_with(promise, where.call(call.name, call.args, call.kw, timeout=left))
                 return
             request = self._last_request + 1
             self._post(request, where, call)
-        except BaseException as error:  # noqa: BLE001: each call ends exactly once, with its error
+        except BaseException as error:  # each call ends exactly once, with its error
             promise.settle(error=error)
             return
         self._last_request = promise.request = request
@@ -211,7 +211,7 @@ class Outgoing:
                 result = method(object, *call.args, **call.kw)
                 if hasattr(type(result), "__await__"):
                     result = await result
-            except BaseException as error:  # noqa: BLE001: as a remote call would end
+            except BaseException as error:  # as a remote call would end
                 if isinstance(error, self._broker.runtime.cancelled):
                     error = CancelledError("the call was cancelled")
                 promise.settle(error=error)
@@ -219,21 +219,36 @@ class Outgoing:
                 promise.settle(result)
 
         def start() -> None:
-            task = self._broker.runtime.spawn(run(), None)
             if not promise.done:
-                running = self._running = self._running or {}
-                running[promise] = task
-
-                def ended(promise: RemotePromise) -> None:
-                    del running[promise]
-
-                promise.then_call(ended)
+                self._keep(promise, self._broker.runtime.spawn(run(), None))
 
         if target.pipelined or target.behind:
             target.behind = target.behind or deque()
             target.behind.append(start)
         else:
             start()
+
+    def _settle_with(self, promise: RemotePromise, other: RemotePromise) -> None:
+        """*promise* is of what *other* will be, a call on another session."""
+
+        def settled(other: RemotePromise) -> None:
+            error = other.error()
+            promise.settle(None if error else other.result(), error)
+
+        self._keep(promise, other)
+        other.then_call(settled)
+
+    def _keep(self, promise: RemotePromise, work: Handle) -> None:
+        """Hold what *promise* comes from, to be cancelled with it, until it is there."""
+        if promise.done:
+            return
+        running = self._running = self._running or {}
+        running[promise] = work
+
+        def ended(promise: RemotePromise) -> None:
+            del running[promise]
+
+        promise.then_call(ended)
 
     def _post(self, request: int, where: int | str | dict[str, Any], call: _Held) -> None:
         """Put a ``message`` into the outbox; nothing has changed when this raises."""
@@ -245,6 +260,7 @@ class Outgoing:
         if not kw and all(map(goes_as_it_is, args)):
             if args:
                 frame.append(list(args))
+                self._broker.queued += sum(len(arg) for arg in args if type(arg) is str)
             if left is not None:
                 frame += ([], {}, {"deadline": left})[len(frame) - 4 :]
             self._broker.send(frame)
@@ -287,9 +303,7 @@ class Outgoing:
                 why = why or CancelledError("the call was cancelled before it was sent")
                 promise.settle(error=why)
                 return
-        if type(promise.target) is RemotePromise:  # relayed to another session
-            promise.target.cancel()
-        elif self._running and promise in self._running:
+        if self._running and promise in self._running:
             self._running[promise].cancel()
         else:
             promise.settle(error=why or CancelledError("the call was cancelled"))
@@ -396,15 +410,6 @@ def _note_pipelined(promise: RemotePromise, target: Target) -> None:
             source.behind.popleft()()
 
     promise.then_call(settled)
-
-
-def _settle_with(promise: RemotePromise, other: RemotePromise) -> None:
-    def settled(other: RemotePromise) -> None:
-        error = other.error()
-        promise.settle(None if error else other.result(), error)
-
-    promise.target = other
-    other.then_call(settled)
 
 
 def _copy_of(error: PBConnectionLost, outcome: Outcome) -> PBConnectionLost:

@@ -18,6 +18,7 @@ from .frames import (
     COUNTS,
     UNCOUNTED,
     VERSION,
+    WITHOUT_BYTES,
     Frame,
     check,
     join_attachments,
@@ -163,7 +164,7 @@ class Session:
             self._receive(data, binary)
         except ProtocolError as error:
             self.close(error.code, str(error))
-        except Exception as error:  # noqa: BLE001: a fault of ours, which ends this session alone
+        except Exception as error:  # a fault of ours, which ends this session alone
             self.runtime.report("a fault in the broker", error)
             self.close(1011, "a fault in the broker")
 
@@ -179,6 +180,8 @@ class Session:
         if attachments is not None and frames is message:
             raise ProtocolError("a binary message holds one frame, not a batch")
         received = self._check(frames)
+        if attachments and frames[0][0] in WITHOUT_BYTES:
+            raise ProtocolError("bytes beside a frame that has no place for them")
         self._owe(received - self.received, size)
         self.received = received
         self._heard += 1
@@ -246,7 +249,11 @@ class Session:
             self._wake()
         else:
             heartbeat = said.get("heartbeat")
-            if isinstance(heartbeat, int | float) and 1 <= heartbeat <= 3600:
+            if (
+                heartbeat is not True
+                and isinstance(heartbeat, int | float)
+                and 1 <= heartbeat <= 3600
+            ):
                 self._heartbeat = heartbeat
         self._beat = self.runtime.call_later(self._heartbeat, self._check_heart, self._heard)
         if self._opened is not None:
@@ -325,8 +332,8 @@ class Session:
         broker.room_bytes = limits.window - size
         if broker.room_frames > 0 and broker.room_bytes > 0:
             return
-        if frames > 2 * self.limits.window_frames or size > 2 * self.limits.window:
-            self._too_slow()
+        if frames > 2 * limits.window_frames or size > self._most_bytes():
+            self.close(4440, "more than twice the window is not acknowledged")
         elif self._stall_timer is None and (
             frames >= self.limits.window_frames or size >= self.limits.window
         ):
@@ -334,13 +341,14 @@ class Session:
                 self.limits.stall, self._check_stall, self._acked
             )
 
+    def _most_bytes(self) -> int:
+        """Twice the window, which one message of the largest size has to pass."""
+        return 2 * max(self.limits.window, self.broker.peer_limits.message)
+
     def check_outbox(self) -> None:
         """The link takes nothing now. What cannot wait may use twice the window (section 6)."""
         broker = self.broker
-        if (
-            len(broker.outbox) > 2 * self.limits.window_frames
-            or broker.queued > 2 * self.limits.window
-        ):
+        if len(broker.outbox) > 2 * self.limits.window_frames or broker.queued > self._most_bytes():
             self.close(4440, "nothing was read, and too much was asked")
 
     def _check_stall(self, acked: int) -> None:
@@ -348,18 +356,20 @@ class Session:
         if self.ended:
             return
         if self._acked == acked:
-            self._too_slow()
+            self.close(4440, f"nothing was acknowledged for {self.limits.stall:g} s")
         else:
             self._check_window()
-
-    def _too_slow(self) -> None:
-        self.close(4440, f"nothing was acknowledged for {self.limits.stall:g} s")
 
     # --------------------------------------------------------------- liveness
 
     def _no_first_frame(self) -> None:
         self._first_frame = None
         self.close(4408, f"no first frame within {self.limits.first_frame:g} s")
+
+    def traffic(self) -> None:
+        """Bytes have moved that are no whole message yet: the peer is there (section 6)."""
+        if self._heard:
+            self._heard += 1
 
     def _check_heart(self, heard: int) -> None:
         if self.ended or self.closing is not None:

@@ -114,6 +114,7 @@ class Way:
         self._held = False
         self._full = False
         self._delivering = False
+        self._context = copy_context()  # as of a socket: what is delivered is no call's business
         self.sender: Connection
         self.receiver: Connection
 
@@ -174,7 +175,7 @@ class Way:
     def _soon(self) -> None:
         if not self._delivering and not self._held:
             self._delivering = True
-            asyncio.get_running_loop().call_soon(self._deliver)
+            asyncio.get_running_loop().call_soon(self._deliver, context=self._context)
 
     def _deliver(self) -> None:
         self._delivering = False

@@ -55,8 +55,12 @@ def introductions(frame: Json) -> Iterable[tuple[str, Any]]:
             waiting.extend(value)
 
 
-def snapshot(value: Any) -> Any:
-    """A copy of the containers in *value*: what the peer would have sent back."""
+def snapshot(value: Any, charge: Callable[[int], None] | None = None) -> Any:
+    """A copy of the containers in *value*: what the peer would have sent back.
+
+    Args:
+        charge: told the number of items of each container before they are copied.
+    """
     copies: dict[int, Any] = {}
 
     def copied(item: Any) -> Any:
@@ -64,6 +68,8 @@ def snapshot(value: Any) -> Any:
         if kind not in CONTAINERS:
             return item
         if id(item) not in copies:
+            if charge is not None:
+                charge(len(item))
             if kind is dict:
                 made: dict[Any, Any] = {}
                 copies[id(item)] = made

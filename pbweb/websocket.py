@@ -8,10 +8,11 @@ time for each message and each write, no unread pongs in memory.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
-from websockets.protocol import Protocol, Side, State
+from websockets.protocol import Event, Protocol, Side, State
 
 from .connection import Connection
 from .errors import ProtocolError
@@ -79,6 +80,13 @@ class WebSocketLink(asyncio.Protocol):
 
     # --------------------------------------------------------------- reading
 
+    def begin(self, frames: Sequence[Event]) -> None:
+        """Take what came before this was the transport's protocol: *frames*, or the end."""
+        if frames:
+            self._handle(frames)
+        if self._transport.is_closing():
+            self.connection_lost(None)
+
     def data_received(self, data: bytes) -> None:
         """Parse *data*, no more than a slice of it before others get their turn."""
         if self._backlog:
@@ -111,19 +119,18 @@ class WebSocketLink(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         """Nothing that a peer sends may raise into the event loop."""
         try:
-            self._parse_frames(data)
-        except Exception as error:  # noqa: BLE001: a fault of ours, which ends this link alone
+            self._protocol.receive_data(data)
+            self._handle(self._protocol.events_received())
+        except Exception as error:  # a fault of ours, which ends this link alone
             self._connection.report("a fault in the WebSocket", error)
             self._connection.session.end("a fault in the WebSocket", 1011)
             self._transport.abort()
 
-    def _parse_frames(self, data: bytes) -> None:
-        protocol = self._protocol
-        protocol.receive_data(data)
-        frames = protocol.events_received()
+    def _handle(self, frames: Sequence[Event]) -> None:
         if self._closing:
             self._close_when_answered()
             return
+        protocol = self._protocol
         messages: list[Message] = []
         try:
             for frame in frames:
@@ -188,6 +195,8 @@ class WebSocketLink(asyncio.Protocol):
     def _watch_message(self, complete: bool) -> None:
         """A message that was begun has to be complete in time."""
         begun = bool(self._fragments) or bool(self._protocol.reader.buffer)
+        if begun:
+            self._connection.session.traffic()
         if self._message_timer is not None and (complete or not begun):
             self._message_timer.cancel()
             self._message_timer = None
@@ -247,12 +256,14 @@ class WebSocketLink(asyncio.Protocol):
             self._stall.cancel()
             self._stall = None
         if not self._closing:
+            self._connection.session.traffic()
             self._write_out()
             self._connection.flush()
 
     def _check_stall(self, size_before: int) -> None:
         size = self._transport.get_write_buffer_size()
         if size < size_before:
+            self._connection.session.traffic()
             self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
             return
         self._stall = None

@@ -5,13 +5,13 @@
  * @module
  */
 
-import { Calls } from "./calls.js";
 import { LimitExceeded } from "./errors.js";
 import { registry } from "./failures.js";
 import { eachTagged, isId } from "./frames.js";
+import { Incoming, invocation } from "./incoming.js";
 import { Jellier } from "./jelly.js";
 import { VIOLATIONS } from "./limits.js";
-import { invocation, PeerCalls } from "./peercalls.js";
+import { Outgoing } from "./outgoing.js";
 import { Exports, Imports, RemoteReference } from "./references.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
@@ -50,8 +50,8 @@ const GIVES_BACK = new Map([
 export class Broker {
   exports = new Exports();
   imports = new Imports(this);
-  calls = new Calls(this);
-  peerCalls = new PeerCalls(this);
+  outgoing = new Outgoing(this);
+  incoming = new Incoming(this);
   /** Whether the session is over. */
   over = false;
   /** @type {{ callback: Function, reference: unknown }[]} */
@@ -88,7 +88,7 @@ export class Broker {
   /** @param {RemoteReference<any>} reference */
   release(reference) {
     reference.released = true;
-    this.calls.held.push(() => this.imports.release(reference));
+    this.outgoing.held.push(() => this.imports.release(reference));
   }
 
   /**
@@ -125,10 +125,10 @@ export class Broker {
     return {
       exported: this.exports.size,
       imported: this.imports.size,
-      waiting: this.calls.waiting.size,
-      held: this.calls.held.length,
-      running: this.peerCalls.running.size,
-      nameable: this.peerCalls.nameable.size,
+      waiting: this.outgoing.waiting.size,
+      held: this.outgoing.held.length,
+      running: this.incoming.running.size,
+      nameable: this.incoming.nameable.size,
     };
   }
 
@@ -143,14 +143,14 @@ export class Broker {
     switch (frame[0]) {
       case "message":
       case "cachemessage":
-        this.peerCalls.accept(frame, message);
+        this.incoming.accept(frame, message);
         return true;
       case "answer":
       case "error":
-        this.calls.answered(frame, message);
+        this.outgoing.answered(frame, message);
         return true;
       case "cancel":
-        this.peerCalls.cancelled(frame[1]);
+        this.incoming.cancelled(frame[1]);
         return true;
       case "decref":
         for (let at = 1; at < frame.length; at += 2) this.exports.decref(frame[at], frame[at + 1]);
@@ -161,8 +161,8 @@ export class Broker {
 
   /** There is more room in the window. */
   pump() {
-    this.peerCalls.held.move();
-    this.calls.held.move();
+    this.incoming.held.move();
+    this.outgoing.held.move();
   }
 
   /**
@@ -172,8 +172,8 @@ export class Broker {
    */
   end(text, cause) {
     this.over = true;
-    this.calls.end(text, cause);
-    this.peerCalls.end();
+    this.outgoing.end(text, cause);
+    this.incoming.end();
     this.exports.clear();
     this.imports.clear();
     this.#notify();

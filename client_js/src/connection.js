@@ -83,10 +83,15 @@ export class Connection {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
+    const logSafely = (/** @type {unknown} */ error, /** @type {string} */ where) => {
+      try {
+        log(error, where);
+      } catch {}
+    };
     const wake = () => this.#wake();
     const close = (/** @type {number} */ code, /** @type {string} */ reason) =>
       this.#end(code, reason);
-    this.#session = new Session({ now, timer: startTimer, log, wake, close }, options);
+    this.#session = new Session({ now, timer: startTimer, log: logSafely, wake, close }, options);
     for (const [name, object] of Object.entries(names)) this.setNameForLocal(name, object);
   }
 

@@ -24,6 +24,9 @@
  */
 
 /**
+ * What a call will give: a promise that can be called, and passed on, before it is settled. One
+ * that fails and that nobody awaits, calls or passes on is reported as any rejection is.
+ *
  * @template [T=any]
  * @implements {PromiseLike<T>}
  */
@@ -114,7 +117,7 @@ export class RemotePromise {
    * @returns {RemotePromise<Result<Methods<ApiOf<T>>[Name]>>}
    */
   callRemote(name, ...args) {
-    return this.broker.calls.start(this, name, { args });
+    return this.broker.outgoing.start(this, name, { args });
   }
 
   /**
@@ -125,7 +128,7 @@ export class RemotePromise {
    * @returns {RemotePromise<any>}
    */
   call(name, options = {}) {
-    return this.broker.calls.start(this, name, options);
+    return this.broker.outgoing.start(this, name, options);
   }
 
   /**
@@ -134,7 +137,7 @@ export class RemotePromise {
    * @param {Arguments<Methods<ApiOf<T>>[Name]>} args
    */
   callRemoteOnly(name, ...args) {
-    this.broker.calls.start(this, name, { args }, true);
+    this.broker.outgoing.start(this, name, { args }, true);
   }
 }
 

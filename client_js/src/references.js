@@ -254,7 +254,7 @@ export class RemoteReference {
    * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
    */
   callRemote(name, ...args) {
-    return this.broker.calls.start(this, name, { args });
+    return this.broker.outgoing.start(this, name, { args });
   }
 
   /**
@@ -266,7 +266,7 @@ export class RemoteReference {
    * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
    */
   call(name, options = {}) {
-    return this.broker.calls.start(this, name, options);
+    return this.broker.outgoing.start(this, name, options);
   }
 
   /**
@@ -277,7 +277,7 @@ export class RemoteReference {
    * @param {Arguments<Methods<Api>[Name]>} args
    */
   callRemoteOnly(name, ...args) {
-    this.broker.calls.start(this, name, { args }, true);
+    this.broker.outgoing.start(this, name, { args }, true);
   }
 
   /** Let the peer forget the object. Calls in progress end; later ones fail. */

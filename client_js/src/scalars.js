@@ -146,7 +146,8 @@ const READERS = new Map()
   .set("int", (/** @type {string} */ text) => BigInt(must("-?\\d+", text, "int")))
   .set("float", fromFloat)
   .set("bytes", (/** @type {string} */ text) => {
-    must("([A-Za-z\\d+/]{4})*([A-Za-z\\d+/]{2}==|[A-Za-z\\d+/]{3}=)?", text, "base64");
+    if (text.length % 4) return undefined; // atob would do without its padding
+    must("[A-Za-z\\d+/]*={0,2}", text, "base64");
     return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   });
 for (const type of [Decimal, DateTime, DateOnly, TimeOnly, TimeDelta]) {

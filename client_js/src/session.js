@@ -182,7 +182,9 @@ export class Session {
       }
       this.#count(message.size);
     } catch (error) {
-      if (error instanceof ProtocolError) return this.fail(error.code, error.message);
+      if (error instanceof ProtocolError) {
+        return this.fail(error.code, error.message, error.code === 4429);
+      }
       this.hooks.log(error, "a fault in pbweb");
       this.fail(1011, "A fault in the broker.", true);
     }
@@ -258,7 +260,7 @@ export class Session {
     for (const { size, answered } of this.#window.splice(0, received - acknowledged)) {
       this.#windowBytes -= size;
       // From now on the answer cannot be named any more.
-      if (answered) this.broker.peerCalls.nameable.delete(answered.id);
+      if (answered) this.broker.incoming.nameable.delete(answered.id);
     }
     this.#stopStall?.();
     this.#stopStall = undefined;

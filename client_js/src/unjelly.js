@@ -66,6 +66,14 @@ export class Unjellier {
   }
 
   /**
+   * Keyword arguments, which are a frame's own and no value.
+   * @param {Record<string, any>} kw
+   */
+  fields(kw) {
+    return this.#fields(kw, kw);
+  }
+
+  /**
    * @param {any} raw
    * @returns {any}
    */
@@ -149,7 +157,7 @@ export class Unjellier {
   /** @param {Tagged} raw */
   #answer(raw) {
     if (this.frame[0] !== "message" || !isAnswer(raw)) malformed(raw);
-    const answer = this.#once(raw, () => this.broker.peerCalls.find(raw.id));
+    const answer = this.#once(raw, () => this.broker.incoming.find(raw.id));
     if (answer.settled) return answerValue(answer, raw.path);
     this.waits.add(answer);
   }

@@ -27,6 +27,15 @@ test("keyword arguments are one more argument, only when there are any", async (
   assert.equal(Object.getPrototypeOf(kw), Object.prototype);
 });
 
+test("a reference under the key then is refused among keyword arguments, too", async () => {
+  const peer = await new Peer({ names: { root: new Box() } }).open();
+  for (const kw of [{ then: { $: "remote", id: 1 } }, { toJSON: { $: "local", id: "root" } }]) {
+    await peer.feed(["message", peer.session.received + 1, "root", "take", [], kw]);
+    assert.equal(peer.frames().at(-1)[2].type, "InsecureJelly");
+  }
+  assert.equal(peer.statistics().imported, 0);
+});
+
 test("keys of every name are data, and no prototype changes", async () => {
   const text =
     '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"x":{"$":"set","items":[]}}';

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { Calls } from "./calls.js";
+import { Incoming } from "./incoming.js";
 import { Jellier } from "./jelly.js";
-import { PeerCalls } from "./peercalls.js";
+import { Outgoing } from "./outgoing.js";
 import { Exports, Imports, RemoteReference } from "./references.js";
 export type Frame = import("./frames.js").Frame;
 export type Message = import("./frames.js").Message;
@@ -62,8 +62,8 @@ export declare class Broker {
     types: import("./failures.js").Registry;
     exports: Exports;
     imports: Imports;
-    calls: Calls;
-    peerCalls: PeerCalls;
+    outgoing: Outgoing;
+    incoming: Incoming;
     /** Whether the session is over. */
     over: boolean;
     /**
@@ -152,11 +152,6 @@ export declare class Broker {
         args: any[];
         kw: Record<string, any>;
     }): any;
-    /**
-     * How a reference stands in a frame to its owner.
-     * @param {RemoteReference<any>} reference
-     */
-    wireId(reference: RemoteReference<any>): string | number;
     /** @param {number | string} id */
     unjellyRemote(id: number | string): RemoteReference<any>;
 }

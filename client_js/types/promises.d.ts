@@ -26,6 +26,9 @@ export type Result<Method> = import("./api.js").Result<Method>;
  * @typedef {import("./api.js").Result<Method>} Result
  */
 /**
+ * What a call will give: a promise that can be called, and passed on, before it is settled. One
+ * that fails and that nobody awaits, calls or passes on is reported as any rejection is.
+ *
  * @template [T=any]
  * @implements {PromiseLike<T>}
  */
@@ -33,29 +36,6 @@ export declare class RemotePromise<T = any> implements PromiseLike<T> {
     #private;
     /** @internal */
     broker: import("./broker.js").Broker;
-    /** @internal */
-    pending: boolean;
-    /** @internal */
-    rejected: boolean;
-    /** The value, or the error. @type {any} @internal */
-    outcome: any;
-    /** The request's id, from the moment it is sent. @internal */
-    id: number;
-    /** Calls on this promise that were sent and are not answered. @internal */
-    pipelined: number;
-    /** Calls on an object of this side's that wait for those. @type {(() => void)[]} @internal */
-    later: (() => void)[];
-    /** @internal @param {import("./broker.js").Broker} broker */
-    constructor(broker: import("./broker.js").Broker);
-    /**
-     * It has its answer; any further one is dropped.
-     * @internal
-     * @param {any} outcome
-     * @param {boolean} [rejected] whether that is an error
-     */
-    settle(outcome: any, rejected?: boolean): void;
-    /** Somebody hangs on this promise and is told of its failure: it is not unhandled. @internal */
-    handle(): void;
     /**
      * @template [A=T]
      * @template [B=never]

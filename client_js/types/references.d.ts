@@ -95,10 +95,10 @@ export declare class Imports {
     /** Forget a reference, and give back as many as were received. @param {Held} held */
     drop(held: Held): void;
     /**
-     * What is held for `reference`, if it is the one that stands for its id.
+     * How a reference stands in a frame to its owner.
      * @param {RemoteReference<any>} reference
      */
-    heldFor(reference: RemoteReference<any>): Held | undefined;
+    idOf(reference: RemoteReference<any>): string | number;
     /** @param {RemoteReference<any>} reference */
     release(reference: RemoteReference<any>): void;
     clear(): void;
@@ -111,12 +111,6 @@ export declare class RemoteReference<Api = any> {
     id: string | number;
     /** @internal */
     released: boolean;
-    /**
-     * @internal
-     * @param {Broker} broker
-     * @param {number | string} id
-     */
-    constructor(broker: Broker, id: number | string);
     /** Always undefined; it tells TypeScript what the peer's object can do. @returns {Api | undefined} */
     get api(): Api | undefined;
     /**

@@ -44,6 +44,11 @@ export declare class Unjellier {
      * @returns {T}
      */
     root<T>(value: T): T;
+    /**
+     * Keyword arguments, which are a frame's own and no value.
+     * @param {Record<string, any>} kw
+     */
+    fields(kw: Record<string, any>): any;
 }
 /**
  * What a settled answer, followed along a path, is (section 1).

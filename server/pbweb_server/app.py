@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from pbweb.asgi import Endpoint
 from pbweb.flavors import Root
@@ -40,7 +42,7 @@ def load(name: str) -> Target:
         BadTarget: there is no such module or attribute, or it is nothing to serve.
     """
     module_name, colon, attribute = name.partition(":")
-    if not colon or not attribute:
+    if not colon or not attribute or not module_name or module_name.startswith("."):
         raise BadTarget(f"{name!r} has to be MODULE:NAME, as in examples.echo.app:EchoRoot")
     try:
         module = importlib.import_module(module_name)
@@ -94,10 +96,21 @@ def application(
     if pages is not None:
         if not pages.is_dir():
             raise BadTarget(f"the folder for --pages is not there: {pages}")
-        routes.append(Mount("/", StaticFiles(directory=pages, html=True)))
+        routes.append(Mount("/", _Pages(directory=pages, html=True)))
     elif page is not None:
         routes.append(Route("/", _page(page)))
     return Starlette(routes=routes)
+
+
+class _Pages(StaticFiles):
+    """A folder's files, but what Python and editors leave there; browsers ask for changes."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if any(part.startswith((".", "__")) for part in Path(path).parts if part != "."):
+            raise HTTPException(404)
+        response = await super().get_response(path, scope)
+        response.headers.setdefault("cache-control", "no-cache")
+        return response
 
 
 async def _healthy(_request: Request) -> Response:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import faulthandler
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,7 +17,7 @@ import uvicorn
 
 from pbweb import __version__
 from pbweb.asgi import Endpoint, client_files
-from pbweb.limits import ANNOUNCED, Limits
+from pbweb.limits import ANNOUNCED, DEFAULT, Limits
 
 from .app import BadTarget, Target, application, load
 from .protocol import http_class, websocket_class
@@ -24,8 +25,6 @@ from .protocol import http_class, websocket_class
 __all__ = ["Server", "main", "parser", "run", "serve"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-STOP_SECONDS = 15
-"""From the signal to the end of the process, whatever the application does."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,12 +107,15 @@ class Server(uvicorn.Server):
                 print(f"pbweb serves http://{shown}:{port}", flush=True)
                 return
 
+    stop_seconds = 3 * DEFAULT.grace
+    """From the signal to the end of the process, whatever the application does."""
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal stops in order, the second at once; neither is raised again."""
         self.force_exit = self.should_exit
         self.should_exit = True
         # A method that blocks the loop or ignores that it is cancelled shows up in its output.
-        faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
+        faulthandler.dump_traceback_later(self.stop_seconds, exit=True)
 
 
 def serve(target: Target, arguments: argparse.Namespace) -> None:
@@ -147,9 +149,11 @@ def serve(target: Target, arguments: argparse.Namespace) -> None:
         log_level=arguments.log_level,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=math.ceil(2 * limits.grace),
     )
-    run(Server(config))
+    server = Server(config)
+    server.stop_seconds = 3 * limits.grace
+    run(server)
 
 
 def run(server: uvicorn.Server) -> None:

@@ -164,7 +164,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if isinstance(arguments.payload, str) and arguments.payload.startswith('"'):
         arguments.payload = orjson.loads(arguments.payload)
-    import uvloop  # noqa: PLC0415: what imports this module need not have it
+    import uvloop
 
     result = uvloop.run(
         Load(arguments).run(arguments.connections, arguments.seconds, arguments.pid)

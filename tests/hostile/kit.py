@@ -25,7 +25,7 @@ from pbweb_server.app import application
 from pbweb_server.protocol import http_class, websocket_class
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-SECONDS = 5.0  # for what takes milliseconds on a quiet machine
+SECONDS = 30.0  # for what takes milliseconds on a quiet machine
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> None:

@@ -48,7 +48,7 @@ class Target(pb.Root):
         return value
 
     def remote_note(self, value: object = None) -> None:
-        self.executed.append(value)
+        self.executed.append(value if type(value) in (int, str) else None)
 
     async def remote_slow(self, *_: object) -> str:
         self.running += 1
@@ -444,6 +444,22 @@ async def test_an_answer_named_often_is_not_multiplied() -> None:
         assert await peer.answer(2) == ["answer", 2, 20_000]
         peer.send(["message", 3, "root", "drop"])
         await peer.answer(3)
+
+
+async def test_answers_named_by_many_calls_are_copied_within_bounds() -> None:
+    """400 calls that named one answer of 100,000 objects held the loop for a minute."""
+    async with gateway(Target()) as gate, await gate.peer() as peer:
+        peer.send(["message", 1, "root", "echo", [[{}] * 100_000]])
+        peer.send(
+            *(["message", n, "root", "note", [{"$": "answer", "id": 1}]] for n in range(2, 402))
+        )
+        answers = [(await peer.answer(n)) for n in range(2, 402)]
+        refused = [one for one in answers if one[0] == "error"]
+        assert answers[0][0] == "answer"
+        assert len(refused) > 300
+        assert {one[2]["type"] for one in refused} == {"LimitExceeded"}
+        peer.acknowledge()
+        await done(peer)
 
 
 # -------------------------------------------------------------- references

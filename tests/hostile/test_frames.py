@@ -180,6 +180,28 @@ async def test_messages_that_are_finished_in_time_are_not_counted_together() -> 
         assert await peer.answer(39) == ["answer", 39, 39]
 
 
+async def test_a_slow_message_is_no_silence() -> None:
+    """Any traffic counts: a peer on a slow line cannot answer a ping in the middle of it."""
+    limits = with_limits(heartbeat=0.1, pong=0.1)
+    async with gateway(Echo, limits=limits) as gate, await gate.peer() as peer:
+        text = json.dumps(["message", 1, "root", "echo", ["a" * 3000]]).encode()
+        data = ws_frame(TEXT, text)
+        for at in range(0, len(data), 150):
+            peer.send_bytes(data[at : at + 150])
+            await asyncio.sleep(0.04)
+        assert (await peer.answer(1))[2] == "a" * 3000
+
+
+async def test_silence_is_noticed() -> None:
+    limits = with_limits(heartbeat=0.1, pong=0.1, grace=0.2)
+    async with gateway(Echo, limits=limits) as gate:
+        peer = await gate.peer()
+        assert await peer.next("ping") == ["ping", 0, 0]
+        peer.send(["pong", 0, 0])
+        assert await peer.next("ping") == ["ping", 0, 0]
+        await ends_with(gate, peer, 4408)
+
+
 # --------------------------------------------------------- control frames
 
 

@@ -122,6 +122,17 @@ def test_shared_lists_are_defined_once():
     ]
 
 
+def test_a_tuple_in_itself_is_defined_as_the_list_that_it_arrives_as():
+    inner = []
+    value = (inner,)
+    inner.append(value)
+    assert encode(value) == {
+        "$": "def",
+        "id": 1,
+        "value": [[{"$": "use", "id": 1}]],
+    }
+
+
 def test_args_and_kw_of_one_call_share():
     inner = {"a": 1}
     assert encode_call(inner, key=inner) == (

@@ -1,6 +1,7 @@
 """pbweb.outgoing: calls of ours, pipelining, cancelling, holding back, and what is lost."""
 
 import asyncio
+import gc
 
 import orjson
 import pytest
@@ -428,6 +429,129 @@ def test_a_local_call_on_a_promise_fails_as_a_remote_one_would():
             await promise.callRemote("fail")
         with pytest.raises(pb.NoSuchMethod):
             await promise.callRemote("nowhere")
+
+    run_paired(One(), body)
+
+
+class Home(pb.Referenceable):
+    """Ours, called at home."""
+
+    def __init__(self):
+        self.log = []
+
+    def remote_note(self, value):
+        self.log.append(value)
+
+    async def remote_wait(self):
+        self.log.append("waiting")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.log.append("stopped")
+
+
+def test_a_call_of_what_came_home_can_be_cancelled_and_times_out():
+    mine = Home()
+
+    async def body(both):
+        root = await both.client.getRootObject()
+        promise = root.callRemote("give", mine)
+        assert await promise is mine
+        promise.callRemoteOnly("note", 1)
+        waiting = promise.callRemote("wait")
+        await both.quiet()
+        gc.collect()
+        waiting.cancel()
+        with pytest.raises(pb.CancelledError):
+            await waiting
+        with pytest.raises(TimeoutError):
+            await promise.call("wait", timeout=0.01)
+        await both.quiet()
+        assert mine.log == [1, "waiting", "stopped", "waiting", "stopped"]
+
+    run_paired(One(), body)
+
+
+def test_a_call_at_home_that_waits_behind_pipelined_ones_can_be_cancelled():
+    mine = Home()
+
+    async def body(both):
+        root = await both.client.getRootObject()
+        promise = root.callRemote("give", mine)
+        first = promise.callRemote("wait")
+        both.to_client.hold()
+        await both.quiet()
+        both.to_client.step()  # the version
+        while not promise.done:
+            both.to_client.step()
+        behind = promise.callRemote("note", 1)
+        last = promise.callRemote("note", 2)
+        behind.cancel()
+        with pytest.raises(pb.CancelledError):
+            await behind
+        assert not first.done
+        first.cancel()
+        both.to_client.let_go()
+        with pytest.raises(pb.CancelledError):
+            await first
+        await last
+        assert mine.log[-1] == 2
+        assert 1 not in mine.log
+
+    run_paired(One(), body)
+
+
+def test_a_task_of_a_call_at_home_is_not_lost_when_nobody_holds_its_promise():
+    mine = Home()
+
+    async def body(both):
+        root = await both.client.getRootObject()
+        promise = root.callRemote("give", mine)
+        await promise
+        waiting = promise.callRemote("wait")
+        await both.quiet()
+        kept = [waiting.then_call(lambda promise: promise.error())]
+        del waiting
+        gc.collect()
+        await both.quiet()
+        assert mine.log == ["waiting"]
+        [task] = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        task.cancel()
+        await both.quiet()
+        assert mine.log == ["waiting", "stopped"]
+        assert kept == [None]
+        del task
+
+    run_paired(One(), body)
+
+
+def test_a_call_without_answer_that_was_held_back_and_cannot_be_sent_is_logged():
+    root_object = One()
+
+    async def body(both):
+        root = await both.client.getRootObject()
+        await root.callRemote("give", 0)
+        first = root.callRemote("giveLater", 1)
+        two = await asyncio.wait_for(both.client.getRootObject(), 10)
+        assert two is root
+        root.callRemoteOnly("echo", object())
+        root.callRemoteOnly("echo", "good")
+        root_object.go.set()
+        assert await first == 1
+        await both.quiet()
+        assert [entry[1] for entry in root_object.log] == [("good",)]
+
+    run_paired(root_object, body, limits=pb.Limits(calls=1), client_limits=pb.Limits(), logged=1)
+
+
+def test_exceptions_cross_as_values():
+    async def body(both):
+        root = await both.client.getRootObject()
+        error = await root.callRemote("give", ValueError("as a value"))
+        assert type(error) is pb.RemoteError
+        assert error.check(ValueError)
+        found = await root.callRemote("give", {"e": [pb.NoSuchMethod("x")]})
+        assert type(found["e"][0]) is pb.NoSuchMethod
 
     run_paired(One(), body)
 

@@ -316,3 +316,45 @@ def test_calls_without_answer_are_relayed():
             assert service.log == [3, 4]
 
     run_relayed(body)
+
+
+class Keeper(pb.Referenceable):
+    """Lives with Bob: gives back what the middle handed to it."""
+
+    def __init__(self):
+        self.kept = None
+
+    def remote_keep(self, value):
+        self.kept = value
+
+    def remote_get(self):
+        return self.kept
+
+
+def test_the_middle_calls_a_promise_that_became_a_reference_of_another_session():
+    service, keeper = Service(), Keeper()
+
+    async def body(alice, bob, meeting):
+        async with introduced(alice, bob, service) as (_, theirs, _):
+            await theirs.callRemote("bring", "keeper", keeper)
+            bobs = meeting.brought["keeper"]
+            await bobs.callRemote("keep", meeting.brought["service"])
+            promise = bobs.callRemote("get")
+            assert await promise is meeting.brought["service"]
+            assert await promise.callRemote("double", 4) == 8
+            with pytest.raises(pb.Error, match="of the service"):
+                await promise.callRemote("fail")
+            promise.callRemoteOnly("double", 5)
+            waiting = promise.callRemote("wait")
+            await alice.quiet()
+            waiting.cancel()
+            with pytest.raises(pb.CancelledError):
+                await waiting
+            with pytest.raises(TimeoutError):
+                await promise.call("wait", timeout=0.02)
+            await alice.quiet()
+            assert service.log == [4, 5, "waiting", "cancelled", "waiting", "cancelled"]
+            keeper.kept = None
+            del promise, bobs, waiting
+
+    run_relayed(body)

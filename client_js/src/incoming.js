@@ -30,6 +30,7 @@ import { answerValue, checkDepth, Unjellier } from "./unjelly.js";
  * @property {PeerCall[]} waiters calls that wait for the answer
  * @property {number} waits how many answers it waits for
  * @property {AbortController | undefined} controller
+ * @property {import("./promises.js").RemotePromise<any> | undefined} relayed as which it is relayed
  * @property {number | undefined} deadline when it is cancelled, in seconds of the clock
  * @property {() => void} stopTimer
  */
@@ -52,6 +53,7 @@ const newCall = (frame, unjellier) => ({
   waiters: [],
   waits: 0,
   controller: undefined,
+  relayed: undefined,
   deadline: undefined,
   stopTimer() {},
 });
@@ -95,7 +97,18 @@ export function invocation(call, target, name, args, kw) {
   };
 }
 
-export class PeerCalls {
+/**
+ * Stop the work as far as it can be stopped; what it gives is still the answer.
+ * @param {PeerCall} call
+ * @param {CancelledError} error
+ */
+function stop(call, error) {
+  call.controller?.abort(error);
+  call.relayed?.broker.outgoing.passCancel(call.relayed, error);
+  call.relayed = undefined;
+}
+
+export class Incoming {
   /** Those that can be named. @type {Map<number, PeerCall>} */
   nameable = new Map();
   /** Those in progress. @type {Set<PeerCall>} */
@@ -175,11 +188,7 @@ export class PeerCalls {
    */
   #values({ frame, unjellier }) {
     const [, , , , args = [], kw = {}] = frame;
-    if (!unjellier) return [args, kw];
-    // `kw` may have a key "$" and is no tagged value.
-    const keys = Object.keys(kw);
-    const [list, values] = unjellier.root([args, Object.values(kw)]);
-    return [list ?? [], Object.fromEntries(keys.map((key, at) => [key, values?.[at]]))];
+    return unjellier ? [unjellier.root(args), unjellier.fields(kw)] : [args, kw];
   }
 
   /** @param {PeerCall} call */
@@ -236,16 +245,11 @@ export class PeerCalls {
    * @param {Record<string, any>} kw
    */
   #relay(call, target, args, kw) {
-    call.controller = new AbortController();
-    const { signal } = call.controller;
-    const timeout = call.deadline && call.deadline - this.broker.hooks.now();
-    const promise = target.broker.calls.start(
-      target,
-      call.frame[3],
-      { args, kw, signal, timeout },
-      !call.id,
-    );
-    return call.id ? promise : undefined;
+    const options = { args, kw, deadline: call.deadline };
+    const promise = target.broker.outgoing.start(target, call.frame[3], options, !call.id);
+    if (!call.id) return undefined;
+    call.relayed = promise;
+    return promise;
   }
 
   /**
@@ -328,7 +332,7 @@ export class PeerCalls {
    */
   #cancel(call, text) {
     if (!call.started) this.#refuse(call, new CancelledError(text));
-    else call.controller?.abort(new CancelledError(text));
+    else stop(call, new CancelledError(text));
   }
 
   /** The session is over: what runs is cancelled, and what it gives is dropped. */
@@ -338,7 +342,7 @@ export class PeerCalls {
     this.nameable.clear();
     for (const call of running) {
       call.stopTimer();
-      call.controller?.abort(new CancelledError("The session ended."));
+      stop(call, new CancelledError("The session ended."));
     }
   }
 }

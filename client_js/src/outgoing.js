@@ -43,7 +43,7 @@ const newCall = (broker, target, name, { args = [], kw = {}, path = [] }, only) 
 
 /** @typedef {ReturnType<typeof newCall>} Call */
 
-export class Calls {
+export class Outgoing {
   /** Calls that were sent and are not answered. @type {Map<number, Call>} */
   waiting = new Map();
   /** Calls that wait for room, and releases that must not overtake them. @type {Line<Call | (() => void)>} */
@@ -86,9 +86,10 @@ export class Calls {
 
   /**
    * @param {Call} call
-   * @param {import("./api.js").CallOptions} options
+   * @param {import("./api.js").CallOptions & { deadline?: number | undefined }} options
    */
-  #limit(call, { signal, timeout }) {
+  #limit(call, { signal, timeout, deadline = Infinity }) {
+    call.deadline = deadline;
     const { hooks } = this.broker;
     const abort = () => this.#cancel(call, "The call was cancelled.", signal?.reason);
     if (signal?.aborted) return abort();
@@ -115,6 +116,16 @@ export class Calls {
     this.#finish(call, new CancelledError(text, { cause }), true);
     const { id } = call.promise;
     if (this.waiting.has(id)) this.broker.postSmall(["cancel", id]);
+  }
+
+  /**
+   * Pass the cancel of a relayed call on: its answer is still waited for, and passed on as well.
+   * @param {RemotePromise<any>} promise
+   * @param {Error} error what the call ends with if it was never sent
+   */
+  passCancel(promise, error) {
+    if (this.waiting.has(promise.id)) this.broker.postSmall(["cancel", promise.id]);
+    else promise.settle(error, true);
   }
 
   /**

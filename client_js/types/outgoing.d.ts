@@ -9,8 +9,15 @@ import { Line } from "./queue.js";
 import { RemoteReference } from "./references.js";
 export type Target = RemoteReference<any> | RemotePromise<any>;
 /** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
-/** One call of this side's. */
-declare class Call {
+/**
+ * One call of this side's.
+ * @param {import("./broker.js").Broker} broker
+ * @param {Target} target
+ * @param {string} name
+ * @param {import("./api.js").CallOptions} options
+ * @param {boolean} only no answer is wanted
+ */
+declare const newCall: (broker: import("./broker.js").Broker, target: Target, name: string, { args, kw, path }: import("./api.js").CallOptions, only: boolean) => {
     promise: RemotePromise<any>;
     target: Target;
     name: string;
@@ -25,17 +32,11 @@ declare class Call {
     /** When it is cancelled, in seconds of the clock. */
     deadline: number;
     /** Stops waiting for the signal and the timeout. */
-    stop: () => void;
-    /**
-     * @param {import("./broker.js").Broker} broker
-     * @param {Target} target
-     * @param {string} name
-     * @param {import("./api.js").CallOptions} options
-     * @param {boolean} only no answer is wanted
-     */
-    constructor(broker: import("./broker.js").Broker, target: Target, name: string, { args, kw, path }: import("./api.js").CallOptions, only: boolean);
-}
-export declare class Calls {
+    stop(): void;
+};
+export type Call = ReturnType<typeof newCall>;
+/** @typedef {ReturnType<typeof newCall>} Call */
+export declare class Outgoing {
     #private;
     broker: import("./broker.js").Broker;
     /** Calls that were sent and are not answered. @type {Map<number, Call>} */
@@ -51,6 +52,12 @@ export declare class Calls {
      * @param {boolean} [only]
      */
     start(target: Target, name: string, options: import("./api.js").CallOptions, only?: boolean): RemotePromise<any>;
+    /**
+     * Pass the cancel of a relayed call on: its answer is still waited for, and passed on as well.
+     * @param {RemotePromise<any>} promise
+     * @param {Error} error what the call ends with if it was never sent
+     */
+    passCancel(promise: RemotePromise<any>, error: Error): void;
     /**
      * An `answer` or `error` of the peer's. With one that is settled already, it is given back.
      * @param {import("./frames.js").Frame} frame

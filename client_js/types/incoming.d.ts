@@ -8,35 +8,47 @@ import { Line } from "./queue.js";
 import { Unjellier } from "./unjelly.js";
 export type Frame = import("./frames.js").Frame;
 export type Message = import("./frames.js").Message;
-/** @typedef {import("./frames.js").Frame} Frame */
-/** @typedef {import("./frames.js").Message} Message */
-/** A call of the peer's; it is kept until its answer is acknowledged, as long as it can be named. */
-declare class PeerCall {
+export type PeerCall = {
     id: number;
-    frame: import("./frames.js").Frame;
+    frame: Frame;
+    /**
+     * null when no value can be tagged
+     */
     unjellier: Unjellier | null;
+    started: boolean;
     settled: boolean;
     failed: boolean;
-    started: boolean;
-    /** The result, or the error. @type {unknown} */
+    /**
+     * the result, or the error
+     */
     outcome: unknown;
-    /** An object, or the call whose answer it is. @type {unknown} */
+    /**
+     * an object
+     */
     target: unknown;
-    /** Calls that wait for the answer. @type {PeerCall[]} */
+    /**
+     * the call whose answer the target is, in place of that
+     */
+    source: PeerCall | undefined;
+    /**
+     * calls that wait for the answer
+     */
     waiters: PeerCall[];
-    /** How many answers it waits for. */
+    /**
+     * how many answers it waits for
+     */
     waits: number;
-    /** @type {AbortController | undefined} */
     controller: AbortController | undefined;
-    /** When it is cancelled, in seconds of the clock. @type {number | undefined} */
+    /**
+     * as which it is relayed
+     */
+    relayed: import("./promises.js").RemotePromise<any> | undefined;
+    /**
+     * when it is cancelled, in seconds of the clock
+     */
     deadline: number | undefined;
     stopTimer: () => void;
-    /**
-     * @param {Frame} frame
-     * @param {Unjellier | null} unjellier null when no value can be tagged
-     */
-    constructor(frame: Frame, unjellier: Unjellier | null);
-}
+};
 /**
  * While a remote method starts, before its first `await`: the signal that is aborted when the
  * caller no longer wants the answer, when its deadline has passed, or when the session is over.
@@ -55,7 +67,7 @@ export declare function callSignal(): AbortSignal;
 export declare function invocation(call: {
     controller?: AbortController | undefined;
 }, target: unknown, name: string, args: any[], kw: Record<string, any>): () => any;
-export declare class PeerCalls {
+export declare class Incoming {
     #private;
     broker: import("./broker.js").Broker;
     /** Those that can be named. @type {Map<number, PeerCall>} */
@@ -84,4 +96,3 @@ export declare class PeerCalls {
     /** The session is over: what runs is cancelled, and what it gives is dropped. */
     end(): void;
 }
-export {};

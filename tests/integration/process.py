@@ -1,0 +1,98 @@
+"""`pbweb serve` in a process of its own, ended by its id."""
+
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECONDS = 60.0  # for what takes a second on a quiet machine
+
+
+class Process:
+    """A server and what it says."""
+
+    def __init__(self, command: list[str]) -> None:
+        path = os.pathsep.join([str(PROJECT), str(PROJECT / "server")])
+        self._popen = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        self.lines: list[str] = []
+        self._fresh: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = 0
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        for line in self._popen.stdout:
+            self.lines.append(line)
+            self._fresh.put(line)
+        self._fresh.put(None)
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait for a line with *pattern*."""
+        while True:
+            line = self._fresh.get(timeout=SECONDS)
+            assert line is not None, f"the process ended and said:\n{self.output}"
+            found = re.search(pattern, line)
+            if found:
+                return found
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for the end; the exit code."""
+        code = self._popen.wait(SECONDS)
+        self._reader.join(SECONDS)
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
+        return code
+
+    def kill(self) -> None:
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self.end()
+
+
+def pbweb(*arguments: str) -> list[str]:
+    """The installed command of this Python, or the same without an installation."""
+    script = shutil.which("pbweb", path=str(Path(sys.executable).parent))
+    command = [script] if script else [sys.executable, "-m", "pbweb_server"]
+    return [*command, *arguments]
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[Process]:
+    process = Process(command)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[Process]:
+    """`pbweb serve` on any port, when it listens."""
+    with running(pbweb("serve", *arguments, "--port", "0")) as process:
+        found = process.wait_for(r"^pbweb serves http://(?:localhost|127\.0\.0\.1):(\d+)$")
+        process.port = int(found[1])
+        yield process

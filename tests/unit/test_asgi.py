@@ -1,0 +1,381 @@
+"""pbweb.asgi: roots for sessions, the check of the opening, and the ASGI application by hand."""
+
+import asyncio
+
+import orjson
+import pytest
+
+import pbweb as pb
+from pbweb.asgi import Endpoint, client_files, endpoint
+from tests.unit.paired import MINUTE, LogRecords
+
+
+class Root(pb.Root):
+    def remote_echo(self, value):
+        return value
+
+    async def remote_wait(self):
+        await asyncio.Event().wait()
+
+
+def scope(**changes):
+    headers = {
+        "host": "example.test",
+        "sec-websocket-protocol": "pb.json.1",
+        **changes.pop("headers", {}),
+    }
+    return {
+        "type": "websocket",
+        "scheme": "ws",
+        "path": "/pb",
+        "root_path": "",
+        "extensions": {"websocket.http.response": {}},
+        "headers": [
+            (name.encode(), value.encode()) for name, value in headers.items() if value is not None
+        ],
+        **changes,
+    }
+
+
+class Client:
+    """Drives an ASGI application: what it sends is in `sent`."""
+
+    def __init__(self, application, the_scope):
+        self.incoming = asyncio.Queue()
+        self.sent = asyncio.Queue()
+        self.task = asyncio.ensure_future(application(the_scope, self.incoming.get, self.sent.put))
+        self.incoming.put_nowait({"type": "websocket.connect"})
+
+    def send(self, *frames):
+        text = orjson.dumps(frames[0] if len(frames) == 1 else frames).decode()
+        self.incoming.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def frames(self):
+        event = await self.sent.get()
+        assert event["type"] == "websocket.send", event
+        parsed = orjson.loads(event["text"])
+        return [parsed] if isinstance(parsed[0], str) else parsed
+
+    async def leave(self, code=1000):
+        self.incoming.put_nowait({"type": "websocket.disconnect", "code": code})
+        await self.task
+
+
+def run(body):
+    async def main():
+        async with asyncio.timeout(MINUTE):
+            await body()
+
+    with LogRecords() as records:
+        asyncio.run(main())
+    assert not records, [record.getMessage() for record in records]
+
+
+def headers(**given):
+    """What `Endpoint.refusal` is given."""
+    known = {name.replace("_", "-"): value for name, value in given.items()}
+
+    def lookup(name):
+        value = known.get(name, [])
+        return value if isinstance(value, list) else [value]
+
+    return lookup
+
+
+GOOD = {"host": "example.test", "sec_websocket_protocol": "pb.json.1"}
+
+
+def refused(app=None, *, secure=False, **given):
+    found = (app or Endpoint(Root)).refusal(headers(**{**GOOD, **given}), secure)
+    return found and found[0]
+
+
+# ----------------------------------------------------------- the opening
+
+
+def test_a_client_without_an_origin_may_connect():
+    assert refused() is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "secure"),
+    [
+        ("http://example.test", "example.test", False),
+        ("http://example.test:80", "example.test", False),
+        ("http://example.test", "example.test:80", False),
+        ("https://example.test", "example.test", True),
+        ("https://example.test:443", "example.test", True),
+        ("http://example.test:8000", "example.test:8000", False),
+        ("http://EXAMPLE.test", "example.TEST", False),
+        ("http://[::1]:8000", "[::1]:8000", False),
+        ("http://127.0.0.1:8000", "127.0.0.1:8000", False),
+    ],
+)
+def test_the_same_host_may_connect(origin, host, secure):
+    assert refused(origin=origin, host=host, secure=secure) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://other.test",
+        "https://example.test",
+        "http://example.test:8000",
+        "http://example.test.evil.test",
+        "http://evil.test/example.test",
+        "http://example.test/",
+        "http://user@example.test",
+        "null",
+        "",
+        "file://",
+        "example.test",
+        "http://example.test:99999",
+        "http://[",
+        "*",
+        "http://example.test?x",
+    ],
+)
+def test_another_origin_is_403(origin):
+    assert refused(origin=origin) == 403
+
+
+def test_origins_can_be_allowed():
+    app = Endpoint(Root, origins=["https://pages.test", "http://localhost:3000"])
+    assert refused(app, origin="https://pages.test") is None
+    assert refused(app, origin="https://pages.test:443") is None
+    assert refused(app, origin="http://localhost:3000") is None
+    assert refused(app, origin="http://example.test") is None
+    assert refused(app, origin="http://pages.test") == 403
+    assert refused(app, origin="https://more.pages.test") == 403
+    assert refused(Endpoint(Root, origins="*"), origin="http://evil.test") is None
+
+
+def test_two_origins_are_403():
+    assert refused(origin=["http://example.test", "http://example.test"]) == 403
+
+
+@pytest.mark.parametrize("host", [[], ["example.test", "example.test"]])
+def test_not_exactly_one_host_is_400(host):
+    assert refused(host=host) == 400
+
+
+def test_hosts_can_be_limited():
+    app = Endpoint(Root, hosts=["Example.test", "localhost"])
+    for host in ("example.test", "EXAMPLE.TEST", "localhost:8000", "example.test."):
+        assert refused(app, host=host) is None
+    for host in ("other.test", "", "[", "example.test.evil.test", "127.0.0.1"):
+        assert refused(app, host=host) == 400
+
+
+@pytest.mark.parametrize("offered", [[], "", "pb.json.2", "PB.JSON.1", "xpb.json.1", "pb.json"])
+def test_without_the_subprotocol_it_is_400(offered):
+    assert refused(sec_websocket_protocol=offered) == 400
+
+
+@pytest.mark.parametrize("offered", ["pb.json.1", "other, pb.json.1", ["other", "pb.json.1"]])
+def test_with_the_subprotocol(offered):
+    assert refused(sec_websocket_protocol=offered) is None
+
+
+def test_the_reason_cannot_break_a_log():
+    _, reason = Endpoint(Root).refusal(
+        headers(**GOOD, origin="http://x\n\x1b[31m" + "y" * 500), False
+    )
+    assert reason.isprintable()
+    assert len(reason) < 300
+
+
+# ----------------------------------------------------------------- roots
+
+
+@pytest.mark.parametrize("root", [5, None, "text", int, pb.Referenceable, pb.Referenceable()])
+def test_what_is_no_root_is_refused_at_once(root):
+    with pytest.raises(TypeError):
+        Endpoint(root)
+
+
+def test_endpoint_is_the_class():
+    assert endpoint is Endpoint
+    assert Endpoint(Root).limits == pb.Limits()
+
+
+@pytest.mark.parametrize(("kind", "number"), [("instance", 1), ("class", 1), ("factory", 3)])
+def test_a_root_for_all_or_one_for_each(kind, number):
+    made = []
+
+    class Counted(Root):
+        def __init__(self):
+            made.append(self)
+
+    async def body():
+        app = Endpoint(
+            Counted() if kind == "instance" else Counted if kind == "class" else lambda: Counted()
+        )
+        clients = [Client(app, scope()) for _ in range(3)]
+        for client in clients:
+            assert (await client.sent.get())["type"] == "websocket.accept"
+            client.send(["version", 1])
+            await client.frames()
+        assert len(made) == number
+        assert len(app.connections) == 3
+        for client in clients:
+            await client.leave()
+        assert not app.connections
+
+    run(body)
+
+
+# ------------------------------------------------------------------ ASGI
+
+
+def test_a_session_over_asgi():
+    async def body():
+        client = Client(Endpoint(Root, names={"more": Root()}), scope())
+        assert await client.sent.get() == {"type": "websocket.accept", "subprotocol": "pb.json.1"}
+        client.send(["version", 1], ["message", 1, "root", "echo", ["hello"]])
+        assert [frame[0] for frame in await client.frames()] == ["version", "answer"]
+        client.send(["message", 2, "more", "echo", [5]])
+        assert await client.frames() == [["answer", 2, 5]]
+        await client.leave()
+
+    run(body)
+
+
+def test_bytes_over_asgi():
+    async def body():
+        client = Client(Endpoint(Root), scope())
+        await client.sent.get()
+        client.send(["version", 1, {"binary": True}])
+        await client.frames()
+        data = b'["message",1,"root","echo",[{"$":"bytes","at":0}]]'
+        message = (
+            len(data).to_bytes(4, "little") + data + (2000).to_bytes(4, "little") + b"x" * 2000
+        )
+        client.incoming.put_nowait({"type": "websocket.receive", "bytes": message})
+        event = await client.sent.get()
+        assert event["bytes"].endswith(b"x" * 2000)
+        await client.leave()
+
+    run(body)
+
+
+def test_a_protocol_error_closes_with_its_code():
+    async def body():
+        client = Client(Endpoint(Root), scope())
+        await client.sent.get()
+        client.send(["hello"])
+        assert (await client.frames())[-1][:2] == ["close", 4400]
+        closed = await client.sent.get()
+        assert (closed["type"], closed["code"]) == ("websocket.close", 4400)
+        await client.leave()
+
+    run(body)
+
+
+def test_when_the_peer_goes_its_calls_are_cancelled():
+    async def body():
+        app = Endpoint(Root)
+        client = Client(app, scope())
+        await client.sent.get()
+        client.send(["version", 1], ["message", 1, "root", "wait"])
+        await client.frames()
+        [connection] = app.connections
+        assert connection.broker.incoming.count() == 1
+        await client.leave(1001)
+        assert connection.session.ended
+        assert connection.broker.incoming.count() == 0
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"origin": "http://evil.test"}, 403),
+        ({"sec-websocket-protocol": None}, 400),
+        ({"host": None}, 400),
+    ],
+)
+def test_a_refusal_is_answered_before_the_upgrade(changed, status):
+    async def body():
+        client = Client(Endpoint(Root), scope(headers=changed))
+        await client.task
+        start, end = client.sent.get_nowait(), client.sent.get_nowait()
+        assert start["type"] == "websocket.http.response.start"
+        assert start["status"] == status
+        assert end["body"]
+        client = Client(Endpoint(Root), scope(headers=changed, extensions={}))
+        await client.task
+        assert client.sent.get_nowait()["type"] == "websocket.close"
+
+    run(body)
+
+
+async def get(path, method="GET", root_path=""):
+    sent = []
+
+    async def send(event):
+        sent.append(event)
+
+    request = {
+        "type": "http",
+        "path": path,
+        "root_path": root_path,
+        "method": method,
+        "headers": [],
+    }
+    await Endpoint(Root)(request, None, send)
+    start, body = sent
+    return start["status"], dict(start["headers"]), body.get("body", b"")
+
+
+def test_the_javascript_client_is_served():
+    async def body():
+        files = client_files()
+        assert "pbweb.js" in files
+        for name, (kind, content) in files.items():
+            status, given, data = await get(f"/pb/{name}", root_path="/pb")
+            assert (status, data) == (200, content)
+            assert given[b"content-type"] == kind.encode() == b"text/javascript; charset=utf-8"
+            assert given[b"x-content-type-options"] == b"nosniff"
+        status, given, data = await get("/pbweb.js", "HEAD")
+        assert (status, data) == (200, b"")
+        assert int(given[b"content-length"]) == len(files["pbweb.js"][1])
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "", "/nowhere.js", "/../pyproject.toml", "/..%2f", "/pbweb.js/x"]
+)
+def test_nothing_else_is_served(path):
+    async def body():
+        status, _, data = await get(path)
+        assert status == 404
+        assert b"WebSocket" in data
+
+    run(body)
+
+
+def test_other_methods_are_405():
+    async def body():
+        assert (await get("/pbweb.js", "POST"))[0] == 405
+
+    run(body)
+
+
+def test_lifespan_is_answered():
+    async def body():
+        events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+        sent = []
+
+        async def receive():
+            return events.pop(0)
+
+        async def send(event):
+            sent.append(event["type"])
+
+        await Endpoint(Root)({"type": "lifespan"}, receive, send)
+        assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+    run(body)

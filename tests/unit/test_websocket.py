@@ -1,0 +1,332 @@
+"""pbweb.websocket: the link over a real socket pair; the peer is another link, or bytes by hand.
+
+tests/hostile has the attacks, over a whole server.
+"""
+
+import asyncio
+import socket
+import struct
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.protocol import CLIENT, SERVER, Protocol
+
+import pbweb as pb
+from pbweb.connection import Connection
+from pbweb.flavors import Registry
+from pbweb.runtime import Options
+from pbweb.testing import tables
+from pbweb.websocket import WebSocketLink
+from tests.unit.paired import MINUTE, LogRecords
+
+
+class Root(pb.Root):
+    def remote_echo(self, value):
+        return value
+
+
+class End:
+    """One end of a socket pair with a Connection on it."""
+
+    def __init__(self, limits, *, is_server):
+        def opened(session):
+            session.broker.setNameForLocal("root", Root())
+
+        self.connection = Connection(
+            Options(limits, Registry()),
+            is_server=is_server,
+            software="test",
+            opened=opened if is_server else None,
+        )
+        self.limits = limits
+        self.is_server = is_server
+
+    async def open(self, sock):
+        protocol = Protocol(SERVER if self.is_server else CLIENT, max_size=self.limits.message)
+        loop = asyncio.get_running_loop()
+        self.transport, _ = await loop.create_connection(asyncio.Protocol, sock=sock)
+        self.link = WebSocketLink(protocol, self.transport, self.connection, self.limits)
+        self.transport.set_protocol(self.link)
+        self.connection.attach(self.link)
+        return self
+
+
+@asynccontextmanager
+async def linked(limits=None):
+    one, two = socket.socketpair()
+    limits = limits or pb.Limits()
+    client = await End(limits, is_server=False).open(one)
+    server = await End(limits, is_server=True).open(two)
+    try:
+        yield client, server
+    finally:
+        for end in (client, server):
+            end.transport.abort()
+        for end in (client, server):
+            await end.connection.wait_closed()
+            assert not any(tables(end.connection.session).values())
+
+
+@asynccontextmanager
+async def by_hand(**limits):
+    """A server's link, and a socket of which the test is the peer."""
+    one, two = socket.socketpair()
+    two.setblocking(False)
+    server = await End(pb.Limits(**limits), is_server=True).open(one)
+    try:
+        yield server, two
+    finally:
+        two.close()
+        server.transport.abort()
+        await server.connection.wait_closed()
+        assert not any(tables(server.connection.session).values())
+
+
+def run(body, *, logged=0):
+    unhandled = []
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
+        async with asyncio.timeout(MINUTE):
+            await body()
+
+    with LogRecords() as records:
+        asyncio.run(main())
+    assert not unhandled, unhandled
+    assert len(records) == logged, [record.getMessage() for record in records]
+
+
+def frame(opcode, data, *, fin=True):
+    """A masked WebSocket frame; the mask is zero."""
+    head = bytes([(0x80 if fin else 0) | opcode])
+    if len(data) < 126:
+        head += bytes([0x80 | len(data)])
+    elif len(data) < 65536:
+        head += bytes([0x80 | 126]) + struct.pack("!H", len(data))
+    else:
+        head += bytes([0x80 | 127]) + struct.pack("!Q", len(data))
+    return head + b"\0\0\0\0" + data
+
+
+TEXT, CONT, BINARY, CLOSE, PING, PONG = 1, 0, 2, 8, 9, 10
+VERSION = frame(TEXT, b'["version",1]')
+
+
+async def send(sock, data):
+    await asyncio.get_running_loop().sock_sendall(sock, data)
+
+
+async def read_until(sock, what):
+    """The bytes up to and with *what*, or all of them if the stream ends before."""
+    got = b""
+    while what not in got:
+        more = await asyncio.get_running_loop().sock_recv(sock, 65_536)
+        if not more:
+            break
+        got += more
+    return got
+
+
+def closes_with(code):
+    return struct.pack("!H", code)
+
+
+def test_calls_over_a_real_socket():
+    async def body():
+        async with linked() as (client, _):
+            root = await client.connection.getRootObject()
+            for value in (1, "text", [b"x" * 5000], {"a": b"y"}, "x" * 100_000, "é" * 30_000):
+                assert await root.callRemote("echo", value) == value
+            del root
+
+    run(body)
+
+
+def test_many_calls_at_once():
+    async def body():
+        async with linked() as (client, _):
+            root = await client.connection.getRootObject()
+            promises = [root.callRemote("echo", n) for n in range(2000)]
+            assert [await promise for promise in promises] == list(range(2000))
+            del root, promises
+
+    run(body)
+
+
+@pytest.mark.parametrize("closer", [0, 1])
+def test_the_closing_handshake(closer):
+    async def body():
+        async with linked() as ends:
+            root = await ends[0].connection.getRootObject()
+            await root.callRemote("echo", 1)
+            await ends[closer].connection.close(4410, "the end")
+            await ends[1 - closer].connection.wait_closed()
+            assert ends[1 - closer].connection.session.closing[0] == 4410
+            assert root.isDead()
+
+    run(body)
+
+
+def test_a_socket_that_is_reset_ends_the_session():
+    async def body():
+        async with linked() as (client, server):
+            root = await client.connection.getRootObject()
+            await root.callRemote("echo", 1)
+            server.transport.abort()
+            await client.connection.wait_closed()
+            assert client.connection.session.closing[0] == 1006
+            assert root.isDead()
+
+    run(body)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_message_that_comes_in_pieces_of_bytes(size):
+    async def body():
+        async with by_hand() as (_, sock):
+            data = VERSION + frame(TEXT, b'["message",1,"root","echo",["in pieces"]]')
+            for start in range(0, len(data), size):
+                await send(sock, data[start : start + size])
+            assert b'["answer",1,"in pieces"]' in await read_until(sock, b'"in pieces"]')
+
+    run(body)
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_a_message_in_fragments(opcode):
+    async def body():
+        async with by_hand(fragments=4) as (_, sock):
+            data = b'["message",1,"root","echo",["in fragments"]]'
+            if opcode == BINARY:
+                data = len(data).to_bytes(4, "little") + data
+            parts = [data[start : start + 15] for start in range(0, len(data), 15)]
+            assert len(parts) <= 4
+            await send(sock, VERSION + frame(opcode, parts[0], fin=False))
+            for part in parts[1:-1]:
+                await send(sock, frame(CONT, part, fin=False) + frame(PING, b"between"))
+            await send(sock, frame(CONT, parts[-1]))
+            got = await read_until(sock, b'"in fragments"]')
+            assert b'["answer",1,"in fragments"]' in got
+            assert got.count(b"between") == len(parts) - 2
+
+    run(body)
+
+
+def test_fragments_at_their_limit_and_one_past_it():
+    async def body():
+        for number in (4, 5):
+            async with by_hand(fragments=4) as (server, sock):
+                await send(sock, VERSION + frame(TEXT, b'["hello"', fin=False))
+                await send(sock, frame(CONT, b"", fin=False) * (number - 2))
+                await send(sock, frame(CONT, b"]"))
+                if number == 4:
+                    assert b"didNotUnderstand" in await read_until(sock, b"didNotUnderstand")
+                else:
+                    assert closes_with(4429) in await read_until(sock, closes_with(4429))
+                    assert server.connection.session.closing[0] == 4429
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(TEXT, b"x" * 2001), 1009),
+        (frame(TEXT, b"\xff\xfe"), 1007),
+        (frame(3, b""), 1002),
+        (frame(CONT, b"x"), 1002),
+        (b"\x81\x05hello", 1002),
+        (b"\xf1\x80\0\0\0\0", 1002),
+        (frame(PING, b"x" * 126), 1002),
+        (frame(CLOSE, b"\x03"), 1002),
+        (frame(TEXT, b"no json"), 4400),
+        (frame(BINARY, b"\xff\xff\xff\xff"), 4400),
+    ],
+)
+def test_what_is_wrong_closes_with_its_code(data, code):
+    async def body():
+        async with by_hand(message=2000) as (server, sock):
+            await send(sock, VERSION + data)
+            assert closes_with(code) in await read_until(sock, closes_with(code))
+            assert server.connection.session.ended
+
+    run(body)
+
+
+def test_a_ping_of_the_websocket_is_answered_and_counted():
+    async def body():
+        async with by_hand(control=5) as (server, sock):
+            await send(sock, VERSION + frame(PING, b"p1") * 5)
+            got = await read_until(sock, b"p1" * 0 + b"\x8a\x02p1" * 5)
+            assert got.count(b"\x8a\x02p1") == 5
+            await send(sock, frame(PONG, b""))
+            await read_until(sock, closes_with(4429))
+            assert server.connection.session.closing[0] == 4429
+
+    run(body)
+
+
+def test_a_message_that_takes_too_long_is_4408():
+    async def body():
+        async with by_hand(message_time=0.05) as (server, sock):
+            await send(sock, VERSION + frame(TEXT, b'["hello"]')[:-2])
+            await read_until(sock, closes_with(4408))
+            assert server.connection.session.closing[0] == 4408
+
+    run(body)
+
+
+def test_a_peer_that_does_not_read_is_4440():
+    async def body():
+        limits = {"stall": 0.1, "grace": 0.1, "window": 500_000, "message": 2_000_000}
+        async with by_hand(**limits) as (server, sock):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            call = b'["message",%d,"root","echo",["%b"]]'
+            await send(sock, VERSION)
+            await read_until(sock, b"version")
+            large = b"y" * 400_000
+            await send(sock, frame(TEXT, call % (1, large)))
+            await send(sock, frame(TEXT, call % (2, large)))
+            await server.connection.wait_closed()
+            assert server.connection.session.closing[0] == 4440
+
+    run(body)
+
+
+def test_a_peer_that_says_close_and_nothing_more_is_let_go_after_the_grace():
+    async def body():
+        async with by_hand(grace=0.05) as (server, sock):
+            await send(sock, VERSION)
+            await read_until(sock, b"version")
+            server.connection.session.close(4410, "the end")
+            await read_until(sock, closes_with(4410))
+            await server.connection.wait_closed()
+
+    run(body)
+
+
+def test_shutdown_is_1012():
+    async def body():
+        async with linked() as (client, server):
+            root = await client.connection.getRootObject()
+            await root.callRemote("echo", 1)
+            server.link.shutdown()
+            await client.connection.wait_closed()
+            assert client.connection.session.closing[0] == 1012
+            del root
+
+    run(body)
+
+
+def test_reading_in_slices_keeps_the_order():
+    async def body():
+        async with by_hand(slice=100) as (_, sock):
+            frames = [
+                frame(TEXT, b'["message",%d,"root","echo",[%d]]' % (n, n)) for n in range(1, 200)
+            ]
+            await send(sock, VERSION + b"".join(frames))
+            got = await read_until(sock, b'["answer",199,199]')
+            places = [got.index(b'["answer",%d,%d]' % (n, n)) for n in range(1, 200)]
+            assert places == sorted(places)
+
+    run(body)
