@@ -219,13 +219,13 @@ export class Broker {
    */
   giveBack(frame, introduced = []) {
     this.imports.takeBack(introduced);
-    /** @type {Map<string, Map<number, number>>} */
-    const frames = new Map([...GIVES_BACK.values()].map((name) => [name, new Map()]));
+    /** @type {Record<string, Map<number, number>>} */
+    const tables = { decref: new Map(), decache: new Map() };
     eachTagged(frame, ({ $: tag, id }) => {
-      const counts = isId(id) && frames.get(GIVES_BACK.get(tag) ?? "");
-      if (counts) counts.set(id, (counts.get(id) ?? 0) + 1);
+      const counts = tables[GIVES_BACK.get(tag) ?? ""];
+      if (isId(id)) counts?.set(id, (counts.get(id) ?? 0) + 1);
     });
-    for (const [name, counts] of frames) {
+    for (const [name, counts] of Object.entries(tables)) {
       if (counts.size) this.postSmall([name, ...[...counts].flat()]);
     }
   }

@@ -135,15 +135,23 @@ function decodeText(text, size, limits, attachments) {
   const frames = isList(value?.[0]) && !attachments ? value : [value];
   if (frames.length > limits.batch) breach(`batch: more than ${limits.batch} frames.`, 4413);
   for (const frame of frames) checkEnvelope(frame);
+  const deep = text.length > 2 * limits.depth && hasLevels(text, limits.depth);
   const tagged = text.includes('"$"') || text.includes("\\u0024");
   return {
     frames,
     size,
     tagged,
-    deep: text.length > 2 * limits.depth,
+    deep,
     attachments: attachments ?? [],
   };
 }
+
+/**
+ * Whether a text opens so many brackets that a value in it may have more than `most` levels.
+ * @param {string} text
+ * @param {number} most
+ */
+const hasLevels = (text, most) => text.split(/[[{]/, most + 2).length > most + 1;
 
 /**
  * JSON.parse takes lone surrogates, which are no JSON here.
@@ -162,14 +170,17 @@ const hasLoneEscape = (text) =>
 
 /**
  * Whether a JSON value has more than `most` levels of arrays and objects.
- * @param {unknown} value
+ * @param {any} value
  * @param {number} most
  * @returns {boolean}
  */
-export const isDeeper = (value, most) =>
-  typeof value === "object" &&
-  value !== null &&
-  (most < 1 || Object.values(value).some((item) => isDeeper(item, most - 1)));
+export function isDeeper(value, most) {
+  if (typeof value !== "object" || value === null) return false;
+  if (most < 1) return true;
+  if (isList(value)) return value.some((item) => isDeeper(item, most - 1));
+  for (const key in value) if (isDeeper(value[key], most - 1)) return true;
+  return false;
+}
 
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.

@@ -24,14 +24,14 @@ import { answerValue, checkDepth, Unjellier } from "./unjelly.js";
  * @property {boolean} started
  * @property {boolean} settled
  * @property {boolean} failed
- * @property {unknown} outcome the result, or the error
- * @property {unknown} target an object
- * @property {PeerCall | undefined} source the call whose answer the target is, in place of that
+ * @property {unknown} [outcome] the result, or the error
+ * @property {unknown} [target] an object
+ * @property {PeerCall} [source] the call whose answer the target is, in place of that
  * @property {PeerCall[]} waiters calls that wait for the answer
  * @property {number} waits how many answers it waits for
- * @property {AbortController | undefined} controller
- * @property {import("./promises.js").RemotePromise<any> | undefined} relayed as which it is relayed
- * @property {number | undefined} deadline when it is cancelled, in seconds of the clock
+ * @property {AbortController} [controller]
+ * @property {import("./promises.js").RemotePromise<any>} [relayed] as which it is relayed
+ * @property {number} [deadline] when it is cancelled, in seconds of the clock
  * @property {() => void} stopTimer
  */
 
@@ -47,14 +47,8 @@ const newCall = (frame, unjellier) => ({
   started: false,
   settled: false,
   failed: false,
-  outcome: undefined,
-  target: undefined,
-  source: undefined,
   waiters: [],
   waits: 0,
-  controller: undefined,
-  relayed: undefined,
-  deadline: undefined,
   stopTimer() {},
 });
 

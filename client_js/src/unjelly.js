@@ -16,7 +16,7 @@ import { unjellyScalar } from "./scalars.js";
 
 /**
  * A call whose answer can be named.
- * @typedef {{ settled: boolean, failed: boolean, outcome: unknown }} Answer
+ * @typedef {{ settled: boolean, failed: boolean, outcome?: unknown }} Answer
  */
 
 /**

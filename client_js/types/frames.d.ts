@@ -43,11 +43,11 @@ export declare const isAnswer: (value: any) => boolean;
 export declare function decodeMessage(data: any, limits: import("./limits.js").Limits): Message;
 /**
  * Whether a JSON value has more than `most` levels of arrays and objects.
- * @param {unknown} value
+ * @param {any} value
  * @param {number} most
  * @returns {boolean}
  */
-export declare const isDeeper: (value: unknown, most: number) => boolean;
+export declare function isDeeper(value: any, most: number): boolean;
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
  * @param {unknown} value

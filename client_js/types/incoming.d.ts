@@ -21,15 +21,15 @@ export type PeerCall = {
     /**
      * the result, or the error
      */
-    outcome: unknown;
+    outcome?: unknown;
     /**
      * an object
      */
-    target: unknown;
+    target?: unknown;
     /**
      * the call whose answer the target is, in place of that
      */
-    source: PeerCall | undefined;
+    source?: PeerCall;
     /**
      * calls that wait for the answer
      */
@@ -38,15 +38,15 @@ export type PeerCall = {
      * how many answers it waits for
      */
     waits: number;
-    controller: AbortController | undefined;
+    controller?: AbortController;
     /**
      * as which it is relayed
      */
-    relayed: import("./promises.js").RemotePromise<any> | undefined;
+    relayed?: import("./promises.js").RemotePromise<any>;
     /**
      * when it is cancelled, in seconds of the clock
      */
-    deadline: number | undefined;
+    deadline?: number;
     stopTimer: () => void;
 };
 /**

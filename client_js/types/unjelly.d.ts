@@ -8,12 +8,12 @@ export type Tagged = Record<string, any>;
 export type Answer = {
     settled: boolean;
     failed: boolean;
-    outcome: unknown;
+    outcome?: unknown;
 };
 /** @typedef {Record<string, any>} Tagged */
 /**
  * A call whose answer can be named.
- * @typedef {{ settled: boolean, failed: boolean, outcome: unknown }} Answer
+ * @typedef {{ settled: boolean, failed: boolean, outcome?: unknown }} Answer
  */
 /**
  * Refuse a value with too many levels.
