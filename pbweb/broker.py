@@ -243,7 +243,7 @@ class Broker:
     def handle(
         self, frame: Frame, walk: bool = False, attachments: list[memoryview] | None = None
     ) -> None:
-        """Take one frame whose envelope was checked.
+        """Take one frame whose envelope was checked, and which is no ``message``.
 
         Args:
             walk: whether its values may hold tags, or be nested too deep.
@@ -253,9 +253,7 @@ class Broker:
             ProtocolError: an id or count that cannot be; the session ends.
         """
         name = frame[0]
-        if name == "message":
-            self.incoming.message(frame, walk, attachments)
-        elif name == "answer":
+        if name == "answer":
             self.outgoing.answered(frame, walk, attachments)
         elif name == "error":
             self.outgoing.failed(frame)

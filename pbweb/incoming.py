@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import CancelledError, DeadReferenceError, Error, LimitExceeded, ProtocolError
 from .failures import failure_for, is_expected
 from .frames import Frame
-from .jelly import Jellier, goes_as_it_is
+from .jelly import SHORT, Jellier, goes_as_it_is
 from .methods import Method, find_method, wrong_arguments
 from .outgoing import DEADLINE
 from .promises import RemotePromise, follow
@@ -412,11 +412,12 @@ class Incoming:
             self._held = self._held or deque()
             self._held.append((call, value))
             return
-        if value is None:
+        if type(value) is str and len(value) <= SHORT and value.isascii():
+            broker.queued += len(value)
+            broker.send(["answer", request, value])
+        elif value is None:
             broker.send(["answer", request])
         elif goes_as_it_is(value):
-            if type(value) is str:
-                broker.queued += len(value)
             broker.send(["answer", request, value])
         elif not self._send_answer(request, name, value, call):
             return

@@ -29,6 +29,7 @@ from .limits import Limits
 __all__ = [
     "CONTAINERS",
     "NEVER_REFERENCES",
+    "SHORT",
     "Flavors",
     "Jellier",
     "Json",
@@ -41,7 +42,7 @@ Json = Any
 Tagged = dict[str, Any]
 
 _SHORT_DIGITS = 100  # of a decimal that surely is within the limit
-_SHORT = 4096  # characters of a string that is not looked at twice
+SHORT = 4096  # characters of a string that is not looked at twice
 ATTACH_ABOVE = 1024
 """Bytes from which on a ``bytes`` value is attached to its frame (protocol section 8)."""
 
@@ -323,7 +324,7 @@ def goes_as_it_is(value: Any) -> bool:
     """Whether *value* is a scalar that JSON carries exactly, and a short one if it is a string."""
     kind = type(value)
     if kind is str:
-        return len(value) <= _SHORT and value.isascii()
+        return len(value) <= SHORT and value.isascii()
     if kind is int:
         return bool(-MAX_INTEGER <= value <= MAX_INTEGER)
     return value is None or kind is bool or (kind is float and isfinite(value))

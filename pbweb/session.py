@@ -186,9 +186,12 @@ class Session:
         self.received = received
         self._heard += 1
         walk = deep or attachments is not None or has_tags(data)
-        handle = self.broker.handle
+        call, handle = self.broker.incoming.message, self.broker.handle
         for frame in frames:
-            if frame[0] in UNCOUNTED:
+            name = frame[0]
+            if name == "message":
+                call(frame, walk, attachments)
+            elif name in UNCOUNTED:
                 self._handle_uncounted(frame)
             else:
                 handle(frame, walk, attachments)
