@@ -56,7 +56,7 @@ def test_a_target_can_fail(name, monkeypatch):
         monkeypatch.setattr("tests.fuzz.targets.encode", lambda value: b"5")
         data = b"[1]"
     else:
-        monkeypatch.setattr("pbweb.broker.Broker.handle", lambda *_: 1 / 0)
+        monkeypatch.setattr("pbweb.incoming.Incoming.message", lambda *_: 1 / 0)
         data = b'["message",1,"root","echo"]'
     with pytest.raises(AssertionError):
         TARGETS[name](data)

@@ -652,7 +652,7 @@ def test_a_fault_of_our_own_is_1011_and_reported(monkeypatch):
         raise RuntimeError("a secret")
 
     alone = opened()
-    monkeypatch.setattr(type(alone.session.broker), "handle", broken)
+    monkeypatch.setattr(type(alone.session.broker.incoming), "message", broken)
     sent = alone.feed(MESSAGE)
     assert sent[-1] == ["close", 1011, "a fault in the broker", True]
     [(_, error)] = alone.runtime.reports
