@@ -301,23 +301,28 @@ class _AsgiLink:
                 connection.receive([(text.encode("utf-8", "surrogatepass"), False)])
 
     async def _write(self, connection: Connection) -> None:
+        later = asyncio.get_running_loop().call_later
         while True:
             await self._something.wait()
             self._something.clear()
             while self._out:
                 messages, self._out = self._out, []
-                try:
-                    for data, binary in messages:
-                        async with asyncio.timeout(self._limits.stall):
-                            await self._send_one(data, binary)
-                except TimeoutError:
-                    connection.session.end("a write did not move", 4440)
-                    return
+                for data, binary in messages:
+                    stall = later(self._limits.stall, self._stalled, connection)
+                    try:
+                        await self._send_one(data, binary)
+                    finally:
+                        stall.cancel()
                 connection.flush()
             if self._closing is not None:
                 code, reason = self._closing
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
                 return
+
+    def _stalled(self, connection: Connection) -> None:
+        connection.session.end("a write did not move", 4440)
+        if self._writer is not None:
+            self._writer.cancel()
 
     async def _send_one(self, data: bytes, binary: bool) -> None:
         if binary:
