@@ -24,6 +24,14 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / "docs" / "benchmarks.md"
 
 
+NOTE = """Where a goal is missed, this stands in the way: with one call in flight most of the time goes
+into waking the process on the other core, which both sides pay alike; the parser of the WebSocket
+library has the largest single part of what is left of one call (about a third); and looking
+whether a list stands twice in the data, so that it arrives as one, costs more than writing its
+JSON. `python -m tests.benchmarks.inside` shows a call's cost without socket and kernel, for both.
+"""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table: a server under a load, and the goal for it."""
@@ -162,7 +170,7 @@ def main() -> None:
             "raw echo behind uvicorn and Starlette with orjson, measured in turns in the same run, "
             f"median of {arguments.rounds} rounds of {arguments.seconds:g} s, Python {python}, the "
             "server on one core and a bare client on the other. `make bench` makes this table.\n\n"
-            f"{result}\n"
+            f"{result}\n\n{NOTE}"
         )
 
 
