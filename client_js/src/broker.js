@@ -5,7 +5,7 @@
  * @module
  */
 
-import { LimitExceeded } from "./errors.js";
+import { breach, LimitExceeded } from "./errors.js";
 import { registry } from "./failures.js";
 import { eachTagged, isId } from "./frames.js";
 import { Incoming, invocation } from "./incoming.js";
@@ -155,8 +155,10 @@ export class Broker {
       case "decref":
         for (let at = 1; at < frame.length; at += 2) this.exports.decref(frame[at], frame[at + 1]);
         return true;
+      case "decache": // nothing is handed out as a cache yet
+        breach(`decache of ${frame[1]}: too many.`);
     }
-    return /^(decache|uncache|didNotUnderstand)$/.test(frame[0]);
+    return /^(uncache|didNotUnderstand)$/.test(frame[0]);
   }
 
   /** There is more room in the window. */

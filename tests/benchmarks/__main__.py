@@ -24,7 +24,8 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / "docs" / "benchmarks.md"
 
 
-NOTE = """Where a goal is missed, this stands in the way: with one call in flight most of the time goes
+NOTE = """\
+Where a goal is missed, this stands in the way: with one call in flight most of the time goes
 into waking the process on the other core, which both sides pay alike; the parser of the WebSocket
 library has the largest single part of what is left of one call (about a third); and looking
 whether a list stands twice in the data, so that it arrives as one, costs more than writing its
