@@ -8,6 +8,7 @@
 import { breach, CancelledError, deadReference, overLimit, PBError } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { findMethod } from "./flavors.js";
+import { handling } from "./outgoing.js";
 import { Line } from "./queue.js";
 import { RemoteReference } from "./references.js";
 import { answerValue, checkDepth, Unjellier } from "./unjelly.js";
@@ -52,9 +53,6 @@ const newCall = (frame, unjellier) => ({
   stopTimer() {},
 });
 
-/** The call that is being started. @type {{ controller?: AbortController | undefined } | undefined} */
-let starting;
-
 /**
  * While a remote method starts, before its first `await`: the signal that is aborted when the
  * caller no longer wants the answer, when its deadline has passed, or when the session is over.
@@ -62,11 +60,12 @@ let starting;
  * @returns {AbortSignal}
  */
 export function callSignal() {
-  if (!starting) {
+  const call = handling.call;
+  if (!call) {
     throw new PBError("callSignal() must be called by a method before its first await.");
   }
-  starting.controller ??= new AbortController();
-  return starting.controller.signal;
+  call.controller ??= new AbortController();
+  return call.controller.signal;
 }
 
 /**
@@ -81,12 +80,12 @@ export function invocation(call, target, name, args, kw) {
   const method = findMethod(target, name);
   const self = method === target ? undefined : target;
   return () => {
-    const outer = starting;
-    starting = call;
+    const outer = handling.call;
+    handling.call = call;
     try {
       return method.apply(self, Object.keys(kw).length ? [...args, kw] : args);
     } finally {
-      starting = outer;
+      handling.call = outer;
     }
   };
 }

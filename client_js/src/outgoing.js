@@ -13,6 +13,13 @@ import { Line } from "./queue.js";
 import { RemoteReference } from "./references.js";
 import { checkDepth, followPath, Unjellier } from "./unjelly.js";
 
+/**
+ * The peer's call that is being started: calls made before its first `await` are made on its
+ * behalf and inherit its deadline. After that nothing tells whose they are; pass `callSignal()`.
+ * @type {{ call?: { controller?: AbortController | undefined, deadline?: number | undefined } | undefined }}
+ */
+export const handling = {};
+
 /** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
 
 /**
@@ -88,7 +95,7 @@ export class Outgoing {
    * @param {Call} call
    * @param {import("./api.js").CallOptions & { deadline?: number | undefined }} options
    */
-  #limit(call, { signal, timeout, deadline = Infinity }) {
+  #limit(call, { signal, timeout, deadline = handling.call?.deadline ?? Infinity }) {
     call.deadline = deadline;
     const { hooks } = this.broker;
     const abort = () => this.#cancel(call, "The call was cancelled.", signal?.reason);
@@ -102,7 +109,7 @@ export class Outgoing {
     if (timeout === undefined) return;
     const expire = () => this.#cancel(call, `The call did not end within ${timeout} seconds.`);
     if (!(timeout > 0)) return expire();
-    call.deadline = hooks.now() + timeout;
+    call.deadline = Math.min(deadline, hooks.now() + timeout);
     stopTimer = hooks.timer(timeout, expire);
   }
 

@@ -157,6 +157,36 @@ test("a cancel and a deadline abort the signal; the call is in progress until it
   assert.equal(peer.timers.size, 0);
 });
 
+test("calls that a method makes before its first await inherit its deadline", async () => {
+  class Relay extends Referenceable {
+    async remote_ask(target) {
+      const first = target.callRemote("first");
+      const shorter = target.call("shorter", { timeout: 2 });
+      await Promise.all([first, shorter]);
+      return target.callRemote("later");
+    }
+  }
+  const peer = await new Peer({ names: { root: new Relay() } }).open();
+  const target = { $: "remote", id: 1 };
+  await peer.feed(["message", 1, "root", "ask", [target], {}, { deadline: 5 }]);
+  const asked = peer.frames();
+  assert.deepEqual(
+    asked.map(([, , , name, , , opts]) => [name, opts]),
+    [
+      ["first", { deadline: 5 }],
+      ["shorter", { deadline: 2 }],
+    ],
+  );
+  await peer.feed(["answer", asked[0][1]], ["answer", asked[1][1]]);
+  const [later] = peer.frames();
+  assert.deepEqual(later, ["message", later[1], 1, "later"]);
+  await peer.feed(["answer", later[1], 7]);
+  assert.deepEqual(
+    peer.frames().filter(([name]) => name === "answer"),
+    [["answer", 1, 7]],
+  );
+});
+
 test("a deadline cancels a call that waits for an answer", async () => {
   const { peer, root } = await service();
   await peer.feed(m(1, "slow"), ["message", 2, -1, "x", [], {}, { deadline: 5 }]);

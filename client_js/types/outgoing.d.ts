@@ -7,6 +7,17 @@
 import { RemotePromise } from "./promises.js";
 import { Line } from "./queue.js";
 import { RemoteReference } from "./references.js";
+/**
+ * The peer's call that is being started: calls made before its first `await` are made on its
+ * behalf and inherit its deadline. After that nothing tells whose they are; pass `callSignal()`.
+ * @type {{ call?: { controller?: AbortController | undefined, deadline?: number | undefined } | undefined }}
+ */
+export declare const handling: {
+    call?: {
+        controller?: AbortController | undefined;
+        deadline?: number | undefined;
+    } | undefined;
+};
 export type Target = RemoteReference<any> | RemotePromise<any>;
 /** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
 /**
