@@ -20,8 +20,9 @@ from .failures import from_failure
 from .frames import Frame
 from .jelly import Jellier, goes_as_it_is
 from .methods import find_method
-from .promises import PromisedItem, RemotePromise, Target, follow
+from .promises import PromisedItem, RemotePromise, follow
 from .references import RemoteReference
+from .targets import Target
 from .unjelly import Pending, Unjellier, introductions
 
 if TYPE_CHECKING:

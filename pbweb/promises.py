@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from .errors import InsecureJelly
+from .targets import Target
 
 if TYPE_CHECKING:
     from .broker import Broker
-    from .references import RemoteReference
 
-__all__ = ["PromisedItem", "RemotePromise", "Target", "follow", "remote"]
+__all__ = ["PromisedItem", "RemotePromise", "follow", "remote"]
 
 Path = tuple[str | int, ...]
 
@@ -37,34 +37,7 @@ def follow(value: Any, path: Sequence[str | int]) -> Any:
     return value
 
 
-class _Callable:
-    """What promises and their items share: being called before they are there."""
-
-    __slots__ = ()
-
-    broker: Broker
-
-    def callRemote(self, _name: str, /, *args: Any, **kw: Any) -> RemotePromise:
-        """Call ``remote_NAME`` of what this will be, without waiting for it."""
-        return self.broker.outgoing.call(self, _name, args, kw)
-
-    def call(
-        self,
-        name: str,
-        args: Sequence[Any] = (),
-        kw: dict[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> RemotePromise:
-        """The long form of `callRemote`; *timeout* in seconds."""
-        return self.broker.outgoing.call(self, name, tuple(args), kw or {}, timeout)
-
-    def callRemoteOnly(self, _name: str, /, *args: Any, **kw: Any) -> None:
-        """Call ``remote_NAME`` of what this will be, without an answer."""
-        self.broker.outgoing.call_only(self, _name, args, kw)
-
-
-class RemotePromise(_Callable):
+class RemotePromise(Target):
     """The result of a call that is on its way; await it, call it, or pass it as an argument.
 
     Calls on it and arguments of it are sent at once and wait at the other side, so that a
@@ -178,7 +151,7 @@ class RemotePromise(_Callable):
             callback(self)
 
 
-class PromisedItem(_Callable):
+class PromisedItem(Target):
     """A part of the data that a promise will bring; to be awaited, called, or passed on."""
 
     __slots__ = ("path", "promise")
@@ -217,10 +190,6 @@ class _Methods:
             return promise
 
         return method
-
-
-Target: TypeAlias = "RemoteReference | _Callable"
-"""What a call can be made on."""
 
 
 def remote(target: Any) -> Any:

@@ -12,6 +12,7 @@ from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import DeadReferenceError, LimitExceeded, ProtocolError
+from .targets import Target
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -22,7 +23,7 @@ __all__ = ["Exports", "Imports", "RemoteReference"]
 NOTHING_THERE = "the reference names nothing: it was released, or is not of this session"
 
 
-class RemoteReference:
+class RemoteReference(Target):
     """An object of the peer's, to be called with `callRemote`.
 
     There is one for each object and session. When it is released, or nobody holds it any
@@ -43,43 +44,6 @@ class RemoteReference:
     def __call__(self, /, *args: Any, **kw: Any) -> RemotePromise:
         """Call a function of the peer's: ``callRemote("call", …)``."""
         return self.broker.outgoing.call(self, "call", args, kw)
-
-    def callRemote(self, _name: str, /, *args: Any, **kw: Any) -> RemotePromise:
-        """Call ``remote_NAME`` of the object; the promise is of what it returns.
-
-        The arguments are encoded at once, or when the peer has room for the call again.
-
-        Raises (when awaited):
-            DeadReferenceError: the reference is dead.
-            PBConnectionLost: the session went before the answer came.
-            InsecureJelly, LimitExceeded: an argument cannot be sent.
-            Error: what the method raised.
-        """
-        return self.broker.outgoing.call(self, _name, args, kw)
-
-    def call(
-        self,
-        name: str,
-        args: Sequence[Any] = (),
-        kw: dict[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> RemotePromise:
-        """The long form of `callRemote`.
-
-        Args:
-            timeout: seconds after which the call is cancelled and ``TimeoutError`` raised.
-        """
-        return self.broker.outgoing.call(self, name, tuple(args), kw or {}, timeout)
-
-    def callRemoteOnly(self, _name: str, /, *args: Any, **kw: Any) -> None:
-        """Call ``remote_NAME`` without an answer: what it returns or raises is not sent.
-
-        Raises:
-            DeadReferenceError: the reference is dead.
-            InsecureJelly, LimitExceeded: an argument cannot be sent.
-        """
-        self.broker.outgoing.call_only(self, _name, args, kw)
 
     def isDead(self) -> bool:
         """Whether the reference was released or its session is gone."""

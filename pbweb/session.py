@@ -149,11 +149,6 @@ class Session:
         if not is_server:
             wake()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the peer's ``version`` has come and the session has not ended."""
-        return self._heard > 0 and not self.ended and self.closing is None
-
     # ------------------------------------------------------------- receiving
 
     def receive(self, data: bytes, binary: bool = False) -> None:
