@@ -231,10 +231,8 @@ class Broker:
         self.queued = 0
         return frames
 
-    def room(self, frames: int, size: int) -> None:
-        """So much may still be sent; lets go what waited for it."""
-        self.room_frames = frames
-        self.room_bytes = size
+    def let_go(self) -> None:
+        """There is more room (`room_frames`, `room_bytes`): send what waited for it."""
         self.incoming.let_go()
         self.outgoing.let_go()
 

@@ -124,10 +124,7 @@ class Incoming:
     def message(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
         """A ``message``. Raises ProtocolError for a request id that does not rise."""
         request = frame[1]
-        if request > self._highest:
-            self._highest = request
-        else:
-            self._check_request(request)
+        self._check_request(request)
         length = len(frame)
         target = frame[2]
         if walk or length > 6 or type(target) is dict or (type(target) is int and target < 0):
@@ -136,7 +133,7 @@ class Incoming:
         name = frame[3]
         try:
             if len(self._calls) >= self._broker.limits.calls:
-                self._check_room()
+                self._refuse_call()
             object = self._broker.exports.find(target)
             method = find_method(object, name)
         except Error as error:
@@ -150,16 +147,14 @@ class Incoming:
             self._invoke(request, name, method, object, args, kw, None)
 
     def _check_request(self, request: int) -> None:
-        if request:
-            if request <= self._highest:
-                raise ProtocolError(f"request {request} is not above {self._highest}")
+        if request > self._highest:
             self._highest = request
+        elif request:
+            raise ProtocolError(f"request {request} is not above {self._highest}")
 
-    def _check_room(self) -> None:
+    def _refuse_call(self) -> None:
         """Raises LimitExceeded; a peer that goes on and on is closed with 4413."""
         broker = self._broker
-        if len(self._calls) < broker.limits.calls:
-            return
         now = broker.runtime.clock()
         if now - self._refused_since > REFUSED_SECONDS:
             self._refused_since, self._refused = now, 0
@@ -267,7 +262,8 @@ class Incoming:
         unjellier = Unjellier(broker, broker.limits, attachments)
         holder: list[Any] = [None]
         try:
-            self._check_room()
+            if len(self._calls) >= self._broker.limits.calls:
+                self._refuse_call()
             if type(target) is str or (type(target) is int and target > 0):
                 holder[0] = broker.exports.find(target)
                 find_method(holder[0], name)

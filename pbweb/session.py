@@ -314,29 +314,26 @@ class Session:
             self._unacked_bytes -= size
             self.broker.incoming.acknowledged(frames)
         del self._unacked[:whole]
-        self._tell_room()
+        self._count_room()
+        self.broker.let_go()
 
-    def _tell_room(self) -> None:
-        self.broker.room(
-            self.limits.window_frames - (self.sent - self._acked),
-            self.limits.window - self._unacked_bytes,
-        )
+    def _count_room(self) -> None:
+        """What of the window is left for the frames of the next turn."""
+        self.broker.room_frames = self.limits.window_frames - (self.sent - self._acked)
+        self.broker.room_bytes = self.limits.window - self._unacked_bytes
 
     def _check_window(self) -> None:
         """After sending: less room, and a peer that lets it run out is watched, and closed."""
-        frames, size = self.sent - self._acked, self._unacked_bytes
+        self._count_room()
         broker, limits = self.broker, self.limits
-        broker.room_frames = limits.window_frames - frames
-        broker.room_bytes = limits.window - size
         if broker.room_frames > 0 and broker.room_bytes > 0:
             return
-        if frames > 2 * limits.window_frames or size > self._most_bytes():
+        frames = self.sent - self._acked
+        if frames > 2 * limits.window_frames or self._unacked_bytes > self._most_bytes():
             self.close(4440, "more than twice the window is not acknowledged")
-        elif self._stall_timer is None and (
-            frames >= self.limits.window_frames or size >= self.limits.window
-        ):
+        elif self._stall_timer is None:
             self._stall_timer = self.runtime.call_later(
-                self.limits.stall, self._check_stall, self._acked
+                limits.stall, self._check_stall, self._acked
             )
 
     def _most_bytes(self) -> int:

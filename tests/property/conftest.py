@@ -1,14 +1,5 @@
-"""Collecting garbage is quick when what was there before the tests is left out."""
+"""The property tests collect garbage as often as the unit tests do."""
 
-import gc
-from collections.abc import Iterator
+from tests.unit.conftest import quick_collections
 
-import pytest
-
-
-@pytest.fixture(autouse=True, scope="session")
-def quick_collections() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+__all__ = ["quick_collections"]

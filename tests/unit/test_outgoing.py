@@ -758,7 +758,7 @@ def test_what_is_known_of_calls_that_were_lost():
     unwritten = root.callRemote("wait")
     link.runtime.run()
     hanging = executed.callRemote("three", 1)
-    link.client.broker.room(0, 0)
+    link.client.broker.room_frames = link.client.broker.room_bytes = 0
     held = root.callRemote("wait")
     assert len(link.client.broker.outbox) == 2
     promises = [executed, written, unwritten, hanging, held]
