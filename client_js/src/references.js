@@ -280,7 +280,7 @@ export class RemoteReference {
     this.broker.outgoing.start(this, name, { args }, true);
   }
 
-  /** Let the peer forget the object. Calls in progress end; later ones fail. */
+  /** Let the peer forget the object. Calls in progress go on; later ones fail. */
   release() {
     this.broker.release(this);
   }

@@ -140,7 +140,7 @@ export declare class RemoteReference<Api = any> {
      * @param {Arguments<Methods<Api>[Name]>} args
      */
     callRemoteOnly<Name extends keyof Methods<Api> & string>(name: Name, ...args: Arguments<Methods<Api>[Name]>): void;
-    /** Let the peer forget the object. Calls in progress end; later ones fail. */
+    /** Let the peer forget the object. Calls in progress go on; later ones fail. */
     release(): void;
     /** Call `callback` with this reference, once, when its session is over. @param {(reference: this) => void} callback */
     notifyOnDisconnect(callback: (reference: this) => void): void;
