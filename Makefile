@@ -16,6 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules
 BIN := .venv/bin
+PEERS := tests/benchmarks/peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
 
 .DEFAULT_GOAL := help
@@ -56,8 +57,8 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/dev.stamp
-	$(BIN)/python -m tests.benchmarks
+bench: .venv/dev.stamp $(PEERS)/.venv/.stamp $(PEERS)/node_modules/.stamp
+	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 fuzz: .venv/dev.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
@@ -66,7 +67,8 @@ chromium: .venv/dev.stamp
 	@$(BIN)/python -m tests.e2e.chromium
 
 clean:
-	rm -rf .venv build dist client_js/node_modules tests/e2e/runtimes/node_modules .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv build dist client_js/node_modules tests/e2e/runtimes/node_modules $(PEERS)/.venv $(PEERS)/node_modules \
+	  .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -115,4 +117,15 @@ client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.jso
 tests/e2e/runtimes/node_modules/.stamp: tests/e2e/runtimes/package.json tests/e2e/runtimes/package-lock.json \
     | client_js/node_modules/.stamp
 	@cd tests/e2e/runtimes && $(NPM_INSTALL)
+	@touch $@
+
+# What the benchmarks measure beside pbweb.
+$(PEERS)/.venv/.stamp: $(PEERS)/requirements.txt | .venv/bin/python
+	@echo "Installing what pbweb is measured beside into $(PEERS) …"
+	@$(PYTHON) -m venv $(PEERS)/.venv
+	@$(PEERS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<
+	@touch $@
+
+$(PEERS)/node_modules/.stamp: $(PEERS)/package.json $(PEERS)/package-lock.json | client_js/node_modules/.stamp
+	@cd $(PEERS) && $(NPM_INSTALL)
 	@touch $@
