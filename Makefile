@@ -4,6 +4,7 @@
 #   make demo     the demo page with all examples at http://localhost:8000 (PORT=… for another)
 #   make test     every check and every test
 #   make lint     the checks without the tests; `make format` repairs what it can
+#   make docs     the documentation, to be read at build/docs/index.html
 #   make bench    the figures: server time per call against a raw echo
 #   make fuzz     the fuzzers, for FUZZ_SECONDS each
 #   make clean    removes what the others made
@@ -20,7 +21,7 @@ PEERS := tests/benchmarks/peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lint-python lint-js test-python test-js format bench fuzz chromium lock clean
+.PHONY: help demo test lint lint-python lint-js test-python test-js format docs bench fuzz chromium lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -56,6 +57,10 @@ test-js: client_js/node_modules/.stamp
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: .venv/dev.stamp
+	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs build/docs
+	@echo "The documentation is at build/docs/index.html"
 
 bench: .venv/dev.stamp $(PEERS)/.venv/.stamp $(PEERS)/node_modules/.stamp
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)

@@ -1,0 +1,65 @@
+"""How Sphinx builds the documentation: `make docs` writes it to build/docs."""
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "server"), str(PROJECT / "docs")]
+
+from pbweb import __version__  # noqa: E402
+
+project = "pbweb"
+author = "the authors of pbweb"
+copyright = author
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["**/node_modules", "**/.*"]
+nitpicky = True
+default_role = "code"
+show_warning_types = True
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = f"pbweb {version}"
+html_static_path = ["_static"]
+html_css_files = ["pbweb.css"]
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#2456c7",
+        "color-brand-content": "#2456c7",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#8ab0ff",
+        "color-brand-content": "#8ab0ff",
+    },
+}
+
+
+def _leave_out_what_is_not_there(_: Sphinx, name: str, source: list[str]) -> None:
+    """Pages that are still to be written have their place in the navigation already."""
+    if name == "index":
+        for page in ("mounting", "operations", "mistakes"):
+            if not (PROJECT / "docs" / f"{page}.md").exists():
+                source[0] = source[0].replace(f"\n{page}\n", "\n")
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", _leave_out_what_is_not_there)
