@@ -30,6 +30,7 @@ __all__ = ["Endpoint", "endpoint"]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Callable[[str], list[str]]
 """Gives all values of a header, by its name in lower case."""
 
@@ -172,6 +173,26 @@ class Endpoint:
 
         return [WebSocketRoute(path, self), Mount(path, self)]
 
+    def or_else(self, application: Application, path: str = "/pb") -> Application:
+        """An application that is this endpoint at *path* and beneath, and *application* elsewhere.
+
+        For frameworks that mount nothing, Django and Quart among them. What the server says of
+        its start and end (the lifespan) goes to *application*: an endpoint has nothing to start.
+
+        Raises:
+            ValueError: *path* does not begin with a slash, or would leave nothing over.
+        """
+        own = path.rstrip("/")
+        if not own.startswith("/"):
+            raise ValueError(f"a path for an endpoint beside others is like '/pb', not {path!r}")
+
+        async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+            asked = _path_in_application(scope)
+            chosen = self if asked == own or asked.startswith(f"{own}/") else application
+            await chosen(scope, receive, send)
+
+        return dispatch
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a WebSocket, or a request for the JavaScript client's files."""
         kind = scope["type"]
@@ -198,8 +219,9 @@ class Endpoint:
             self.forget(connection)
 
     async def _file(self, scope: Scope, send: Send) -> None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        found = client_files().get(path.strip("/"))
+        # Whatever a mount did with its prefix (Starlette leaves it, others take it off, Litestar
+        # adds a slash at the end): the last part names the file.
+        found = client_files().get(scope["path"].rstrip("/").rpartition("/")[2])
         if found is None or scope["method"] not in ("GET", "HEAD"):
             body = b"pbweb: connect here by WebSocket, or load pbweb.js\n"
             status, kind = (404 if found is None else 405), "text/plain; charset=utf-8"
@@ -347,6 +369,13 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{event['type']}.complete"})
         if event["type"] == "lifespan.shutdown":
             return
+
+
+def _path_in_application(scope: Scope) -> str:
+    """The path without the prefix that the server was told of; "" in a lifespan's scope."""
+    path: str = scope.get("path", "")
+    prefix: str = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(prefix) if f"{path}/".startswith(f"{prefix}/") else path
 
 
 def _headers_of(scope: Scope) -> Headers:

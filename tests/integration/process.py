@@ -1,9 +1,11 @@
 """`pbweb serve` in a process of its own, ended by its id."""
 
+import asyncio
 import os
 import queue
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -18,11 +20,11 @@ SECONDS = 60.0  # for what takes a second on a quiet machine
 class Process:
     """A server and what it says."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], cwd: Path = PROJECT) -> None:
         path = os.pathsep.join([str(PROJECT), str(PROJECT / "server")])
         self._popen = subprocess.Popen(
             command,
-            cwd=PROJECT,
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -73,6 +75,26 @@ class Process:
         self.end()
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def listening(port: int) -> None:
+    """Wait until somebody listens there."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
+
+
 def pbweb(*arguments: str) -> list[str]:
     """The installed command of this Python, or the same without an installation."""
     script = shutil.which("pbweb", path=str(Path(sys.executable).parent))
@@ -81,8 +103,8 @@ def pbweb(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[Process]:
-    process = Process(command)
+def running(command: list[str], cwd: Path = PROJECT) -> Iterator[Process]:
+    process = Process(command, cwd)
     try:
         yield process
     finally:

@@ -22,7 +22,7 @@ from pbweb.asgi import Endpoint
 from pbweb.client import ConnectFailed
 from pbweb.testing import tables
 from tests.hostile.kit import Peer, read_head, until, upgrade, with_limits
-from tests.integration.process import running
+from tests.integration.process import free_port, listening, running
 from tests.integration.roots import IntegrationRoot
 from tests.integration.test_serve import use
 
@@ -193,9 +193,7 @@ def test_hypercorn() -> None:
     endpoint = pb.endpoint(IntegrationRoot)
 
     async def test() -> None:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            port = sock.getsockname()[1]
+        port = free_port()
         config = Config()
         config.bind = [f"127.0.0.1:{port}"]
         config.graceful_timeout = 0.5
@@ -216,24 +214,9 @@ def test_hypercorn() -> None:
     no_faults(test)
 
 
-async def listening(port: int) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-                continue
-            writer.close()
-            await writer.wait_closed()
-            return
-
-
 @pytest.mark.skipif(importlib.util.find_spec("granian") is None, reason="granian is not installed")
 def test_granian() -> None:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port),
                "--host", "127.0.0.1", "tests.integration.asgi_app:application"]  # fmt: skip
 

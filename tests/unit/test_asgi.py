@@ -379,3 +379,43 @@ def test_lifespan_is_answered():
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     run(body)
+
+
+@pytest.mark.parametrize("root_path", ["", "/app", "/app/", "/p"])
+def test_or_else_answers_at_its_path_and_beneath_and_the_application_elsewhere(root_path):
+    seen = []
+
+    async def application(scope, receive, send):
+        seen.append(scope.get("path", scope["type"]))
+
+    both = Endpoint(Root).or_else(application, "/pb")
+
+    async def body():
+        prefix = root_path.rstrip("/")
+        for path in ("/", "/pbx", "/x/pb", "/p"):
+            request = {"type": "http", "path": prefix + path, "root_path": root_path}
+            await both(request, None, None)
+        await both({"type": "lifespan"}, None, None)
+        assert seen == [*(prefix + path for path in ("/", "/pbx", "/x/pb", "/p")), "lifespan"]
+        for path in ("/pb", "/pb/"):
+            client = Client(both, scope(path=prefix + path, root_path=root_path))
+            assert (await client.sent.get())["type"] == "websocket.accept"
+            await client.leave()
+            await client.task
+        assert len(seen) == 5
+
+    run(body)
+
+
+@pytest.mark.parametrize("path", ["", "/", "pb", "//"])
+def test_or_else_leaves_something_over(path):
+    with pytest.raises(ValueError, match="/pb"):
+        Endpoint(Root).or_else(Endpoint(Root), path)
+
+
+@pytest.mark.parametrize("path", ["/pbweb.js", "/pbweb.js/", "/pb/pbweb.js", "/app/pb/pbweb.js"])
+def test_the_client_is_found_whatever_a_mount_did_with_its_prefix(path):
+    async def body():
+        assert (await get(path))[0] == 200
+
+    run(body)
