@@ -21,6 +21,7 @@ from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
 from .runtime import Options
 from .session import Message, Session
+from .upgrade import Authenticate, Refused, identify
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -44,6 +45,11 @@ class Endpoint:
         root: a `Root` or the class of one, which all sessions share (its ``rootObject`` may
             give each its own), or a function that makes one for each session.
         names: further objects that every peer may reach by name.
+        authenticate: called, after the check of the origin, with the request of each upgrade
+            (Starlette's ``HTTPConnection``: ``headers``, ``cookies``, ``url``, ``client``).
+            What it returns, or its awaitable, is the session's `Broker.identity`; when it
+            raises Starlette's ``HTTPException`` the upgrade is refused with that status. It
+            has `Limits.first_frame` seconds.
         limits: what is accepted from a peer.
         origins: which pages may connect, as ``scheme://host[:port]``, beside those of
             the same host; ``"*"`` for all.
@@ -53,7 +59,8 @@ class Endpoint:
         unsafe_tracebacks: send tracebacks to the peer.
 
     Raises:
-        TypeError: *root* or one of *names* is nothing that can be called remotely.
+        TypeError: *root* or one of *names* is nothing that can be called remotely, or
+            *authenticate* nothing that can be called.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class Endpoint:
         root: Root | type[Root] | Callable[[], Root],
         *,
         names: Mapping[str, Any] | None = None,
+        authenticate: Authenticate | None = None,
         limits: Limits = DEFAULT,
         origins: Iterable[str] = (),
         hosts: Iterable[str] | None = None,
@@ -75,8 +83,11 @@ class Endpoint:
             )
         if isinstance(root, type) and not issubclass(root, Root):
             raise TypeError(f"the class {root.__qualname__} has to inherit from pb.Root")
+        if authenticate is not None and not callable(authenticate):
+            raise TypeError(f"authenticate has to be a function, not {authenticate!r}")
         self.root: Root | Callable[[], Root] = root() if isinstance(root, type) else root
         self.names = dict(names or {})
+        self.authenticate = authenticate
         self.origins = frozenset(map(_normal_origin, origins))
         self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self.options = Options(
@@ -92,11 +103,12 @@ class Endpoint:
 
     # ------------------------------------------------------------- sessions
 
-    def connect(self, link: Link | None = None) -> Connection:
+    def connect(self, link: Link | None = None, identity: Any = None) -> Connection:
         """A connection for a peer whose opening was not refused."""
         connection = Connection(
             self.options, is_server=True, software=self.software, opened=self._opened, link=link
         )
+        connection.broker.identity = identity
         self.connections.add(connection)
         return connection
 
@@ -159,6 +171,16 @@ class Endpoint:
         same = _normal_origin(f"{'https' if secure else 'http'}://{host}")
         return normal != "" and (normal == same or normal in self.origins)
 
+    async def identify(self, scope: Scope) -> Any:
+        """Who asks for the upgrade of *scope*; None where nobody is to be authenticated.
+
+        Raises:
+            Refused: see `upgrade.identify`.
+        """
+        if self.authenticate is None:
+            return None
+        return await identify(self.authenticate, scope, self.limits.first_frame)
+
     # ---------------------------------------------------------------- ASGI
 
     def routes(self, path: str = "/pb") -> list[BaseRoute]:
@@ -207,11 +229,16 @@ class Endpoint:
         await receive()
         refused = self.refusal(_headers_of(scope), scope.get("scheme") in ("wss", "https"))
         if refused is not None:
-            await _refuse(scope, send, *refused)
+            await _refuse(scope, send, Refused(*refused))
+            return
+        try:
+            identity = await self.identify(scope)
+        except Refused as refusal:
+            await _refuse(scope, send, refusal)
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         link = _AsgiLink(send, self.limits)
-        connection = self.connect(link)
+        connection = self.connect(link, identity)
         link.connection = connection
         try:
             await link.pump(receive)
@@ -353,14 +380,17 @@ class _AsgiLink:
             await self._send({"type": "websocket.send", "text": data.decode()})
 
 
-async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+async def _refuse(scope: Scope, send: Send, refused: Refused) -> None:
     """Answer with an HTTP status where the server can, else by closing before the upgrade (403)."""
     if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": reason[:100]})
+        await send({"type": "websocket.close", "code": 1008, "reason": refused.reason[:100]})
         return
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": f"{reason}\n".encode()})
+    given = {"content-type": "text/plain; charset=utf-8", **refused.headers}
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
+    await send(
+        {"type": "websocket.http.response.start", "status": refused.status, "headers": headers}
+    )
+    await send({"type": "websocket.http.response.body", "body": f"{refused.reason}\n".encode()})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

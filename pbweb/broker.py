@@ -59,6 +59,7 @@ class Broker:
         "close",
         "disconnected",
         "exports",
+        "identity",
         "imports",
         "incoming",
         "limits",
@@ -88,6 +89,8 @@ class Broker:
         self.peer_binary = False
         self.close = close
         self.disconnected = False
+        self.identity: Any = None
+        """Who the peer is: what `Endpoint`'s ``authenticate`` returned for its upgrade."""
         self.exports = Exports(limits.references)
         self.imports = Imports(self, limits.references, wake)
         self.outgoing = Outgoing(self)

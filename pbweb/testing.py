@@ -270,6 +270,7 @@ async def pair(
     registry: Registry = REGISTRY,
     mask_errors: bool = False,
     unsafe_tracebacks: bool = False,
+    identity: Any = None,
 ) -> AsyncIterator[Pair]:
     """A client and a server that are connected in memory; both end with the block.
 
@@ -279,6 +280,7 @@ async def pair(
         client_names: objects that the server may reach by name.
         limits: what the server accepts, and the client too if it has no *client_limits*.
         registry, mask_errors, unsafe_tracebacks: as of `pbweb.endpoint`, for both sides.
+        identity: what ``authenticate`` would have returned: the server's `Broker.identity`.
     """
 
     def options(limits: Limits) -> Options:
@@ -294,6 +296,7 @@ async def pair(
         opened=_publisher(root, names),
         link=down,
     )
+    server.broker.identity = identity
     client = Connection(options(client_limits or limits), is_server=False, software=SOFTWARE)
     for name, value in (client_names or {}).items():
         client.setNameForLocal(name, value)

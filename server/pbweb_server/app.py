@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,7 +19,7 @@ from starlette.types import Scope
 from pbweb.asgi import Endpoint
 from pbweb.flavors import Root
 
-__all__ = ["BadTarget", "Target", "application", "load"]
+__all__ = ["BadTarget", "Target", "application", "find", "load"]
 
 DEFAULT_PATH = "/pb"
 
@@ -35,11 +36,11 @@ class Target:
         self.page = page
 
 
-def load(name: str) -> Target:
-    """Import what *name*, ``module:attribute``, says.
+def find(name: str) -> tuple[ModuleType, Any]:
+    """The module and what it has of *name*, ``module:attribute``.
 
     Raises:
-        BadTarget: there is no such module or attribute, or it is nothing to serve.
+        BadTarget: there is no such module or attribute.
     """
     module_name, colon, attribute = name.partition(":")
     if not colon or not attribute or not module_name or module_name.startswith("."):
@@ -58,6 +59,16 @@ def load(name: str) -> Target:
             found = getattr(found, part)
     except AttributeError:
         raise BadTarget(f"the module {module_name!r} has no {attribute!r}") from None
+    return module, found
+
+
+def load(name: str) -> Target:
+    """Import what *name*, ``module:attribute``, says.
+
+    Raises:
+        BadTarget: there is no such module or attribute, or it is nothing to serve.
+    """
+    module, found = find(name)
     roots = dict(found) if isinstance(found, Mapping) else {DEFAULT_PATH: found}
     for path, root in roots.items():
         if not isinstance(path, str) or not path.startswith("/") or not _is_root(root):

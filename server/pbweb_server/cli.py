@@ -18,8 +18,9 @@ import uvicorn
 from pbweb import __version__
 from pbweb.asgi import Endpoint, client_files
 from pbweb.limits import ANNOUNCED, DEFAULT, Limits
+from pbweb.upgrade import Authenticate
 
-from .app import BadTarget, Target, application, load
+from .app import BadTarget, Target, application, find, load
 from .protocol import http_class, websocket_class
 
 __all__ = ["Server", "main", "parser", "run", "serve"]
@@ -43,6 +44,11 @@ def parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=8000, help="port, 0 for any that is free (%(default)s)"
     )
     run.add_argument("--pages", type=Path, metavar="DIR", help="a folder of files to serve at /")
+    run.add_argument(
+        "--authenticate",
+        metavar="MODULE:NAME",
+        help="a function that says who asks for an upgrade, or refuses it",
+    )
     run.add_argument(
         "--origin",
         action="append",
@@ -122,13 +128,15 @@ def serve(target: Target, arguments: argparse.Namespace) -> None:
     """Serve *target* until a signal ends it.
 
     Raises:
-        BadTarget: a folder for the pages is not there.
+        BadTarget: a folder for the pages is not there, or no function to authenticate with.
     """
     hosts = arguments.allow_host or (LOOPBACK if arguments.host in LOOPBACK else None)
     limits = Limits(**dict(arguments.limit))
+    authenticate = _authenticate(arguments.authenticate)
     endpoints = {
         path: Endpoint(
             root,
+            authenticate=authenticate,
             limits=limits,
             origins=arguments.origin,
             hosts=hosts,
@@ -154,6 +162,16 @@ def serve(target: Target, arguments: argparse.Namespace) -> None:
     server = Server(config)
     server.stop_seconds = 3 * limits.grace
     run(server)
+
+
+def _authenticate(name: str | None) -> Authenticate | None:
+    if name is None:
+        return None
+    _, found = find(name)
+    if not callable(found):
+        raise BadTarget(f"{name} is no function that could authenticate: it is {found!r}")
+    authenticate: Authenticate = found
+    return authenticate
 
 
 def run(server: uvicorn.Server) -> None:

@@ -15,6 +15,7 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 from websockets.http11 import Request, Response
@@ -24,6 +25,7 @@ from websockets.typing import Subprotocol
 from pbweb.asgi import Endpoint
 from pbweb.frames import PROTOCOL
 from pbweb.limits import DEFAULT, Limits
+from pbweb.upgrade import Refused
 from pbweb.websocket import WebSocketLink
 
 __all__ = ["GuardedHttp", "http_class", "websocket_class"]
@@ -152,6 +154,7 @@ class PBWebSocketProtocol(asyncio.Protocol):
         self._config = config
         self._state = server_state
         self._link: _ServerLink | None = None
+        self._identifying: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """uvicorn's HTTP class hands the connection over."""
@@ -183,14 +186,63 @@ class PBWebSocketProtocol(asyncio.Protocol):
         refused = endpoint.refusal(request.headers.get_all, self._is_secure(request))
         if refused is not None:
             self._refuse(websocket.reject(refused[0], f"{refused[1]}\n"))
-            return
+        elif endpoint.authenticate is None:
+            self._accept(endpoint, websocket, request, None)
+        else:
+            self._transport.pause_reading()
+            self._identifying = asyncio.ensure_future(self._identify(endpoint, websocket, request))
+
+    async def _identify(
+        self, endpoint: Endpoint, websocket: ServerProtocol, request: Request
+    ) -> None:
+        """Let the application say who this is; nothing is read meanwhile."""
+        try:
+            identity = await endpoint.identify(await self._scope(request))
+        except Refused as refused:
+            response = websocket.reject(refused.status, f"{refused.reason}\n")
+            for name, value in refused.headers.items():
+                response.headers[name] = value
+            self._refuse(response)
+        else:
+            self._accept(endpoint, websocket, request, identity)
+            self._transport.resume_reading()
+
+    async def _scope(self, request: Request) -> dict[str, Any]:
+        """The request as ASGI has it, with the client that a trusted proxy names."""
+        path, _, query = request.path.partition("?")
+        peer, here = map(self._transport.get_extra_info, ("peername", "sockname"))
+        scope: Any = {
+            "type": "websocket",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "wss" if self._is_secure(request) else "ws",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1"))
+                for name, value in request.headers.raw_items()
+            ],
+            "client": tuple(peer[:2]) if isinstance(peer, tuple) else None,
+            "server": tuple(here[:2]) if isinstance(here, tuple) else None,
+            "subprotocols": [PROTOCOL],
+        }
+        if self._config.proxy_headers:
+            trusted = self._config.forwarded_allow_ips
+            await ProxyHeadersMiddleware(_nothing, trusted)(scope, _nothing, _nothing)
+        return cast(dict[str, Any], scope)
+
+    def _accept(
+        self, endpoint: Endpoint, websocket: ServerProtocol, request: Request, identity: Any
+    ) -> None:
         response = websocket.accept(request)
         if response.status_code != 101:
             self._refuse(response)
             return
         websocket.send_response(response)
         self._transport.write(b"".join(websocket.data_to_send()))
-        connection = endpoint.connect()
+        connection = endpoint.connect(identity=identity)
         link = _ServerLink(websocket, self._transport, connection, endpoint.limits)
         link.endpoint, link.state = endpoint, self._state
         self._state.connections.add(cast(Any, link))
@@ -223,8 +275,14 @@ class PBWebSocketProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        if self._identifying is not None:
+            self._identifying.cancel()
         if self._link is not None:
             self._link.connection_lost(exc)
+
+
+async def _nothing(*_: Any) -> Any:
+    """The application behind a middleware that only changes the scope."""
 
 
 def _is_trusted(peer: str, allowed: str | list[str] | None) -> bool:

@@ -4,6 +4,9 @@ import asyncio
 import time
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
 import pbweb as pb
 
 
@@ -56,6 +59,42 @@ class IntegrationRoot(pb.Root):
 class Broken(pb.Root):
     def __init__(self) -> None:
         raise RuntimeError("this root cannot be made")
+
+
+class Door(pb.Root):
+    """Gives each peer a root of its own, by who it is."""
+
+    def rootObject(self, broker: pb.Broker) -> pb.Referenceable:
+        return Desk(broker.identity)
+
+
+class Desk(pb.Referenceable):
+    def __init__(self, identity: object) -> None:
+        self.identity = identity
+
+    def remote_whoAmI(self) -> object:
+        return self.identity
+
+
+async def who(request: HTTPConnection) -> object:
+    """By cookie or by header; some ask for what goes wrong."""
+    await asyncio.sleep(0)
+    match request.headers.get("authorization"):
+        case "Bearer of nothing":
+            raise ValueError("MARK-of-the-fault")
+        case "Bearer of patience":
+            await asyncio.sleep(3600)
+        case "Bearer for two":
+            return {
+                "path": request.url.path,
+                "query": dict(request.query_params),
+                "client": request.client and request.client.host,
+                "scheme": request.url.scheme,
+            }
+    name = request.cookies.get("name") or request.headers.get("x-name")
+    if not name:
+        raise HTTPException(401, "say your name", {"www-authenticate": "Bearer"})
+    return name
 
 
 SEVERAL = {"/one/pb": IntegrationRoot, "/two/pb": IntegrationRoot()}

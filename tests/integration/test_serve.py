@@ -61,6 +61,25 @@ async def use(url: str, **options: object) -> None:
         counter.release()
 
 
+def test_who_comes_is_asked_before_the_upgrade() -> None:
+    roots = "tests.integration.roots"
+    with serving(f"{roots}:Door", "--authenticate", f"{roots}:who") as process:
+        url = f"ws://localhost:{process.port}/pb"
+
+        async def main() -> None:
+            for headers in ({"Cookie": "name=alice"}, {"X-Name": "alice"}):
+                async with pb.connect(url, headers=headers) as connection:
+                    root = await connection.getRootObject()
+                    assert await root.callRemote("whoAmI") == "alice"
+            with pytest.raises(ConnectFailed, match="answered 401: say your name"):
+                await pb.connect(url)
+            with pytest.raises(ConnectFailed, match="answered 500: authenticating failed"):
+                await pb.connect(url, headers={"Authorization": "Bearer of nothing"})
+
+        asyncio.run(main())
+        process.wait_for("ERROR pbweb: authenticate failed")
+
+
 def test_the_python_client_at_both_paths() -> None:
     with serving(ROOT) as process:
         for path in ("/pb", "/pb/"):

@@ -23,6 +23,7 @@ def test_the_defaults() -> None:
     assert (found.pages, found.origin, found.limit) == (None, [], [])
     assert not found.mask_errors
     assert not found.unsafe_tracebacks
+    assert found.authenticate is None
 
 
 def test_all_options() -> None:
@@ -30,6 +31,7 @@ def test_all_options() -> None:
         *("--host", "0.0.0.0", "--port", "0", "--pages", "x", "--origin", "https://a"),
         *("--origin", "https://b", "--limit", "calls=5", "--limit", "stall=0.5"),
         *("--mask-errors", "--unsafe-tracebacks", "--allow-host", "pb.example"),
+        *("--authenticate", "module:who"),
     )
     assert (found.host, found.port, found.pages) == ("0.0.0.0", 0, Path("x"))
     assert found.origin == ["https://a", "https://b"]
@@ -37,6 +39,7 @@ def test_all_options() -> None:
     assert found.mask_errors
     assert found.unsafe_tracebacks
     assert found.allow_host == ["pb.example"]
+    assert found.authenticate == "module:who"
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
@@ -70,6 +73,16 @@ def test_a_target_that_is_none_ends_with_2(capsys: pytest.CaptureFixture[str]) -
         cli.main(["serve", "nosuchmodule:Root", "--log-level", "error"])
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("pbweb: ")
+
+
+def test_what_cannot_authenticate_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    roots = "tests.integration.roots"
+    for name, said in (("nosuch", "has no 'nosuch'"), ("NOT_A_ROOT", "is no function")):
+        arguments = ["serve", f"{roots}:IntegrationRoot", "--authenticate", f"{roots}:{name}"]
+        with pytest.raises(SystemExit) as caught:
+            cli.main(arguments)
+        assert caught.value.code == 2
+        assert said in capsys.readouterr().err
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
