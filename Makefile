@@ -7,21 +7,27 @@
 #   make docs     the documentation, to be read at build/docs/index.html
 #   make bench    the figures: server time per call against a raw echo
 #   make fuzz     the fuzzers, for FUZZ_SECONDS each
+#   make dist     the packages for PyPI and npm, in dist/ (DIST=… for another folder)
+#   make version  V=1.2.3 becomes the version, wherever it stands
 #   make clean    removes what the others made
 
 PYTHON ?= python3
 PORT ?= 8000
 FUZZ_SECONDS ?= 600
+DIST ?= dist
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules
 BIN := .venv/bin
 PEERS := tests/benchmarks/peers
+RUNTIMES := tests/e2e/runtimes
+CONSUMERS := tests/packages/consumers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lint-python lint-js test-python test-js format docs bench fuzz chromium lock clean
+.PHONY: help demo test lint lint-python lint-js test-python test-js format docs bench fuzz dist version \
+        chromium lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -47,8 +53,9 @@ lint-js: client_js/node_modules/.stamp
 	cd client_js && npm run --silent lint
 	cd client_js && npm run --silent types:check
 	cd client_js && npm run --silent size
+	cd client_js && npm run --silent package
 
-test-python: .venv/dev.stamp tests/e2e/runtimes/node_modules/.stamp
+test-python: .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-js: client_js/node_modules/.stamp
@@ -68,11 +75,26 @@ bench: .venv/dev.stamp $(PEERS)/.venv/.stamp $(PEERS)/node_modules/.stamp
 fuzz: .venv/dev.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
+# The wheel is built from the sdist, so that what is published can be built from what is published.
+dist: .venv/dev.stamp client_js/node_modules/.stamp
+	@mkdir -p "$(DIST)"
+	@rm -f "$(DIST)"/pbweb-*
+	$(BIN)/python -m build --no-isolation --outdir "$(DIST)"
+	npm pack ./client_js --silent --pack-destination "$(DIST)"
+
+# pbweb/version.py is what the Python side reads; npm and the JavaScript client need it written out.
+version:
+	@[[ "$(V)" =~ ^[0-9]+\.[0-9]+\.[0-9]+$$ ]] || { echo "Say which: make version V=1.2.3" >&2; exit 1; }
+	sed -i 's/^__version__ = .*/__version__ = "$(V)"/' pbweb/version.py
+	sed -i 's/VERSION = .*/VERSION = "$(V)";/' client_js/src/version.js client_js/types/version.d.ts
+	cd client_js && npm version --silent --no-git-tag-version --allow-same-version $(V)
+
 chromium: .venv/dev.stamp
 	@$(BIN)/python -m tests.e2e.chromium
 
 clean:
-	rm -rf .venv build dist client_js/node_modules tests/e2e/runtimes/node_modules $(PEERS)/.venv $(PEERS)/node_modules \
+	rm -rf .venv build dist $(PEERS)/.venv \
+	  $(addsuffix /node_modules,client_js $(RUNTIMES) $(CONSUMERS) $(PEERS)) \
 	  .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -98,7 +120,7 @@ lock: .venv/dev.stamp
 
 .venv/run.stamp: pyproject.toml requirements-dev.lock | .venv/bin/python
 	@echo "Installing pbweb into .venv …"
-	@$(PIP) hatchling
+	@$(PIP) hatchling hatch-fancy-pypi-readme
 	@$(PIP) --no-build-isolation -e .
 	@touch $@
 
@@ -118,19 +140,15 @@ client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.jso
 	@cd client_js && $(NPM_INSTALL)
 	@touch $@
 
-# Node 22, Deno and Bun, in which the JavaScript client is tried.
-tests/e2e/runtimes/node_modules/.stamp: tests/e2e/runtimes/package.json tests/e2e/runtimes/package-lock.json \
-    | client_js/node_modules/.stamp
-	@cd tests/e2e/runtimes && $(NPM_INSTALL)
+# Node 22, Deno and Bun, in which the JavaScript client is tried; the type checkers of those who use
+# the packages; what the benchmarks measure beside pbweb.
+$(addsuffix /node_modules/.stamp,$(RUNTIMES) $(CONSUMERS) $(PEERS)): %/node_modules/.stamp: \
+    %/package.json %/package-lock.json | client_js/node_modules/.stamp
+	@cd $* && $(NPM_INSTALL)
 	@touch $@
 
-# What the benchmarks measure beside pbweb.
 $(PEERS)/.venv/.stamp: $(PEERS)/requirements.txt | .venv/bin/python
 	@echo "Installing what pbweb is measured beside into $(PEERS) …"
 	@$(PYTHON) -m venv $(PEERS)/.venv
 	@$(PEERS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<
-	@touch $@
-
-$(PEERS)/node_modules/.stamp: $(PEERS)/package.json $(PEERS)/package-lock.json | client_js/node_modules/.stamp
-	@cd $(PEERS) && $(NPM_INSTALL)
 	@touch $@

@@ -19,6 +19,7 @@ import {
   WINDOW_FRAMES,
   withDefaults,
 } from "./limits.js";
+import { VERSION } from "./version.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./frames.js").Message} Message */
@@ -77,7 +78,7 @@ export class Session {
    * @param {string} [options.software] the name in this side's `version`
    * @param {import("./failures.js").Registry} [options.registry]
    */
-  constructor(hooks, { limits, software = "pbweb-js/0.1.0", registry } = {}) {
+  constructor(hooks, { limits, software = `pbweb-js/${VERSION}`, registry } = {}) {
     this.hooks = hooks;
     this.limits = withDefaults(limits);
     this.broker = new Broker(this, hooks, this.limits, registry);

@@ -8,6 +8,7 @@ import { test } from "node:test";
 const ORDER = [
   "errors",
   "limits",
+  "version",
   "queue",
   "api",
   "frames",

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { encodeBinary } from "../src/frames.js";
 import { Referenceable } from "../src/pbweb.js";
 import { Session } from "../src/session.js";
+import { VERSION } from "../src/version.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { framesOf, Peer, pair, settled } from "./support/peer.js";
 
@@ -11,7 +12,8 @@ const code = (peer) => peer.session.ending?.code;
 
 test("this side's version comes first, with its limits when they were given", async () => {
   const [first] = new Peer().session.takeMessages();
-  assert.deepEqual(JSON.parse(first), ["version", 1, { software: "pbweb-js/0.1.0", binary: true }]);
+  const software = `pbweb-js/${VERSION}`;
+  assert.deepEqual(JSON.parse(first), ["version", 1, { software, binary: true }]);
   const options = JSON.parse(new Peer({ limits: { calls: 5 } }).session.takeMessages()[0])[2];
   assert.deepEqual([options.limits.calls, options.limits.depth], [5, 100]);
   assert.throws(() => new Peer({ limits: { calls: 0 } }), RangeError);

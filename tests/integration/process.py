@@ -112,9 +112,11 @@ def running(command: list[str], cwd: Path = PROJECT) -> Iterator[Process]:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Process]:
-    """`pbweb serve` on any port, when it listens."""
-    with running(pbweb("serve", *arguments, "--port", "0")) as process:
+def serving(
+    *arguments: str, command: list[str] | None = None, cwd: Path = PROJECT
+) -> Iterator[Process]:
+    """`pbweb serve`, or another *command* that does it, on any port, when it listens."""
+    with running([*(command or pbweb("serve")), *arguments, "--port", "0"], cwd) as process:
         found = process.wait_for(r"^pbweb serves http://(?:localhost|127\.0\.0\.1):(\d+)$")
         process.port = int(found[1])
         yield process
