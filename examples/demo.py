@@ -4,6 +4,7 @@ pbweb serve examples.demo:SERVICES --pages examples
 """
 
 from examples.callbacks import app as callbacks
+from examples.chat import app as chat
 from examples.echo import app as echo
 from examples.exceptions import app as exceptions
 from examples.identity import app as identity
@@ -17,4 +18,5 @@ SERVICES = {
     "/callbacks/pb": callbacks.One,
     "/exceptions/pb": exceptions.One,
     "/stale/pb": stale.StaleRoot,
+    "/chat/pb": chat.ChatRoot,
 }

@@ -166,7 +166,7 @@ def test_an_example_runs_in_the_demo(example: Example, demo: Gateway, page: Page
 def test_the_demo_page_runs_each_in_place(demo: Gateway, page: Page) -> None:
     page.goto(demo.page)
     expect(page.get_by_test_id("status")).to_have_text("Connected to the server.")
-    assert page.locator("iframe").count() == len(EXAMPLES)
+    assert page.locator("iframe").count() == len(EXAMPLES) + 1  # chat: see test_chat.py
     for example in EXAMPLES:
         run_page(page.frame_locator(f'iframe[data-testid="{example.name}"]'), example)
 
@@ -224,8 +224,8 @@ def test_the_server_lets_go_of_a_visitor_that_it_ended(start: Start) -> None:
 
 def test_each_example_is_a_folder_with_the_same_files() -> None:
     folders = {path.parent.name for path in (PROJECT / "examples").glob("*/app.py")}
-    assert folders == {example.name for example in EXAMPLES}
-    for example in EXAMPLES:
+    assert folders == {example.name for example in EXAMPLES} | {"chat"}  # see test_chat.py
+    for example in [*EXAMPLES, Example("chat", "ChatRoot", [], [])]:
         for file in ("app.py", "client.py", "index.html", "README.md"):
             assert (example.folder / file).is_file(), f"{example.name} has no {file}"
         readme = (example.folder / "README.md").read_text()
