@@ -16,7 +16,7 @@ from pbweb.connection import Connection
 from pbweb.flavors import Registry
 from pbweb.runtime import Options
 from pbweb.testing import tables
-from pbweb.websocket import WebSocketLink
+from pbweb.websocket import JOINED, WebSocketLink, _whole_texts
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -328,5 +328,89 @@ def test_reading_in_slices_keeps_the_order():
             got = await read_until(sock, b'["answer",199,199]')
             places = [got.index(b'["answer",%d,%d]' % (n, n)) for n in range(1, 200)]
             assert places == sorted(places)
+
+    run(body)
+
+
+def mask_of(data, mask):
+    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 300, 65_535])
+@pytest.mark.parametrize("masked", [True, False])
+def test_whole_texts_are_what_the_library_takes_them_for(size, masked):
+    text = b"x" * size
+    head = bytes([0x81]) + (bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2))
+    data = head + text
+    if masked:
+        mask = b"\x01\x80\xff\x42"
+        head = bytes([head[0], head[1] | 0x80]) + head[2:]
+        data = head + mask + mask_of(text, mask)
+    library = Protocol(SERVER if masked else CLIENT)
+    library.receive_data(data * 3)
+    assert [event.data for event in library.events_received()] == [text] * 3
+
+    messages = []
+    taken = _whole_texts(data * 3, masked, messages)
+    if size:
+        assert taken == 3 * len(data)
+    assert messages == [(text, False)] * (taken // len(data))
+    for length in range(min(len(data), 20)):  # a piece is left to the library
+        messages = []
+        assert _whole_texts(data + data[:length], masked, messages) == len(data) * len(messages)
+        assert len(messages) <= 1
+    assert _whole_texts(data[:-1], masked, []) == 0
+
+
+@pytest.mark.parametrize("first", [one for one in range(256) if one != 0x81])
+def test_any_other_first_byte_is_left_to_the_library(first):
+    data = bytes([first]) + frame(TEXT, b'["hello"]')[1:]
+    messages = []
+    assert _whole_texts(VERSION + data, True, messages) == len(VERSION)
+    assert messages == [(b'["version",1]', False)]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_wrong_masking_is_left_to_the_library(masked):
+    data = frame(TEXT, b'["hello"]')
+    if masked:
+        data = data[:1] + bytes([data[1] & 0x7F]) + data[2:]
+    assert _whole_texts(data, masked, []) == 0
+
+
+def test_whole_texts_between_fragments_are_refused():
+    async def body():
+        async with by_hand() as (server, sock):
+            await send(sock, VERSION + frame(TEXT, b'["hello', fin=False))
+            await read_until(sock, b"version")
+            await send(sock, frame(TEXT, b'["hello"]'))
+            assert closes_with(1002) in await read_until(sock, closes_with(1002))
+            assert server.connection.session.ended
+
+    run(body)
+
+
+def test_what_comes_before_a_fault_is_handled_and_what_comes_behind_is_not():
+    async def body():
+        calls = [b'["message",%d,"root","echo",[%d]]' % (n, n) for n in (1, 2)]
+        async with by_hand() as (server, sock):
+            await send(
+                sock, VERSION + frame(TEXT, calls[0]) + frame(3, b"") + frame(TEXT, calls[1])
+            )
+            got = await read_until(sock, closes_with(1002))
+            assert closes_with(1002) in got
+            assert server.connection.session.received == 1
+
+    run(body)
+
+
+def test_large_messages_arrive_whole():
+    async def body():
+        async with linked() as (client, _):
+            root = await client.connection.getRootObject()
+            for size in (JOINED - 20, JOINED, JOINED + 20, 900_000):
+                value = ["y" * size, b"z" * (size // 10)]
+                assert await root.callRemote("echo", value) == value
+            del root
 
     run(body)
