@@ -27,7 +27,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint lint-python lint-js test-python test-js format docs bench fuzz dist version \
-        chromium lock clean
+        chromium nginx lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -36,7 +36,7 @@ help:
 demo: .venv/run.stamp
 	@exec $(BIN)/pbweb serve examples.demo:SERVICES --pages examples --port $(PORT)
 
-test: lint chromium
+test: lint chromium nginx
 	@$(MAKE) --no-print-directory test-js
 	@$(MAKE) --no-print-directory test-python
 
@@ -91,6 +91,9 @@ version:
 
 chromium: .venv/dev.stamp
 	@$(BIN)/python -m tests.e2e.chromium
+
+nginx: .venv/dev.stamp
+	@$(BIN)/python -m tests.integration.nginx
 
 clean:
 	rm -rf .venv build dist $(PEERS)/.venv \

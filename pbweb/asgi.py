@@ -139,7 +139,10 @@ class Endpoint:
         """
         hosts = headers("host")
         if len(hosts) != 1 or not self._is_our_host(hosts[0]):
-            return 400, f"this host is not served: {_shown(hosts)}"
+            return 400, (
+                f"the host {_shown(hosts)} is not served here; "
+                "allow it with hosts=[…] or `pbweb serve --allow-host`"
+            )
         origins = headers("origin")
         if origins and not (len(origins) == 1 and self._may_connect(origins[0], hosts[0], secure)):
             return 403, (
