@@ -26,11 +26,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def serve_app(installed: Path) -> list[str]:
+    """-E: the path to the checkout that all test servers are given is not for this one."""
+    return [str(installed / "python"), "-E", str(installed / "pbweb"), "serve", "app:One"]
+
+
 @pytest.fixture(scope="module")
 def server(installed: Path, folder: Path) -> Iterator[Process]:
-    # -E: the path to the checkout that all test servers are given is not for this one.
-    command = [str(installed / "python"), "-E", str(installed / "pbweb"), "serve", "app:One"]
-    with serving(command=command, cwd=folder) as process:
+    with serving(command=serve_app(installed), cwd=folder) as process:
         yield process
     assert "Traceback" not in process.output
 
@@ -73,6 +76,20 @@ def test_the_installed_npm_package_calls_it(server: Process, node_project: Path)
     said = run(NODE, "client.js", f"ws://localhost:{server.port}/pb", cwd=node_project).splitlines()
     assert said[0].endswith("/node_modules/pbweb/src/pbweb.js")
     assert said[1:] == ["36", "12"]
+
+
+def test_the_first_steps_on_npm_s_page(installed: Path, node_project: Path, tmp_path: Path) -> None:
+    """The blocks of code of the client's README, as they stand there but for the port."""
+    readme = (PROJECT / "client_js" / "README.md").read_text()
+    [app] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    [client] = re.findall(r"```js\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "app.py").write_text(app)
+    with serving(command=serve_app(installed), cwd=tmp_path) as server:
+        first = node_project / "first.js"
+        first.write_text(client.replace("localhost:8000", f"localhost:{server.port}"))
+        said = run(NODE, "first.js", cwd=node_project).splitlines()
+    assert said == re.findall(r"console.log\(.*\); // (.+)", client)
+    assert said == ["hello", "5"]
 
 
 def test_the_installed_command_says_its_version(installed: Path, folder: Path) -> None:
