@@ -4,6 +4,9 @@
  * @module
  */
 
+// So that types/ have Symbol.dispose whatever `lib` their reader compiles with.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { breach, deadReference, overLimit } from "./errors.js";
 import { Referenceable } from "./flavors.js";
 
@@ -285,6 +288,11 @@ export class RemoteReference {
     this.broker.release(this);
   }
 
+  /** For `using`. Older browsers have neither that nor the symbol; there this is never called. */
+  [Symbol.dispose]() {
+    this.release();
+  }
+
   /** Call `callback` with this reference, once, when its session is over. @param {(reference: this) => void} callback */
   notifyOnDisconnect(callback) {
     this.broker.notifyOnDisconnect(callback, this);
@@ -294,11 +302,6 @@ export class RemoteReference {
   dontNotifyOnDisconnect(callback) {
     this.broker.dontNotifyOnDisconnect(callback, this);
   }
-}
-
-// Older browsers have no Symbol.dispose; where it is missing, so is `using`.
-if (Symbol.dispose) {
-  Object.assign(RemoteReference.prototype, { [Symbol.dispose]: RemoteReference.prototype.release });
 }
 
 /**

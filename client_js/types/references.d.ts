@@ -3,6 +3,7 @@
  *
  * @module
  */
+/// <reference lib="esnext.disposable" preserve="true" />
 import { Referenceable } from "./flavors.js";
 export type Broker = import("./broker.js").Broker;
 export type RemotePromise<T> = import("./promises.js").RemotePromise<T>;
@@ -142,6 +143,8 @@ export declare class RemoteReference<Api = any> {
     callRemoteOnly<Name extends keyof Methods<Api> & string>(name: Name, ...args: Arguments<Methods<Api>[Name]>): void;
     /** Let the peer forget the object. Calls in progress go on; later ones fail. */
     release(): void;
+    /** For `using`. Older browsers have neither that nor the symbol; there this is never called. */
+    [Symbol.dispose](): void;
     /** Call `callback` with this reference, once, when its session is over. @param {(reference: this) => void} callback */
     notifyOnDisconnect(callback: (reference: this) => void): void;
     /** @param {(reference: this) => void} callback */

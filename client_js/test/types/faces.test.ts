@@ -64,7 +64,8 @@ export async function anInterface(): Promise<void> {
   one.callRemoteOnly("nothing");
   two.notifyOnDisconnect((reference) => reference.release());
   two.release();
-  void [texts, nine, sugared, rooted];
+  using soonReleased = await one.callRemote("getTwo");
+  void [soonReleased, texts, nine, sugared, rooted];
 
   // @ts-expect-error no such method
   one.callRemote("missing");

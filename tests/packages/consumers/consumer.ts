@@ -17,7 +17,7 @@ class Mine extends Referenceable {
 }
 
 const connection: Connection<One> = await connect<One>("ws://localhost:8000/pb");
-const one = await connection.getRootObject();
+using one = await connection.getRootObject();
 try {
   const product: number = await one.callRemote("getTwo").callRemote("three", 12);
   const called: number = await one.callRemote("takeTwo", new Mine());
