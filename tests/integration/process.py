@@ -1,6 +1,7 @@
 """`pbweb serve` in a process of its own, ended by its id."""
 
 import asyncio
+import http.client
 import os
 import queue
 import re
@@ -100,6 +101,18 @@ def pbweb(*arguments: str) -> list[str]:
     script = shutil.which("pbweb", path=str(Path(sys.executable).parent))
     command = [script] if script else [sys.executable, "-m", "pbweb_server"]
     return [*command, *arguments]
+
+
+def ask(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    """The status, the headers by their lower-case names, and the body of the answer."""
+    connection = http.client.HTTPConnection("localhost", port, timeout=30)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, headers, response.read()
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """`pbweb serve` as a process: what it answers, what it refuses, and how it ends."""
 
 import asyncio
-import http.client
 import signal
 import socket
 import time
@@ -13,20 +12,9 @@ import pbweb as pb
 from pbweb.client import ConnectFailed
 from pbweb.limits import ANNOUNCED
 from tests.hostile.kit import Peer, read_head, upgrade
-from tests.integration.process import PROJECT, Process, pbweb, running, serving
+from tests.integration.process import PROJECT, Process, ask, pbweb, running, serving
 
 ROOT = "tests.integration.roots:IntegrationRoot"
-
-
-def ask(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("localhost", port, timeout=30)
-    try:
-        connection.request(method, path)
-        response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return response.status, headers, response.read()
-    finally:
-        connection.close()
 
 
 class Callback(pb.Referenceable):

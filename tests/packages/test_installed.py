@@ -1,6 +1,5 @@
 """The packages where somebody has installed them, in folders that know of no checkout."""
 
-import http.client
 import json
 import re
 import shutil
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.process import Process, serving
+from tests.integration.process import Process, ask, serving
 from tests.packages.conftest import CONSUMERS, PROJECT, run
 
 NODE = PROJECT / "tests" / "e2e" / "runtimes" / "node_modules" / ".bin" / "node"
@@ -38,23 +37,13 @@ def server(installed: Path, folder: Path) -> Iterator[Process]:
     assert "Traceback" not in process.output
 
 
-def fetch(port: int, path: str) -> bytes:
-    connection = http.client.HTTPConnection("localhost", port, timeout=30)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        assert response.status == 200, path
-        return response.read()
-    finally:
-        connection.close()
-
-
 def test_the_installed_server_gives_out_the_client_and_all_that_it_imports(server: Process) -> None:
     found: dict[str, bytes] = {}
     wanted = ["pbweb.js"]
     while wanted:
         name = wanted.pop()
-        found[name] = fetch(server.port, f"/pb/{name}")
+        status, _, found[name] = ask(server.port, f"/pb/{name}")
+        assert status == 200, name
         imported = re.findall(r' from "\./([^"]+)";', found[name].decode())
         wanted += [name for name in imported if name not in found]
     source = PROJECT / "client_js" / "src"
