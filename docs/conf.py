@@ -20,9 +20,15 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "extensions.vectors",
 ]
 exclude_patterns = ["**/node_modules", "**/.*"]
 nitpicky = True
+# What stands in a signature and is documented elsewhere, or nowhere that is public.
+nitpick_ignore_regex = [
+    ("py:class", r"collections\..*"),
+    ("py:class", r"Authenticate|BaseRoute|pbweb\.session\.Session"),
+]
 default_role = "code"
 show_warning_types = True
 

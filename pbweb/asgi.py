@@ -95,6 +95,7 @@ class Endpoint:
         )
         self.software = software or SOFTWARE
         self.connections: set[Connection] = set()
+        """The connections that are open."""
 
     @property
     def limits(self) -> Limits:

@@ -90,7 +90,7 @@ class Broker:
         self.close = close
         self.disconnected = False
         self.identity: Any = None
-        """Who the peer is: what `Endpoint`'s ``authenticate`` returned for its upgrade."""
+        """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
         self.exports = Exports(limits.references)
         self.imports = Imports(self, limits.references, wake)
         self.outgoing = Outgoing(self)

@@ -3,9 +3,7 @@
 With an event loop, for applications::
 
     async with pair(MyRoot()) as both:
-        root = await both.client.getRootObject()
-        assert await root.callRemote("echo", 1) == 1
-        del root
+        assert await both.root.callRemote("echo", 1) == 1
         await both.assert_idle()
 
 Without one, for the pure half: `SteppedRuntime` has a clock and a queue that move only when
@@ -30,6 +28,7 @@ from .connection import Connection
 from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import Frame, split_attachments
 from .limits import DEFAULT, Limits
+from .references import RemoteReference
 from .runtime import Handle, Options
 from .session import Message, Session
 
@@ -102,14 +101,13 @@ def _publisher(root: AnyRoot | None, names: Mapping[str, Any] | None) -> Callabl
 
 
 class Way:
-    """What goes from one side to the other: recorded, and delivered in its order.
-
-    `messages` has all that was written, `waiting` what is not delivered yet.
-    """
+    """What goes from one side to the other: recorded, and delivered in its order."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        """All that was written, as pairs of the bytes and whether the message is binary."""
         self.waiting: deque[Message] = deque()
+        """What was written and is not delivered yet."""
         self.closed: tuple[int, str] | None = None
         self._held = False
         self._full = False
@@ -200,9 +198,18 @@ class Pair:
 
     def __init__(self, client: Connection, server: Connection, up: Way, down: Way) -> None:
         self.client = client
+        """The client's Connection."""
         self.server = server
+        """The server's Connection."""
         self.to_server = up
+        """The `Way` of what the client writes."""
         self.to_client = down
+        """The `Way` of what the server writes."""
+
+    @property
+    def root(self) -> RemoteReference:
+        """The client's reference to the server's root."""
+        return self.client.remoteForName("root")
 
     def __iter__(self) -> Iterator[Connection]:
         return iter((self.client, self.server))

@@ -58,6 +58,14 @@ def test_a_root_is_an_object_a_class_or_a_factory(root):
     run_paired(root, body)
 
 
+def test_the_root_is_at_hand():
+    async def body(both):
+        assert both.root is await both.client.getRootObject()
+        assert await both.root.callRemote("echo", 1) == 1
+
+    run_paired(Root(), body)
+
+
 def test_messages_are_recorded():
     async def body(both):
         root = await both.client.getRootObject()
