@@ -15,7 +15,7 @@ COMPILERS = {
     "the oldest": CONSUMERS / "node_modules" / "typescript" / "bin" / "tsc",
     "the newest": CLIENT / "node_modules" / "typescript" / "bin" / "tsc",
 }
-RESOLUTIONS = [("node16", "node16"), ("nodenext", "nodenext"), ("esnext", "bundler")]
+RESOLUTIONS = [("node16", "node16"), ("esnext", "bundler")]
 
 
 def test_it_holds_the_modules_their_types_and_nothing_else(npm_package: Path) -> None:
