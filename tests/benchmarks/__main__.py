@@ -1,178 +1,148 @@
-"""`make bench`: server time per call, side by side with a raw echo, taking turns.
-
-The server has one core, the load the other. What is compared is CPU time of the server per
-call, which a shared machine disturbs less than the clock; the figure is the median over the
-rounds of pbweb's time divided by limit1's time of the same round.
-"""
+"""`make bench`: measures pbweb beside other systems, and writes what the documentation shows."""
 
 from __future__ import annotations
 
 import argparse
-import os
+import dataclasses
+import platform
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-RESULTS = ROOT / "docs" / "benchmarks.md"
+from . import report
+from .jobs import QUICK, Size
+from .results import Results
+from .rows import ROWS, Row
+from .runner import on_the_cores_of_the_load, run_row
+from .servers import PEERS, PEERS_PYTHON, ROOT, Cores
 
+DOCS = ROOT / "docs"
+TRIED = ROOT / "build" / "benchmarks"
+"""Where a quick run writes: its figures mean nothing."""
 
-NOTE = """\
-Where a goal is missed, this stands in the way: with one call in flight most of the time goes
-into waking the process on the other core, which both sides pay alike; the parser of the WebSocket
-library has the largest single part of what is left of one call (about a third); and looking
-whether a list stands twice in the data, so that it arrives as one, costs more than writing its
-JSON. `python -m tests.benchmarks.inside` shows a call's cost without socket and kernel, for both.
-"""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a server under a load, and the goal for it."""
-
-    name: str
-    server: str
-    load: tuple[str, ...]
-    limit1: tuple[str, ...]
-    goal: float
+PEER_PACKAGES = ("Twisted", "python-socketio", "picows")
+OWN_PACKAGES = ("uvicorn", "starlette", "websockets", "uvloop", "orjson")
 
 
-A = ("--in-flight", "1")
-B = ("--in-flight", "64")
-C = ("--connections", "100", "--in-flight", "8")
-KIB = (
-    "--payload",
-    orjson.dumps([{"id": i, "name": f"item {i}", "ok": True} for i in range(25)]).decode(),
-)
+def chosen(only: list[str], quick: bool) -> list[Row]:
+    """The rows whose key is, or whose title has in it, one of *only*; without, all.
 
-ROWS = [
-    Row("a: one call after the other", "pbweb", A, A, 0.75),
-    Row("b: 64 in flight, our clients (batches)", "pbweb", (*B, "--batches"), B, 0.2),
-    Row("b: 64 in flight, a message a frame", "pbweb", B, B, 0.45),
-    Row("c: 100 connections, 8 in flight each, our clients", "pbweb", (*C, "--batches"), C, 0.35),
-    Row("b: async methods", "pbweb", (*B, "--batches", "--method", "aecho"), B, 0.45),
-    Row("c: async methods", "pbweb", (*C, "--batches", "--method", "aecho"), C, 0.65),
-    Row("a: mounted under stock uvicorn", "mounted", A, A, 1.2),
-    Row("b: mounted, our clients", "mounted", (*B, "--batches"), B, 0.3),
-    Row("c: mounted, our clients", "mounted", (*C, "--batches"), C, 0.4),
-    Row("payload of 1 KiB, one call after the other", "pbweb", (*A, *KIB), (*A, *KIB), 0.6),
-]
+    Raises:
+        SystemExit: there is no such row.
+    """
+    rows = [row for row in ROWS if row.in_quick_run or not quick] if not only else ROWS
+    by_key = [row for row in rows if row.key in only]
+    others = [word for word in only if word not in {row.key for row in rows}]
+    by_title = [row for row in rows if any(word in f"{row.key} {row.title}" for word in others)]
+    found = rows if not only else [row for row in rows if row in by_key or row in by_title]
+    if not found:
+        raise SystemExit(f"no row is called so: {only}; `--list` shows them")
+    return found
 
 
-@contextmanager
-def serving(what: str, core: int | None) -> Iterator[tuple[int, str]]:
-    """A server process on a core of its own: its id and URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.apps", what],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    try:
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        port = line.rpartition(":")[2].strip()
-        if not port.isdigit():
-            raise SystemExit(f"the server {what} did not start: {line!r}")
-        yield process.pid, f"ws://127.0.0.1:{port}/pb"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+def about(size: Size) -> dict[str, Any]:
+    """On what is measured."""
+    node = _said(["node", "--version"]).removeprefix("v")
+    lock = (PEERS / "package-lock.json").read_text()
+    peers = (PEERS / "requirements.txt").read_text()
+    npm = dict(re.findall(r'"node_modules/(\w+)": \{\s*"version": "([^"]+)"', lock))
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", peers, re.MULTILINE))
+    versions = {"Python": platform.python_version(), "Node": node}
+    versions |= {name: version(name) for name in OWN_PACKAGES}
+    versions |= {"capnweb": npm["capnweb"], "ws": npm["ws"]}
+    versions |= {name: pinned[name] for name in PEER_PACKAGES}
+    return {"machine": machine(), "versions": versions, "size": dataclasses.asdict(size)}
 
 
-def measure(what: str, pid: int, url: str, load: tuple[str, ...], seconds: float) -> float:
-    """Microseconds of the server's CPU per call."""
-    kind = "raw" if what == "limit1" else "pbweb"
-    command = [sys.executable, "-m", "tests.benchmarks.load", kind, url, "--pid", str(pid)]
-    output = subprocess.run(
-        [*command, "--seconds", str(seconds), *load],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    ).stdout
-    result = orjson.loads(output)
-    if not result["calls"]:
-        raise SystemExit(f"no call was answered: {what} {load}")
-    return float(result["cpu"]) / float(result["calls"]) * 1e6
+def machine() -> str:
+    """The processor and the system."""
+    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    name = found[1] if found else platform.machine()
+    cores = len(Cores.of_this_machine().server | Cores.of_this_machine().load)
+    kernel = platform.release().split("-")[0]
+    return f"{cores} core{'s' if cores > 1 else ''} of {name}, {platform.system()} {kernel}"
 
 
-def run(rounds: int, seconds: float, only: str) -> list[tuple[Row, float, float, float]]:
-    """Each row's ratio, with pbweb's and limit1's microseconds per call."""
-    rows = [row for row in ROWS if only in row.name]
-    cores = sorted(os.sched_getaffinity(0))
-    core = cores[0] if len(cores) > 1 else None
-    if core is not None:
-        os.sched_setaffinity(0, set(cores[1:]))
-    figures: dict[str, list[tuple[float, float]]] = {row.name: [] for row in rows}
+def _said(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def run(rows: list[Row], size: Size, results: Results, into: Path) -> None:
+    """Measure *rows*, and keep each as soon as it is done."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    cores = Cores.of_this_machine()
+    results.about = about(size)
+    total = sum(len(row.jobs) * min(size.rounds, row.rounds or size.rounds) for row in rows)
     with (
-        serving("limit1", core) as limit1,
-        serving("pbweb", core) as own,
-        serving("mounted", core) as mounted,
+        on_the_cores_of_the_load(cores),
+        Progress(*columns, TimeRemainingColumn(), console=console) as progress,
     ):
-        servers = {"pbweb": own, "mounted": mounted}
-        for number in range(rounds):
-            for row in rows:
-                print(f"\rround {number + 1} of {rounds}: {row.name:<60}", end="", file=sys.stderr)
-                first = measure("limit1", *limit1, row.limit1, seconds)
-                second = measure(row.server, *servers[row.server], row.load, seconds)
-                figures[row.name].append((second, first))
-    print("\r" + " " * 80 + "\r", end="", file=sys.stderr)
-    return [
-        (
-            row,
-            median(own / raw for own, raw in figures[row.name]),
-            median(own for own, _ in figures[row.name]),
-            median(raw for _, raw in figures[row.name]),
-        )
-        for row in rows
-    ]
+        task = progress.add_task("", total=total)
+        for row in rows:
+
+            def step(name: str, row: Row = row) -> None:
+                progress.update(task, advance=1, description=f"{row.key}: {name}")
+
+            result = run_row(row, size, cores, step)
+            results.rows[row.key] = result
+            results.write(into / "benchmarks.json")
+            console.print(f"[bold]{row.title}[/]  {report.absolute(row, result)}", highlight=False)
 
 
-def table(results: list[tuple[Row, float, float, float]]) -> str:
-    """The results in Markdown."""
-    lines = [
-        "| | of limit1 | goal | µs a call | limit1, µs a call |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {row.name} | {ratio:.2f} | {row.goal:g}{'' if ratio <= row.goal else ' (missed)'} "
-        f"| {own:.1f} | {raw:.1f} |"
-        for row, ratio, own, raw in results
-    ]
-    return "\n".join(lines)
+def write(results: Results, into: Path, readme: Path | None) -> None:
+    """Write the page, the plots, and the table of README."""
+    (into / "benchmarks.md").write_text(report.page(results, report.read_standing()))
+    subprocess.run([PEERS_PYTHON, "-m", "tests.benchmarks.plots", str(into)], cwd=ROOT, check=True)
+    if readme is not None:
+        text = readme.read_text()
+        fresh = report.filled(text, report.comparison(results))
+        if fresh != text:
+            readme.write_text(fresh)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--only", action="append", default=[], help="a row, by key or part of title")
+    made.add_argument("--missing", action="store_true", help="only rows that have no figures yet")
+    made.add_argument("--quick", action="store_true", help="does it run? writes to build/")
+    made.add_argument("--rounds", type=int, default=Size.rounds)
+    made.add_argument("--seconds", type=float, default=Size.seconds, help="that a load is counted")
+    made.add_argument("--list", action="store_true", help="the rows, and no more")
+    made.add_argument("--write", action="store_true", help="write the page again, measure nothing")
+    return made
 
 
 def main() -> None:
-    """Measure, print the table, and write it where the documentation shows it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
-    arguments = parser.parse_args()
-    result = table(run(arguments.rounds, arguments.seconds, arguments.only))
-    print(result)
-    if arguments.write:
-        python = ".".join(map(str, sys.version_info[:3]))
-        RESULTS.write_text(
-            "# The figures\n\n"
-            "Server CPU per call (user and system time of the process), as a multiple of limit1: a "
-            "raw echo behind uvicorn and Starlette with orjson, measured in turns in the same run, "
-            f"median of {arguments.rounds} rounds of {arguments.seconds:g} s, Python {python}, the "
-            "server on one core and a bare client on the other. `make bench` makes this table.\n\n"
-            f"{result}\n\n{NOTE}"
-        )
+    """Measure and write."""
+    given = parser().parse_args()
+    rows = chosen(given.only, given.quick)
+    if given.list:
+        print("\n".join(f"{row.key:24}{row.title}" for row in rows))
+        return
+    into = TRIED if given.quick else DOCS
+    size = QUICK if given.quick else Size(rounds=given.rounds, seconds=given.seconds)
+    results = Results.read(into / "benchmarks.json")
+    if given.missing:
+        rows = [row for row in rows if row.key not in results.rows]
+    try:
+        if not given.write:
+            run(rows, size, results, into)
+    finally:
+        if results.rows:
+            write(results, into, None if given.quick else ROOT / "README.md")
+    print(f"written to {into.relative_to(ROOT)}/benchmarks.md")
+    failed = {row.key: results.rows[row.key].failures for row in rows if row.key in results.rows}
+    for key, failures in failed.items():
+        for name, why in failures.items():
+            print(f"failed: {key}, {name}: {why}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from typing import Any
 
 import orjson
@@ -12,12 +13,27 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import pbweb as pb
+from pbweb.connection import Connection, Link
+from pbweb.session import Message, Session
 from pbweb_server import cli
 from pbweb_server.app import Target
+from pbweb_server.protocol import http_class, websocket_class
+
+
+class Thing(pb.Referenceable):
+    """What is handed out."""
+
+    def remote_echo(self, value: Any) -> Any:
+        """Called at once, without a task."""
+        return value
 
 
 class Echo(pb.Root):
-    """A plain and an ``async`` echo."""
+    """Every method that a load calls."""
+
+    def __init__(self) -> None:
+        self.listeners: list[pb.RemoteReference] = []
+        self.blobs: dict[int, str] = {}
 
     def remote_echo(self, value: Any) -> Any:
         """Called at once, without a task."""
@@ -26,6 +42,48 @@ class Echo(pb.Root):
     async def remote_aecho(self, value: Any) -> Any:
         """Has a task of its own."""
         return value
+
+    async def remote_wait(self) -> None:
+        """A call that stays in progress."""
+        await asyncio.Event().wait()
+
+    def remote_make(self) -> Thing:
+        """A new object."""
+        return Thing()
+
+    def remote_next(self) -> Echo:
+        """A link of a chain."""
+        return self
+
+    async def remote_ring(self, listener: pb.RemoteReference, in_flight: int) -> None:
+        """Call an object of the caller's, as long as it is there."""
+
+        async def ring() -> None:
+            while True:
+                await listener.callRemote("echo", "hello network")
+
+        await asyncio.gather(*(ring() for _ in range(in_flight)), return_exceptions=True)
+
+    def remote_join(self, listener: pb.RemoteReference) -> None:
+        """Be one of those that are told what is published."""
+        self.listeners.append(listener)
+        listener.notifyOnDisconnect(self.listeners.remove)
+
+    def remote_publish(self, text: str) -> None:
+        """Tell all, as one does where there is no Group."""
+        for listener in self.listeners:
+            listener.callRemoteOnly("deliver", text)
+
+    def remote_blob(self, size: int) -> str:
+        """A long text, of which there is one only: what is measured is what pbweb does with it."""
+        return self.blobs.setdefault(size, "x" * size)
+
+    async def remote_push(self, listener: pb.RemoteReference, size: int, seconds: float) -> None:
+        """Call the caller's object with *size* characters every so many seconds."""
+        blob = self.remote_blob(size)
+        while True:
+            listener.callRemoteOnly("deliver", blob)
+            await asyncio.sleep(seconds)
 
 
 async def raw_echo(websocket: WebSocket) -> None:
@@ -39,34 +97,106 @@ async def raw_echo(websocket: WebSocket) -> None:
         pass
 
 
-def stock_uvicorn(app: Starlette) -> None:
-    """An application on uvicorn as it comes, without compression."""
+async def raw_binary_echo(websocket: WebSocket) -> None:
+    """limit1's stack, with nothing to decode."""
+    await websocket.accept(subprotocol="pb.json.1")
+    try:
+        while True:
+            await websocket.send_bytes(await websocket.receive_bytes())
+    except WebSocketDisconnect:
+        pass
+
+
+LISTENERS: set[WebSocket] = set()
+
+
+async def raw_fan_out(websocket: WebSocket) -> None:
+    """limit1's stack, sending what comes to all that are there."""
+    await websocket.accept(subprotocol="pb.json.1")
+    LISTENERS.add(websocket)
+    try:
+        while True:
+            text = orjson.dumps(orjson.loads(await websocket.receive_text())).decode()
+            for each in list(LISTENERS):
+                await each.send_text(text)
+    except WebSocketDisconnect:
+        LISTENERS.discard(websocket)
+
+
+class EchoSession(Session):
+    """Sends back what comes, whatever it is."""
+
+    def receive(self, data: bytes, binary: bool = False) -> None:
+        if self.closing is None:
+            self.broker.outbox.append([data, binary])
+            self._wake()
+
+    def messages(self) -> list[Message]:
+        echoed, self.broker.outbox = self.broker.outbox, []
+        if self.closing is not None:
+            self.ended = True
+        return [(data, binary) for data, binary in echoed]
+
+
+class EchoEndpoint(pb.Endpoint):
+    """pbweb's own server with nothing of pbweb's protocol in it: a binary echo."""
+
+    def connect(self, link: Link | None = None) -> Connection:
+        connection = super().connect(link)
+        connection.session.end("an echo needs none")
+        connection.session = EchoSession(
+            connection, self.options, connection.wake, is_server=True, software="echo"
+        )
+        return connection
+
+
+def serve(app: Any, **settings: Any) -> None:
+    """Serve *app* on uvicorn on a free port, which is printed; as it comes, without compression."""
     config = uvicorn.Config(
         app,
         port=0,
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
         ws_per_message_deflate=False,
         access_log=False,
         log_level="warning",
+        **{"http": "httptools", "ws": "websockets-sansio", **settings},
     )
     cli.run(cli.Server(config))
 
 
+def limit1() -> None:
+    """The raw echoes."""
+    routes = {"/pb": raw_echo, "/binary": raw_binary_echo, "/fan": raw_fan_out}
+    serve(Starlette(routes=[WebSocketRoute(path, app) for path, app in routes.items()]))
+
+
+def pbweb() -> None:
+    """As `pbweb serve` does it."""
+    arguments = cli.parser().parse_args(["serve", "m:n", "--port", "0"])
+    arguments.log_level = "warning"
+    cli.serve(Target({"/pb": Echo}, None), arguments)
+
+
+def mounted() -> None:
+    """In an application on stock uvicorn."""
+    serve(Starlette(routes=[WebSocketRoute("/pb", pb.endpoint(Echo))]))
+
+
+def binary() -> None:
+    """A binary echo on the server of `pbweb serve`."""
+    limits = pb.Limits(first_frame=3600)
+    endpoints = {"/binary": EchoEndpoint(Echo, limits=limits)}
+    serve(Starlette(), http=http_class(limits), ws=websocket_class(endpoints))
+
+
+SERVERS = {"limit1": limit1, "pbweb": pbweb, "mounted": mounted, "binary": binary}
+
+
 def main() -> None:
-    """Serve one of them on a free port, which is printed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["limit1", "pbweb", "mounted"])
-    what = parser.parse_args().what
-    if what == "limit1":
-        stock_uvicorn(Starlette(routes=[WebSocketRoute("/pb", raw_echo)]))
-    elif what == "mounted":
-        stock_uvicorn(Starlette(routes=[WebSocketRoute("/pb", pb.endpoint(Echo))]))
-    else:
-        arguments = cli.parser().parse_args(["serve", "m:n", "--port", "0"])
-        arguments.log_level = "warning"
-        cli.serve(Target({"/pb": Echo}, None), arguments)
+    """Serve one of them."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("what", choices=SERVERS)
+    SERVERS[arguments.parse_args().what]()
 
 
 if __name__ == "__main__":
