@@ -13,7 +13,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import pbweb as pb
-from pbweb.connection import Connection, Link
+from pbweb.connection import Connection
 from pbweb.session import Message, Session
 from pbweb_server import cli
 from pbweb_server.app import Target
@@ -141,8 +141,8 @@ class EchoSession(Session):
 class EchoEndpoint(pb.Endpoint):
     """pbweb's own server with nothing of pbweb's protocol in it: a binary echo."""
 
-    def connect(self, link: Link | None = None) -> Connection:
-        connection = super().connect(link)
+    def connect(self, *arguments: Any, **more: Any) -> Connection:
+        connection = super().connect(*arguments, **more)
         connection.session.end("an echo needs none")
         connection.session = EchoSession(
             connection, self.options, connection.wake, is_server=True, software="echo"
