@@ -1,21 +1,21 @@
 /**
  * The machine: one per session, without I/O. Frames come in with `handle`, and go out through the
- * link, which is the session (docs/protocol.md, sections 1 to 4).
+ * link, which is the session (docs/protocol.md, sections 1 to 4). What it does with calls and
+ * values is in the modules below; this is the state that they share.
  *
  * @module
  */
 
-import { breach, LimitExceeded } from "./errors.js";
+import { breach, deadReference, LimitExceeded, lostCall, ProtocolError } from "./errors.js";
 import { registry } from "./failures.js";
 import { eachTagged, isId } from "./frames.js";
-import { Incoming, invocation } from "./incoming.js";
-import { Jellier } from "./jelly.js";
-import { VIOLATIONS } from "./limits.js";
-import { Outgoing } from "./outgoing.js";
-import { Exports, Imports, RemoteReference } from "./references.js";
+import { accept, cancelled, endPeerCalls } from "./incoming.js";
+import { VIOLATIONS, withDefaults } from "./limits.js";
+import { answered, endCalls, start } from "./outgoing.js";
+import { newLine } from "./queue.js";
+import { newExports, newImports } from "./references.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
-/** @typedef {import("./frames.js").Message} Message */
 
 /**
  * What the pure half is handed from outside.
@@ -30,30 +30,51 @@ import { Exports, Imports, RemoteReference } from "./references.js";
 /**
  * The session, as the broker needs it.
  * @typedef {object} Link
- * @property {{ limits: import("./limits.js").Limits, binary: boolean }} peer
- * @property {number} written the number of the last frame that was written
- * @property {number} acknowledged the number of the last frame that the peer has
  * @property {() => boolean} hasRoom whether a frame that can wait may go out
- * @property {(text: string, attachments?: Uint8Array[], answered?: { id: number }) => number} post
- *   gives the frame's number
+ * @property {(text: string, attachments?: Uint8Array[], answered?: number) => number} post
+ *   gives the frame's number; `answered` is the peer's call that it answers
+ * @property {(number: number, isOpen: boolean) => import("./errors.js").Outcome} outcomeOf what is
+ *   known of a lost frame, which may name an answer that is open
  * @property {(code: number, reason: string) => void} fail
  */
 
-/** The frame that gives back what a tag brought. */
-const GIVES_BACK = new Map([
-  ["remote", "decref"],
-  ["stream", "decref"],
-  ["cache", "decache"],
-  ["cached", "decache"],
-]);
+/**
+ * How a session ended.
+ * @typedef {object} Ending
+ * @property {number} code
+ * @property {string} reason
+ * @property {boolean | number[]} reconnect whether to connect again, or after how many seconds
+ */
+
+/** The frame that gives back what a tag brought. @type {Record<string, string>} */
+const GIVES_BACK = { remote: "decref", stream: "decref", cache: "decache", cached: "decache" };
 
 export class Broker {
-  exports = new Exports();
-  imports = new Imports(this);
-  outgoing = new Outgoing(this);
-  incoming = new Incoming(this);
-  /** Whether the session is over. */
-  over = false;
+  /** What the peer has said of itself. */
+  peer = { limits: withDefaults(), binary: false, heartbeat: 15 };
+  /** @type {Ending | null} */
+  ending = null;
+  exports = newExports();
+  imports = newImports(this);
+
+  /** This side's calls that were sent and are not answered. @type {Map<number, import("./outgoing.js").Call>} */
+  waiting = new Map();
+  /** Those that wait for room, and releases that must not overtake them. */
+  calls = newLine();
+  /** The highest id used. */
+  lastRequest = 0;
+
+  /** The peer's calls whose answers can be named. @type {Map<number, import("./incoming.js").PeerCall>} */
+  answers = new Map();
+  /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
+  running = new Set();
+  /** Those whose results wait for room. */
+  results = newLine();
+  /** Those that waited for answers, which are there now. */
+  ready = newLine();
+  /** The highest id accepted. */
+  lastAccepted = 0;
+
   /** @type {{ callback: Function, reference: unknown }[]} */
   #notifiers = [];
   #violations = 0;
@@ -71,25 +92,9 @@ export class Broker {
     this.types = types;
   }
 
-  get peer() {
-    return this.link.peer;
-  }
-
   // What references, promises and the connection use.
 
-  /**
-   * @param {string} name
-   * @returns {RemoteReference<any>}
-   */
-  named(name) {
-    return this.imports.receive(name, Infinity);
-  }
-
-  /** @param {RemoteReference<any>} reference */
-  release(reference) {
-    reference.released = true;
-    this.outgoing.held.push(() => this.imports.release(reference));
-  }
+  start = start;
 
   /**
    * @param {Function} callback
@@ -97,7 +102,7 @@ export class Broker {
    */
   notifyOnDisconnect(callback, reference) {
     this.#notifiers.push({ callback, reference });
-    if (this.over) Promise.resolve().then(() => this.#notify());
+    if (this.ending) Promise.resolve().then(() => this.#notify());
   }
 
   /**
@@ -125,10 +130,10 @@ export class Broker {
     return {
       exported: this.exports.size,
       imported: this.imports.size,
-      waiting: this.outgoing.waiting.size,
-      held: this.outgoing.held.length,
-      running: this.incoming.running.size,
-      nameable: this.incoming.nameable.size,
+      waiting: this.waiting.size,
+      held: this.calls.length,
+      running: this.running.size,
+      nameable: this.answers.size,
     };
   }
 
@@ -137,81 +142,81 @@ export class Broker {
   /**
    * Handle a frame whose envelope has been checked; false when its name is not known.
    * @param {Frame} frame
-   * @param {Message} message that it came in
+   * @param {import("./frames.js").Message} message that it came in
    */
   handle(frame, message) {
     switch (frame[0]) {
       case "message":
       case "cachemessage":
-        this.incoming.accept(frame, message);
-        return true;
+        accept(this, frame, message);
+        break;
       case "answer":
       case "error":
-        this.outgoing.answered(frame, message);
-        return true;
+        answered(this, frame, message);
+        break;
       case "cancel":
-        this.incoming.cancelled(frame[1]);
-        return true;
+        cancelled(this, frame[1]);
+        break;
       case "decref":
         for (let at = 1; at < frame.length; at += 2) this.exports.decref(frame[at], frame[at + 1]);
-        return true;
+        break;
       case "decache": // nothing is handed out as a cache yet
-        breach(`decache of ${frame[1]}: too many.`);
+        return breach(`decache of ${frame[1]}: too many.`);
+      case "uncache":
+      case "didNotUnderstand":
+        break;
+      default:
+        return false;
     }
-    return /^(uncache|didNotUnderstand)$/.test(frame[0]);
+    return true;
   }
 
   /** There is more room in the window. */
   pump() {
-    this.incoming.held.move();
-    this.outgoing.held.move();
+    this.results.move();
+    this.calls.move();
   }
 
-  /**
-   * The session is over: everything ends, once.
-   * @param {string} text
-   * @param {unknown} [cause]
-   */
-  end(text, cause) {
-    this.over = true;
-    this.outgoing.end(text, cause);
-    this.incoming.end();
+  /** The session is over: everything ends, once. */
+  end() {
+    endCalls(this);
+    endPeerCalls(this);
     this.exports.clear();
     this.imports.clear();
     this.#notify();
   }
 
-  // Frames that go out.
+  // What the modules of calls and values use.
 
   /**
-   * Send the frame that `make` builds. When that fails, no table has changed.
-   * @param {(jellier: Jellier) => any[]} make
-   * @param {{ id: number }} [answered] the peer's call that it answers
-   * @returns {number} the frame's number
+   * What a call ends with that the session's end cuts off.
+   * @param {import("./errors.js").Outcome} outcome
    */
-  post(make, answered) {
-    let jellier = new Jellier(this);
-    try {
-      let frame = make(jellier);
-      if (jellier.shared.size) {
-        this.exports.takeBack(jellier.introduced);
-        jellier = new Jellier(this, jellier.shared);
-        frame = make(jellier);
-      }
-      return this.link.post(JSON.stringify(frame), jellier.attachments, answered);
-    } catch (error) {
-      this.exports.takeBack(jellier.introduced);
-      throw error;
-    }
+  lost(outcome) {
+    const { code, reason } = /** @type {Ending} */ (this.ending);
+    const text = `The session is over: ${reason || "the connection was lost"} (${code}).`;
+    const cause = code < 4400 ? undefined : Object.assign(new ProtocolError(reason), { code });
+    return lostCall(text, outcome, cause);
   }
 
   /**
    * A frame of plain data that does not wait for room.
    * @param {any[]} frame
-   * @param {{ id: number }} [answered]
+   * @param {number} [answered] the peer's call that it answers
    */
   postSmall(frame, answered) {
-    return this.link.post(JSON.stringify(frame), [], answered);
+    this.link.post(JSON.stringify(frame), [], answered);
+  }
+
+  /**
+   * The call of the peer's with this id, whose answer is named in `frame`.
+   * @param {number} id
+   * @param {Frame} frame
+   */
+  nameable(id, frame) {
+    const call = this.answers.get(id);
+    if (!call || id === frame[1]) throw deadReference();
+    return call;
   }
 
   /**
@@ -221,13 +226,12 @@ export class Broker {
    */
   giveBack(frame, introduced = []) {
     this.imports.takeBack(introduced);
-    /** @type {Record<string, Map<number, number>>} */
-    const tables = { decref: new Map(), decache: new Map() };
-    eachTagged(frame, ({ $: tag, id }) => {
-      const counts = tables[GIVES_BACK.get(tag) ?? ""];
-      if (isId(id)) counts?.set(id, (counts.get(id) ?? 0) + 1);
-    });
-    for (const [name, counts] of Object.entries(tables)) {
+    for (const name of ["decref", "decache"]) {
+      /** @type {Map<number, number>} */
+      const counts = new Map();
+      eachTagged(frame, ({ $: tag, id }) => {
+        if (GIVES_BACK[tag] === name && isId(id)) counts.set(id, (counts.get(id) ?? 0) + 1);
+      });
       if (counts.size) this.postSmall([name, ...[...counts].flat()]);
     }
   }
@@ -236,20 +240,5 @@ export class Broker {
   countViolation(error) {
     if (!(error instanceof LimitExceeded) || !error.message.startsWith("references")) return;
     if (++this.#violations >= VIOLATIONS) this.link.fail(4413, error.message);
-  }
-
-  /**
-   * A call on an object that is not the peer's.
-   * @param {unknown} target
-   * @param {{ name: string, args: any[], kw: Record<string, any> }} call
-   */
-  callHere(target, { name, args, kw }) {
-    if (target instanceof RemoteReference) return target.call(name, { args, kw });
-    return invocation({}, target, name, args, kw)();
-  }
-
-  /** @param {number | string} id */
-  unjellyRemote(id) {
-    return this.imports.receive(id, this.limits.references);
   }
 }

@@ -10,7 +10,7 @@ import { Root } from "./flavors.js";
 import { STALL_SECONDS } from "./limits.js";
 import { RemotePromise } from "./promises.js";
 import { isReference } from "./references.js";
-import { Session } from "./session.js";
+import { newSession } from "./session.js";
 
 /** @typedef {import("./flavors.js").Referenceable} Referenceable */
 /**
@@ -60,44 +60,202 @@ function startTimer(seconds, run) {
 
 const now = () => performance.now() / 1000;
 
+/**
+ * Pumps a transport into a session, and watches whether it is alive.
+ * @param {Transport} transport
+ * @param {ConnectionOptions} options
+ * @param {() => void} leave what a page that goes for good does
+ */
+function newShell(transport, { log = logToConsole, ...options }, leave) {
+  const life = new AbortController();
+  let isOpen = false;
+  let flushing = false;
+  let heard = 0;
+  let stopTimer = () => {};
+  /** @type {(ending: import("./broker.js").Ending) => void} */
+  let resolve = () => {};
+  /** @type {Promise<import("./broker.js").Ending>} */
+  const closed = new Promise((settle) => {
+    resolve = settle;
+  });
+  const hooks = { now, timer: startTimer, wake, close, log: safely };
+  const session = newSession(hooks, options);
+  const { broker } = session;
+
+  /**
+   * @param {unknown} error
+   * @param {string} where
+   */
+  function safely(error, where) {
+    try {
+      log(error, where);
+    } catch {}
+  }
+
+  // Sending.
+
+  /** All that one turn makes goes out together, what `async` methods give at once included. */
+  function wake() {
+    if (flushing || !isOpen) return;
+    flushing = true;
+    queueMicrotask(() => queueMicrotask(flush));
+  }
+
+  function flush() {
+    flushing = false;
+    if (!isOpen) return;
+    for (const message of session.takeMessages()) {
+      if (transport.send) transport.send(message);
+      else transport.postMessage?.(message);
+    }
+  }
+
+  // Opening and closing.
+
+  /**
+   * Wait until the transport is open, and send this side's `version`.
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<void>}
+   */
+  function open(signal) {
+    return new Promise((opened, reject) => {
+      const abort = () => {
+        reject(new CancelledError("Connecting was cancelled.", { cause: signal?.reason }));
+        lose({ code: 1000 });
+      };
+      const start = () => {
+        signal?.removeEventListener("abort", abort);
+        isOpen = true;
+        wait(STALL_SECONDS, () => timeOut("sent no version"));
+        watchPage();
+        flush();
+        opened();
+      };
+      if (signal?.aborted) return abort();
+      signal?.addEventListener("abort", abort);
+      if ("binaryType" in transport) transport.binaryType = "arraybuffer";
+      transport.onmessage = receive;
+      transport.onerror = () => {};
+      transport.onclose = (event) => {
+        reject(cannotConnect(event));
+        lose(event);
+      };
+      if (transport.readyState === 0) transport.onopen = start;
+      else start();
+    });
+  }
+
+  /** @param {{ data: unknown }} event */
+  function receive({ data }) {
+    const { open } = session;
+    heard = now();
+    session.receive(data);
+    if (!open && session.open) beat();
+  }
+
+  /** The connection is gone. @param {any} event */
+  function lose({ code = 1006, reason = "" }) {
+    isOpen = false;
+    session.end({ code, reason, reconnect: true });
+    over();
+  }
+
+  /** @param {string} what */
+  function timeOut(what) {
+    session.end({ code: 4408, reason: `The peer ${what} within 10 s.`, reconnect: true });
+  }
+
+  /**
+   * The session is over: write what is left, and close.
+   * @param {number} code
+   * @param {string} reason
+   */
+  function close(code, reason) {
+    stopTimer();
+    life.abort();
+    try {
+      flush();
+      transport.close?.(closeCode(code), reason);
+    } catch {}
+    // A WebSocket tells when it is closed, other transports do not.
+    const isOver = !isOpen || !(Number(transport.readyState) < 3);
+    isOpen = false;
+    if (isOver) over();
+  }
+
+  function over() {
+    if (broker.ending) resolve(broker.ending);
+  }
+
+  // Liveness.
+
+  /**
+   * @param {number} seconds
+   * @param {() => void} run
+   */
+  function wait(seconds, run) {
+    stopTimer();
+    stopTimer = startTimer(seconds, run);
+  }
+
+  /** Wait until nothing has come for `heartbeat` seconds, then ask. */
+  function beat() {
+    if (broker.ending) return;
+    const left = Math.min(Math.max(broker.peer.heartbeat, 1), 3600) - (now() - heard);
+    if (left > 0) wait(left, beat);
+    else probe();
+  }
+
+  /** Ask whether the link is alive, and take it for lost when nothing comes for 10 s. */
+  function probe() {
+    if (!session.open || broker.ending) return;
+    const asked = now();
+    session.probe();
+    wait(STALL_SECONDS, () => {
+      // A timer that is much too late ran in a page that was asleep: it proves nothing.
+      if (heard > asked) beat();
+      else if (now() - asked > 2 * STALL_SECONDS) probe();
+      else timeOut("did not answer a ping");
+    });
+  }
+
+  /** A page that comes back asks at once; one that goes for good says so. */
+  function watchPage() {
+    const page = /** @type {any} */ (globalThis);
+    const watch = (/** @type {any} */ event) => {
+      if (event.type === "pagehide") return event.persisted || leave();
+      if (event.persisted ?? page.document?.visibilityState !== "hidden") probe();
+    };
+    for (const name of ["visibilitychange", "online", "pageshow", "pagehide"]) {
+      const target = name === "visibilitychange" ? page.document : page;
+      target?.addEventListener?.(name, watch, { signal: life.signal });
+    }
+  }
+
+  return { session, closed, open };
+}
+
 /** A connection and its session. @template [Api=any] */
 export class Connection {
-  /** Resolved when the session is over. @type {Promise<import("./session.js").Ending>} */
-  closed;
-  #transport;
-  #session;
-  #isOpen = false;
-  #flushing = false;
-  #heard = 0;
-  #stopTimer = () => {};
-  #life = new AbortController();
-  /** @type {(ending: import("./session.js").Ending) => void} */
-  #resolveClosed = () => {};
+  #shell;
 
   /**
    * @param {Transport} transport
    * @param {ConnectionOptions} [options]
    */
-  constructor(transport, { names = {}, log = logToConsole, ...options } = {}) {
-    this.#transport = transport;
-    this.closed = new Promise((resolve) => {
-      this.#resolveClosed = resolve;
-    });
-    const logSafely = (/** @type {unknown} */ error, /** @type {string} */ where) => {
-      try {
-        log(error, where);
-      } catch {}
-    };
-    const wake = () => this.#wake();
-    const close = (/** @type {number} */ code, /** @type {string} */ reason) =>
-      this.#end(code, reason);
-    this.#session = new Session({ now, timer: startTimer, log: logSafely, wake, close }, options);
+  constructor(transport, { names = {}, ...options } = {}) {
+    this.#shell = newShell(transport, options, () => this.close());
     for (const [name, object] of Object.entries(names)) this.setNameForLocal(name, object);
+  }
+
+  /** Resolved when the session is over. */
+  get closed() {
+    return this.#shell.closed;
   }
 
   /** The machine behind the connection, with its `statistics()`. */
   get broker() {
-    return this.#session.broker;
+    return this.#shell.session.broker;
   }
 
   /**
@@ -107,7 +265,8 @@ export class Connection {
   getRootObject() {
     const { broker } = this;
     const promise = new RemotePromise(broker);
-    promise.settle(broker.over ? deadReference() : this.remoteForName("root"), broker.over);
+    const isOver = !!broker.ending;
+    promise.settle(isOver ? deadReference() : this.remoteForName("root"), isOver);
     return promise;
   }
 
@@ -118,7 +277,7 @@ export class Connection {
    * @returns {RemoteReference<any>}
    */
   remoteForName(name) {
-    return this.broker.named(name);
+    return this.broker.imports.receive(name, Infinity);
   }
 
   /**
@@ -146,7 +305,7 @@ export class Connection {
 
   /** End the session. Calls in progress end with PBConnectionLost. */
   async close() {
-    this.#session.fail(1000, "The connection was closed.");
+    this.#shell.session.fail(1000, "The connection was closed.");
     await this.closed;
   }
 
@@ -155,137 +314,9 @@ export class Connection {
    * @param {AbortSignal} [signal]
    * @returns {Promise<this>}
    */
-  open(signal) {
-    const transport = this.#transport;
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        reject(new CancelledError("Connecting was cancelled.", { cause: signal?.reason }));
-        this.#lose({ code: 1000 });
-      };
-      const opened = () => {
-        signal?.removeEventListener("abort", abort);
-        this.#opened();
-        resolve(this);
-      };
-      if (signal?.aborted) return abort();
-      signal?.addEventListener("abort", abort);
-      if ("binaryType" in transport) transport.binaryType = "arraybuffer";
-      transport.onmessage = (event) => this.#receive(event.data);
-      transport.onerror = () => {};
-      transport.onclose = (event) => {
-        reject(cannotConnect(event));
-        this.#lose(event);
-      };
-      if (transport.readyState === 0) transport.onopen = opened;
-      else opened();
-    });
-  }
-
-  #opened() {
-    this.#isOpen = true;
-    this.#stopTimer = startTimer(STALL_SECONDS, () => this.#timeOut("sent no version"));
-    this.#watchPage();
-    this.#flush();
-  }
-
-  /** @param {unknown} data */
-  #receive(data) {
-    const session = this.#session;
-    const { open } = session;
-    this.#heard = now();
-    session.receive(data);
-    if (!open && session.open && !session.ending) this.#beat();
-  }
-
-  /** All that one turn makes goes out together, what `async` methods give at once included. */
-  #wake() {
-    if (this.#flushing || !this.#isOpen) return;
-    this.#flushing = true;
-    queueMicrotask(() => queueMicrotask(() => this.#flush()));
-  }
-
-  #flush() {
-    this.#flushing = false;
-    if (!this.#isOpen) return;
-    const transport = this.#transport;
-    for (const message of this.#session.takeMessages()) {
-      if (transport.send) transport.send(message);
-      else transport.postMessage?.(message);
-    }
-  }
-
-  /** The connection is gone. @param {any} event */
-  #lose({ code = 1006, reason = "" }) {
-    this.#isOpen = false;
-    this.#session.end({ code, reason, reconnect: true });
-    this.#resolve();
-  }
-
-  /** @param {string} what */
-  #timeOut(what) {
-    this.#session.end({ code: 4408, reason: `The peer ${what} within 10 s.`, reconnect: true });
-  }
-
-  /**
-   * The session is over: write what is left, and close.
-   * @param {number} code
-   * @param {string} reason
-   */
-  #end(code, reason) {
-    this.#stopTimer();
-    this.#life.abort();
-    try {
-      this.#flush();
-      this.#transport.close?.(closeCode(code), reason);
-    } catch {}
-    // A WebSocket tells when it is closed, other transports do not.
-    const isOver = !this.#isOpen || !(Number(this.#transport.readyState) < 3);
-    this.#isOpen = false;
-    if (isOver) this.#resolve();
-  }
-
-  #resolve() {
-    if (this.#session.ending) this.#resolveClosed(this.#session.ending);
-  }
-
-  // Liveness.
-
-  /** Wait until nothing has come for `heartbeat` seconds, then ask. */
-  #beat() {
-    const { heartbeat } = this.#session.peer;
-    const left = Math.min(Math.max(heartbeat, 1), 3600) - (now() - this.#heard);
-    this.#stopTimer();
-    if (left > 0) this.#stopTimer = startTimer(left, () => this.#beat());
-    else this.#probe();
-  }
-
-  /** Ask whether the link is alive, and take it for lost when nothing comes for 10 s. */
-  #probe() {
-    const session = this.#session;
-    if (!session.open || session.ending) return;
-    const asked = now();
-    session.probe();
-    this.#stopTimer();
-    this.#stopTimer = startTimer(STALL_SECONDS, () => {
-      // A timer that is much too late ran in a page that was asleep: it proves nothing.
-      if (this.#heard > asked) this.#beat();
-      else if (now() - asked > 2 * STALL_SECONDS) this.#probe();
-      else this.#timeOut("did not answer a ping");
-    });
-  }
-
-  /** A page that comes back asks at once; one that goes for good says so. */
-  #watchPage() {
-    const page = /** @type {any} */ (globalThis);
-    const watch = (/** @type {any} */ event) => {
-      if (event.type === "pagehide") return event.persisted || this.close();
-      if (event.persisted ?? page.document?.visibilityState !== "hidden") this.#probe();
-    };
-    const { signal } = this.#life;
-    for (const name of ["visibilitychange", "online", "pageshow", "pagehide"]) {
-      const target = name === "visibilitychange" ? page.document : page;
-      target?.addEventListener?.(name, watch, { signal });
-    }
+  async open(signal) {
+    await this.#shell.open(signal);
+    return this;
   }
 }
 

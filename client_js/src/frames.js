@@ -28,18 +28,17 @@ export const byteLength = (text) => (/[^ -~]/.test(text) ? utf8.encode(text).len
 /** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
 export const isWellFormed = (text) => text.isWellFormed();
 
-/** @param {unknown} value @returns {value is Record<string, any>} */
-export const isObject = (value) =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+export const isList = Array.isArray;
 
-/** A request's or an object's id. @param {unknown} value @returns {value is number} */
-export const isId = (value) => Number.isSafeInteger(value) && /** @type {number} */ (value) > 0;
+/** @param {unknown} value @returns {value is Record<string, any>} */
+export const isObject = (value) => typeof value === "object" && value !== null && !isList(value);
+
+/** A request's or an object's id. @param {any} value @returns {value is number} */
+export const isId = (value) => Number.isSafeInteger(value) && value > 0;
 
 /** @param {any} value */
 export const isAnswer = (value) =>
-  value.$ === "answer" && isId(value.id) && isList(value.path ?? []);
-
-const isList = Array.isArray;
+  value?.$ === "answer" && isId(value.id) && isList(value.path ?? []);
 
 /**
  * One character for what an item is: `+`, `-` or `0` an integer, `a`rray, nul`l`, an `A`nswer that
@@ -53,42 +52,36 @@ function kindOf(item) {
   return isAnswer(item) ? "A" : (typeof item)[0];
 }
 
-/** @param {any[]} items */
-function kindsOf(items) {
-  let kinds = "";
-  for (const item of items) kinds += kindOf(item);
-  return kinds;
-}
-
-/** The items of each frame, with its name. @type {Map<string, RegExp>} */
-const ENVELOPES = new Map(
-  Object.entries({
-    version: /^s[+0][oA]?$/,
-    message: /^s[+0][+\-sA]s(a([oA][oA]?)?)?$/,
-    cachemessage: /^s[+0]\+s(a[oA]?)?$/,
-    answer: /^s\+.?$/,
-    error: /^s\+[oA]$/,
-    cancel: /^s\+$/,
-    decref: /^s(\+\+)+$/,
-    decache: /^s(\+\+)+$/,
-    uncache: /^s\+$/,
-    ack: /^s[+0]{2}$/,
-    ping: /^s[+0]{2}$/,
-    pong: /^s[+0]{2}$/,
-    close: /^s[+0]s[ba]$/,
-    didNotUnderstand: /^ss$/,
-  }),
-);
+/** The kinds of the items of each frame, with its name. @type {Record<string, RegExp>} */
+const ENVELOPES = {
+  // @ts-expect-error TypeScript takes it for a key: so no name of a frame is found anywhere else
+  __proto__: null,
+  version: /^s[+0][oA]?$/,
+  message: /^s[+0][+\-sA]s(a([oA][oA]?)?)?$/,
+  cachemessage: /^s[+0]\+s(a[oA]?)?$/,
+  answer: /^s\+.?$/,
+  error: /^s\+[oA]$/,
+  cancel: /^s\+$/,
+  decref: /^s(\+\+)+$/,
+  decache: /^s(\+\+)+$/,
+  uncache: /^s\+$/,
+  ack: /^s[+0]{2}$/,
+  ping: /^s[+0]{2}$/,
+  pong: /^s[+0]{2}$/,
+  close: /^s[+0]s[ba]$/,
+  didNotUnderstand: /^ss$/,
+};
 
 /**
  * Refuse a frame with a wrong envelope; unknown names pass.
  * @param {any} frame
  */
 function checkEnvelope(frame) {
+  const kindsOf = (/** @type {any[]} */ items) => items.map(kindOf).join("");
   const name = isList(frame) && frame[0];
   if (typeof name !== "string") breach("A message holds what is no frame.");
   const right =
-    (ENVELOPES.get(name)?.test(kindsOf(frame)) ?? true) &&
+    (ENVELOPES[name]?.test(kindsOf(frame)) ?? true) &&
     (name !== "message" || Number.isFinite(frame[6]?.deadline ?? 0)) &&
     (name !== "close" || !isList(frame[3]) || /^[+0n]{2}$/.test(kindsOf(frame[3])));
   if (!right) breach(`A frame "${name}" has wrong items.`);
@@ -101,57 +94,26 @@ function checkEnvelope(frame) {
  * @returns {Message}
  */
 export function decodeMessage(data, limits) {
-  if (typeof data === "string") {
-    const size = data.length * 3 > limits.message ? byteLength(data) : data.length;
-    checkSize(size, limits);
-    return decodeText(data, size, limits);
-  }
+  const isText = typeof data === "string";
   const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-  if (!ArrayBuffer.isView(bytes)) breach("A message is no text and no ArrayBuffer.");
-  checkSize(bytes.byteLength, limits);
-  const [text, ...attachments] = splitBinary(/** @type {Uint8Array} */ (bytes));
-  const message = decodeText(text, bytes.byteLength, limits, attachments);
-  checkAttachments(message);
-  return message;
-}
-
-/**
- * @param {number} size
- * @param {import("./limits.js").Limits} limits
- */
-function checkSize(size, { message }) {
-  if (size > message) breach(`message: ${size} is more than ${message} bytes.`, 4413);
-}
-
-/**
- * @param {string} text
- * @param {number} size
- * @param {import("./limits.js").Limits} limits
- * @param {Uint8Array[]} [attachments] of a binary message, which is no batch
- */
-function decodeText(text, size, limits, attachments) {
+  if (!isText && !ArrayBuffer.isView(bytes)) breach("A message is no text and no ArrayBuffer.");
+  const size = isText ? byteLength(data) : bytes.byteLength;
+  if (size > limits.message) breach(`message: ${size} is more than ${limits.message} bytes.`, 4413);
+  const [text, ...attachments] = isText ? [data] : splitBinary(bytes);
   const value = parse(text);
   /** @type {Frame[]} */
-  const frames = isList(value?.[0]) && !attachments ? value : [value];
+  const frames = isText && isList(value?.[0]) ? value : [value];
   if (frames.length > limits.batch) breach(`batch: more than ${limits.batch} frames.`, 4413);
-  for (const frame of frames) checkEnvelope(frame);
-  const deep = text.length > 2 * limits.depth && hasLevels(text, limits.depth);
-  const tagged = text.includes('"$"') || text.includes("\\u0024");
+  frames.forEach(checkEnvelope);
+  if (!isText) checkAttachments(frames, attachments);
   return {
     frames,
     size,
-    tagged,
-    deep,
-    attachments: attachments ?? [],
+    attachments,
+    deep: text.length > 2 * limits.depth,
+    tagged: !isText || text.includes('"$"') || text.includes("\\u0024"),
   };
 }
-
-/**
- * Whether a text opens so many brackets that a value in it may have more than `most` levels.
- * @param {string} text
- * @param {number} most
- */
-const hasLevels = (text, most) => text.split(/[[{]/, most + 2).length > most + 1;
 
 /**
  * JSON.parse takes lone surrogates, which are no JSON here.
@@ -161,7 +123,7 @@ function parse(text) {
   try {
     if (isWellFormed(text) && !hasLoneEscape(text)) return JSON.parse(text);
   } catch {}
-  return breach("A message is no JSON.");
+  breach("A message is no JSON.");
 }
 
 /** @param {string} text */
@@ -174,13 +136,10 @@ const hasLoneEscape = (text) =>
  * @param {number} most
  * @returns {boolean}
  */
-export function isDeeper(value, most) {
-  if (typeof value !== "object" || value === null) return false;
-  if (most < 1) return true;
-  if (isList(value)) return value.some((item) => isDeeper(item, most - 1));
-  for (const key in value) if (isDeeper(value[key], most - 1)) return true;
-  return false;
-}
+export const isDeeper = (value, most) =>
+  typeof value === "object" &&
+  value !== null &&
+  (most < 1 || Object.values(value).some((item) => isDeeper(item, most - 1)));
 
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
@@ -199,17 +158,16 @@ export function eachTagged(value, visit) {
 
 /**
  * The one frame of a binary message must use each attachment once (section 8).
- * @param {Message} message
+ * @param {Frame[]} frames
+ * @param {Uint8Array[]} attachments
  */
-function checkAttachments(message) {
-  const { frames, attachments } = message;
-  /** @type {unknown[]} */
-  const used = [];
-  eachTagged(frames, ({ $: tag, at }) => tag === "bytes" && at !== undefined && used.push(at));
-  const names = new Set(used);
-  const isRight = used.length === attachments.length && attachments.every((_, at) => names.has(at));
-  if (!isRight) breach("A binary message does not use each attachment once.");
-  message.tagged = true;
+function checkAttachments(frames, attachments) {
+  const open = new Set(attachments.keys());
+  let right = true;
+  eachTagged(frames, ({ $: tag, at }) => {
+    if (tag === "bytes" && at !== undefined) right &&= open.delete(at);
+  });
+  if (!right || open.size) breach("A binary message does not use each attachment once.");
 }
 
 /**

@@ -7,289 +7,317 @@
 
 import { deadReference, InsecureJelly, overLimit } from "./errors.js";
 import { jellyFailure } from "./failures.js";
-import { isWellFormed } from "./frames.js";
+import { isList, isWellFormed } from "./frames.js";
 import { INLINE_BYTES } from "./limits.js";
 import { RemotePromise } from "./promises.js";
 import { isReference, RemoteReference } from "./references.js";
 import { jellyScalar, toBase64 } from "./scalars.js";
 
-const LONE = "a string with a lone surrogate cannot cross";
+/** @typedef {string | number} Key */
 
-/** Encodes the values of one frame. */
-export class Jellier {
+/**
+ * One walk through the values of a frame.
+ * @param {import("./broker.js").Broker} broker
+ * @param {Set<object>} [shared] in the second walk: the containers that stand in the frame more than once
+ */
+const newWalk = (broker, shared) => ({
+  broker,
+  limits: broker.peer.limits,
+  /** Where it is. @type {Key[]} */
+  path: [],
   /** Bytes that travel outside the JSON. @type {Uint8Array[]} */
-  attachments = [];
+  attachments: [],
   /** Every id that was handed out in this frame. @type {number[]} */
-  introduced = [];
+  introduced: [],
   /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
-  named = [];
-  /** Containers that stand in the frame more than once. @type {Set<object>} */
-  shared;
-  /** @type {(string | number)[]} */
-  #path = [];
-  /** @type {Set<object> | undefined} containers met so far, in the first walk */
-  #met;
-  /** @type {Map<object, number>} the ids of `def`, in the second */
-  #ids = new Map();
+  named: [],
+  isFirst: !shared,
+  shared: shared ?? new Set(),
+  /** Containers met so far; in the second walk the shared ones, with the ids of their `def`. @type {Map<object, number>} */
+  met: new Map(),
+});
 
-  /**
-   * @param {import("./broker.js").Broker} broker
-   * @param {Set<object>} [shared] what the first walk found, for the second
-   */
-  constructor(broker, shared) {
-    this.broker = broker;
-    this.limits = broker.peer.limits;
-    this.shared = shared ?? new Set();
-    if (!shared) this.#met = new Set();
-  }
+/** @typedef {ReturnType<typeof newWalk>} Walk */
 
-  /**
-   * Encode a result.
-   * @param {unknown} value
-   */
-  result(value) {
-    this.#path = ["result"];
-    return this.value(value, 0);
-  }
-
-  /**
-   * Encode `args` or `kw`, which are a frame's own and no values.
-   * @template {any[] | Record<string, any>} T
-   * @param {string} label
-   * @param {T} items
-   * @returns {T}
-   */
-  items(label, items) {
-    this.#path = [label];
-    if (Array.isArray(items)) return /** @type {any} */ (this.#array([...items], 0));
-    if (Object.hasOwn(items, "$")) this.#refuse('an argument called "$" cannot cross');
-    return /** @type {any} */ (this.#object({ ...items }, 0));
-  }
-
-  /**
-   * @param {any} value
-   * @param {number} depth how many containers it stands in
-   * @param {boolean} [hashed] as a key of a dict or a member of a set
-   * @returns {any}
-   */
-  value(value, depth, hashed) {
-    switch (typeof value) {
-      case "string":
-        if (!isWellFormed(value)) this.#refuse(LONE);
-        return value;
-      case "number":
-        if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER) || Object.is(value, -0)) break;
-        return value;
-      case "object":
-        if (value === null) return null;
-        if (isContainer(value)) return this.#container(value, depth, hashed);
-        break;
-      case "boolean":
-      case "undefined":
-        return value;
+/**
+ * Send a frame whose items in `labels` are values. When that fails, no table has changed.
+ * @param {import("./broker.js").Broker} broker
+ * @param {any[]} frame
+ * @param {Record<number, string>} labels by the places of its values: what errors call them
+ * @param {number} [answered] the id of the peer's call that it answers
+ */
+export function postJelly(broker, frame, labels, answered) {
+  let walk = newWalk(broker);
+  const encoded = () =>
+    JSON.stringify(frame.map((item, at) => (labels[at] ? root(walk, labels[at], item) : item)));
+  try {
+    let text = encoded();
+    if (walk.shared.size) {
+      broker.exports.takeBack(walk.introduced);
+      walk = newWalk(broker, walk.shared);
+      text = encoded();
     }
-    return this.#special(value, depth);
-  }
-
-  /**
-   * @param {any} value
-   * @param {number} depth
-   * @param {boolean} [hashed]
-   */
-  #container(value, depth, hashed) {
-    if (hashed) {
-      if (value instanceof Set) return this.#set("frozenset", value, depth);
-      if (Array.isArray(value)) return this.#array(value, this.#deeper(depth), true);
-      this.#refuse("an object cannot be a key of a Map or a member of a Set");
-    }
-    if (this.#met?.has(value)) {
-      this.shared.add(value);
-      return null;
-    }
-    this.#met?.add(value);
-    if (this.#met || !this.shared.has(value)) return this.#body(value, depth);
-    const known = this.#ids.get(value);
-    if (known) return { $: "use", id: known };
-    const id = this.#ids.size + 1;
-    this.#ids.set(value, id);
-    return { $: "def", id, value: this.#body(value, this.#deeper(depth)) };
-  }
-
-  /**
-   * @param {any} value
-   * @param {number} depth
-   */
-  #body(value, depth) {
-    if (value instanceof Set) return this.#set("set", value, depth);
-    if (value instanceof Map) return this.#dict(value, depth);
-    const inner = this.#deeper(depth);
-    if (Array.isArray(value)) return this.#array(value, inner);
-    return Object.hasOwn(value, "$")
-      ? this.#dict(Object.entries(value), depth)
-      : this.#object(value, inner);
-  }
-
-  /** @param {number} depth of a container; gives that of its items */
-  #deeper(depth) {
-    if (depth < this.limits.depth) return depth + 1;
-    throw overLimit("depth", this.limits.depth, this.#where());
-  }
-
-  /**
-   * @param {any[]} list
-   * @param {number} depth
-   * @param {boolean} [hashed]
-   */
-  #array(list, depth, hashed) {
-    if (/** @type {any} */ (list).toJSON) this.#refuse("an array with toJSON cannot cross");
-    const path = this.#path;
-    const level = path.push(0) - 1;
-    let out = list;
-    for (let at = 0; at < list.length; at++) {
-      path[level] = at;
-      const item = this.value(list[at], depth, hashed);
-      if (item === list[at]) continue;
-      if (out === list) out = [...list];
-      out[at] = item;
-    }
-    path.pop();
-    return out;
-  }
-
-  /**
-   * @param {Record<string, any>} object
-   * @param {number} depth
-   */
-  #object(object, depth) {
-    const path = this.#path;
-    const level = path.push("") - 1;
-    let out = object;
-    for (const key in object) {
-      path[level] = key;
-      const given = object[key];
-      const value = this.#field(key, given, depth);
-      if (value === given) continue;
-      if (out === object) out = { ...object };
-      out[key] = value;
-    }
-    path.pop();
-    return out;
-  }
-
-  /**
-   * @param {any} key
-   * @param {any} given
-   * @param {number} depth
-   */
-  #field(key, given, depth) {
-    if (!isWellFormed(key)) this.#refuse(LONE);
-    if ((key === "then" || key === "toJSON") && isReference(given)) {
-      this.#refuse(`a reference cannot stand under the key "${key}"`);
-    }
-    return this.value(given, depth);
-  }
-
-  /**
-   * @param {Iterable<[any, any]>} entries
-   * @param {number} depth
-   */
-  #dict(entries, depth) {
-    const level = this.#path.push("") - 1;
-    const inner = this.#deeper(this.#deeper(this.#deeper(depth)));
-    const items = [];
-    for (const [key, given] of entries) {
-      const isText = typeof key === "string";
-      this.#path[level] = isText ? key : items.length;
-      const name = this.value(key, inner, true);
-      const value = isText ? this.#field(key, given, inner) : this.value(given, inner);
-      if (value !== undefined) items.push([name, value]);
-    }
-    this.#path.pop();
-    return { $: "dict", items };
-  }
-
-  /**
-   * @param {string} tag
-   * @param {Set<any>} set
-   * @param {number} depth
-   */
-  #set(tag, set, depth) {
-    return { $: tag, items: this.#array([...set], this.#deeper(this.#deeper(depth)), true) };
-  }
-
-  /**
-   * @param {any} value
-   * @param {number} depth
-   */
-  #special(value, depth) {
-    if (value instanceof RemotePromise) return this.#promise(value, depth);
-    this.#deeper(depth);
-    if (value instanceof ArrayBuffer) return this.#bytes(new Uint8Array(value));
-    if (value instanceof Uint8Array) return this.#bytes(value);
-    if (value instanceof Error) return jellyFailure(value);
-    if (isReference(value)) return this.#reference(value);
-    return jellyScalar(value, this.limits) ?? this.#refuse(describe(value));
-  }
-
-  /** @param {Uint8Array} value */
-  #bytes(value) {
-    return this.broker.peer.binary && value.length > INLINE_BYTES
-      ? { $: "bytes", at: this.attachments.push(value) - 1 }
-      : { $: "bytes", base64: toBase64(value) };
-  }
-
-  /** @param {any} value */
-  #reference(value) {
-    const { broker } = this;
-    if (value instanceof RemoteReference) {
-      if (value.broker === broker) return { $: "local", id: broker.imports.idOf(value) };
-      if (value.broker.over || value.released) throw deadReference();
-    }
-    const limit = Math.min(broker.limits.references, this.limits.references);
-    const id = broker.exports.introduce(value, limit);
-    if (typeof id === "number") this.introduced.push(id);
-    return { $: "remote", id };
-  }
-
-  /**
-   * @param {RemotePromise<any>} promise
-   * @param {number} depth
-   */
-  #promise(promise, depth) {
-    const { pending, rejected, outcome, id } = promise;
-    promise.handle();
-    if (rejected) throw outcome;
-    if (!pending) return this.value(outcome, depth);
-    if (this.#path[0] === "result" || promise.broker !== this.broker || !id) {
-      this.#refuse("this promise cannot cross; await it first");
-    }
-    this.#deeper(depth);
-    this.named.push(promise);
-    return { $: "answer", id };
-  }
-
-  /**
-   * @param {string} text
-   * @returns {never}
-   */
-  #refuse(text) {
-    throw new InsecureJelly(`${this.#where()}: ${text}.`);
-  }
-
-  #where() {
-    const keys = this.#path.map((key) =>
-      /^[A-Za-z_$][\w$]*$/.test(`${key}`) ? `.${key}` : `[${JSON.stringify(key)}]`,
-    );
-    return keys.join("").slice(1);
+    return { named: walk.named, number: broker.link.post(text, walk.attachments, answered) };
+  } catch (error) {
+    broker.exports.takeBack(walk.introduced);
+    throw error;
   }
 }
+
+/**
+ * A result, or `args` or `kw`, which are a frame's own and no values.
+ * @param {Walk} walk
+ * @param {string} label
+ * @param {any} value
+ */
+function root(walk, label, value) {
+  if (label === "result") return item(walk, label, value, 0);
+  walk.path = [label];
+  if (Object.hasOwn(value, "$")) refuse(walk, 'an argument called "$" cannot cross');
+  return items(walk, copyOf(value), 0);
+}
+
+/**
+ * @param {Walk} walk
+ * @param {Key} key
+ * @param {any} value
+ * @param {number} depth how many containers it stands in
+ * @param {boolean} [hashed] as a key of a dict or a member of a set
+ */
+function item(walk, key, value, depth, hashed) {
+  walk.path.push(key);
+  if (typeof key === "string") {
+    checkText(walk, key);
+    if (isTrap(key, value)) refuse(walk, TRAP);
+  }
+  const out = encode(walk, value, depth, hashed);
+  walk.path.pop();
+  return out;
+}
+
+/**
+ * @param {Walk} walk
+ * @param {any} value
+ * @param {number} depth
+ * @param {boolean} [hashed]
+ * @returns {any}
+ */
+function encode(walk, value, depth, hashed) {
+  switch (typeof value) {
+    case "string":
+      checkText(walk, value);
+      return value;
+    case "number":
+      if (Math.abs(value) <= Number.MAX_SAFE_INTEGER && !Object.is(value, -0)) return value;
+      break;
+    case "object":
+      if (!value) return value;
+      if (isContainer(value)) return container(walk, value, depth, hashed);
+      break;
+    case "boolean":
+    case "undefined":
+      return value;
+  }
+  if (value instanceof RemotePromise) return promised(walk, value, depth);
+  deeper(walk, depth, 1);
+  return special(walk, value);
+}
+
+/**
+ * @param {Walk} walk
+ * @param {string} text
+ */
+function checkText(walk, text) {
+  if (!isWellFormed(text)) refuse(walk, "a string with a lone surrogate cannot cross");
+}
+
+/**
+ * @param {Walk} walk
+ * @param {any} value
+ * @param {number} depth
+ * @param {boolean} [hashed]
+ */
+function container(walk, value, depth, hashed) {
+  const { met, shared, isFirst } = walk;
+  if (hashed) {
+    if (isList(value) || value instanceof Set) return body(walk, value, depth, true);
+    refuse(walk, "an object cannot be a key of a Map or a member of a Set");
+  }
+  const id = met.get(value);
+  if (isFirst) {
+    // That it is shared is only noted: the second walk writes it once.
+    if (id) return void shared.add(value);
+    met.set(value, 1);
+  } else if (shared.has(value)) {
+    if (id) return { $: "use", id };
+    met.set(value, met.size + 1);
+    return { $: "def", id: met.size, value: body(walk, value, deeper(walk, depth, 1)) };
+  }
+  return body(walk, value, depth);
+}
+
+/**
+ * @param {Walk} walk
+ * @param {any} value
+ * @param {number} depth
+ * @param {boolean} [hashed]
+ */
+function body(walk, value, depth, hashed) {
+  const isDict = value instanceof Map;
+  if (value instanceof Set) {
+    const members = items(walk, [...value], deeper(walk, depth, 2), true);
+    return { $: hashed ? "frozenset" : "set", items: members };
+  }
+  if (isDict || (!isList(value) && Object.hasOwn(value, "$"))) {
+    return dict(walk, isDict ? value : Object.entries(value), deeper(walk, depth, 3));
+  }
+  return items(walk, value, deeper(walk, depth, 1), hashed);
+}
+
+/**
+ * @param {Walk} walk
+ * @param {number} depth of a container; gives that of its items
+ * @param {number} levels
+ */
+function deeper({ path, limits }, depth, levels) {
+  if (depth + levels > limits.depth) throw overLimit("depth", limits.depth, where(path));
+  return depth + levels;
+}
+
+/**
+ * The items of an array or object.
+ * @param {Walk} walk
+ * @param {any} raw
+ * @param {number} depth
+ * @param {boolean} [hashed]
+ */
+function items(walk, raw, depth, hashed) {
+  if (isList(raw) && /** @type {any} */ (raw).toJSON) {
+    refuse(walk, "an array with toJSON cannot cross");
+  }
+  return mapItems(raw, (value, key) => item(walk, key, value, depth, hashed));
+}
+
+/**
+ * @param {Walk} walk
+ * @param {Iterable<[any, any]>} entries
+ * @param {number} depth
+ */
+function dict(walk, entries, depth) {
+  /** @type {[any, any][]} */
+  const items = [];
+  for (const [key, given] of entries) {
+    const label = typeof key === "string" ? key : items.length;
+    const name = item(walk, label, key, depth, true);
+    const value = item(walk, label, given, depth);
+    if (value !== undefined) items.push([name, value]);
+  }
+  return { $: "dict", items };
+}
+
+/**
+ * @param {Walk} walk
+ * @param {any} value
+ */
+function special(walk, value) {
+  const { broker, limits, attachments } = walk;
+  if (value instanceof ArrayBuffer) value = new Uint8Array(value);
+  if (value instanceof Uint8Array) {
+    return broker.peer.binary && value.length > INLINE_BYTES
+      ? { $: "bytes", at: attachments.push(value) - 1 }
+      : { $: "bytes", base64: toBase64(value) };
+  }
+  if (value instanceof Error) return jellyFailure(value);
+  if (isReference(value)) return reference(walk, value);
+  return jellyScalar(value, limits) ?? refuse(walk, describe(value));
+}
+
+/**
+ * @param {Walk} walk
+ * @param {any} value
+ */
+function reference({ broker, limits, introduced }, value) {
+  if (value instanceof RemoteReference) {
+    if (value.broker === broker) return { $: "local", id: broker.imports.idOf(value) };
+    if (value.broker.ending || value.released) throw deadReference();
+  }
+  const most = Math.min(broker.limits.references, limits.references);
+  const id = broker.exports.introduce(value, most);
+  if (typeof id === "number") introduced.push(id);
+  return { $: "remote", id };
+}
+
+/**
+ * @param {Walk} walk
+ * @param {RemotePromise<any>} promise
+ * @param {number} depth
+ */
+function promised(walk, promise, depth) {
+  const { broker, pending, rejected, outcome, id } = promise;
+  promise.handle();
+  if (rejected) throw outcome;
+  if (!pending) return encode(walk, outcome, depth);
+  if (walk.path[0] === "result" || broker !== walk.broker || !id) {
+    refuse(walk, "this promise cannot cross; await it first");
+  }
+  deeper(walk, depth, 1);
+  walk.named.push(promise);
+  return { $: "answer", id };
+}
+
+/**
+ * @param {Walk} walk
+ * @param {string} text
+ * @returns {never}
+ */
+function refuse({ path }, text) {
+  throw new InsecureJelly(`${where(path)}: ${text}.`);
+}
+
+/** @param {Key[]} path */
+const where = (path) =>
+  path
+    .map((key) => (/^[A-Za-z_$][\w$]*$/.test(`${key}`) ? `.${key}` : `[${JSON.stringify(key)}]`))
+    .join("")
+    .slice(1);
+
+/**
+ * Each item of an array or a plain object converted; a copy, unless all stay what they are.
+ * @param {any} raw
+ * @param {(value: any, key: any) => any} convert
+ * @param {any} [out] the copy, if there is one
+ */
+export function mapItems(raw, convert, out = raw) {
+  for (const key of isList(raw) ? raw.keys() : Object.keys(raw)) {
+    const given = raw[key];
+    const value = convert(given, key);
+    if (out === raw) {
+      if (value === given) continue;
+      out = copyOf(raw);
+    }
+    out[key] = value;
+  }
+  return out;
+}
+
+/** @param {any} raw */
+export const copyOf = (raw) => (isList(raw) ? [...raw] : { ...raw });
+
+/**
+ * An `await` or JSON.stringify must never call a reference.
+ * @param {Key} key
+ * @param {unknown} value
+ */
+export const isTrap = (key, value) => (key === "then" || key === "toJSON") && isReference(value);
+
+export const TRAP = 'a reference cannot stand under the key "then" or "toJSON"';
 
 /**
  * Arrays, Maps, Sets and plain objects; those of another window or worker, too.
  * @param {object} value
  */
 export function isContainer(value) {
-  if (Array.isArray(value) || value instanceof Map || value instanceof Set) return true;
+  if (isList(value) || value instanceof Map || value instanceof Set) return true;
   const prototype = Object.getPrototypeOf(value);
   return !prototype || !Object.getPrototypeOf(prototype);
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isId } from "./frames.js";
+
 /**
  * @typedef {object} Limits
  * @property {number} message bytes of one message: memory before anything is parsed
@@ -50,15 +52,20 @@ export const INLINE_BYTES = 1024;
 /**
  * The defaults with what `given` says in their place.
  * @param {Partial<Limits>} [given]
+ * @param {(text: string) => void} [refuse]
  * @returns {Limits}
  */
-export function withDefaults(given = {}) {
+export function withDefaults(
+  given = {},
+  refuse = (text) => {
+    throw new RangeError(text);
+  },
+) {
   const limits = { ...LIMITS };
   for (const name of /** @type {(keyof Limits)[]} */ (Object.keys(limits))) {
-    limits[name] = given[name] ?? limits[name];
-    if (!Number.isSafeInteger(limits[name]) || limits[name] < 1) {
-      throw new RangeError(`The limit ${name} must be a whole number from 1 on.`);
-    }
+    const limit = given[name] ?? limits[name];
+    if (!isId(limit)) refuse(`The limit ${name} must be a whole number from 1 on.`);
+    limits[name] = limit;
   }
   return limits;
 }

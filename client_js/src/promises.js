@@ -5,6 +5,7 @@
  * @module
  */
 
+/** @typedef {import("./broker.js").Broker} Broker */
 /**
  * @template T
  * @typedef {T extends import("./references.js").RemoteReference<infer Api> ? Api
@@ -22,21 +23,69 @@
  * @template Method
  * @typedef {import("./api.js").Result<Method>} Result
  */
+/**
+ * @template {any[]} [Args=any[]]
+ * @typedef {import("./api.js").CallOptions<Args>} CallOptions
+ */
+
+/** What can be called: a reference, and the promise of one. @template Api */
+export class Callable {
+  /** @internal @param {Broker} broker */
+  constructor(broker) {
+    /** @internal */
+    this.broker = broker;
+  }
+
+  /**
+   * Call a method of the object. The promise is rejected with what the method raised, a PBError;
+   * calls on the promise, and calls that take it as an argument, need not wait for it.
+   *
+   * @template {keyof Methods<Api> & string} Name
+   * @param {Name} name without the prefix `remote_`
+   * @param {Arguments<Methods<Api>[Name]>} args
+   * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
+   */
+  callRemote(name, ...args) {
+    return this.broker.start(/** @type {any} */ (this), name, { args });
+  }
+
+  /**
+   * The long form of `callRemote`.
+   *
+   * @template {keyof Methods<Api> & string} Name
+   * @param {Name} name
+   * @param {CallOptions<Arguments<Methods<Api>[Name]>>} [options]
+   * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
+   */
+  call(name, options = {}) {
+    return this.broker.start(/** @type {any} */ (this), name, options);
+  }
+
+  /**
+   * Call a method and want no answer, not even an error: the peer logs it.
+   *
+   * @template {keyof Methods<Api> & string} Name
+   * @param {Name} name
+   * @param {Arguments<Methods<Api>[Name]>} args
+   */
+  callRemoteOnly(name, ...args) {
+    this.broker.start(/** @type {any} */ (this), name, { args }, true);
+  }
+}
 
 /**
  * What a call will give: a promise that can be called, and passed on, before it is settled. One
  * that fails and that nobody awaits, calls or passes on is reported as any rejection is.
  *
  * @template [T=any]
+ * @extends {Callable<ApiOf<T>>}
  * @implements {PromiseLike<T>}
  */
-export class RemotePromise {
+export class RemotePromise extends Callable {
   /** @type {Promise<T>} */
   #promise;
-  /** @type {(value: any) => void} */
-  #resolve = () => {};
-  /** @type {(error: unknown) => void} */
-  #reject = () => {};
+  /** @type {[(value: any) => void, (error: unknown) => void]} */
+  #settlers = /** @type {any} */ ([]);
   /** @internal */
   pending = true;
   /** @internal */
@@ -50,13 +99,11 @@ export class RemotePromise {
   /** Calls on an object of this side's that wait for those. @type {(() => void)[]} @internal */
   later = [];
 
-  /** @internal @param {import("./broker.js").Broker} broker */
+  /** @internal @param {Broker} broker */
   constructor(broker) {
-    /** @internal */
-    this.broker = broker;
-    this.#promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
+    super(broker);
+    this.#promise = new Promise((...settlers) => {
+      this.#settlers = settlers;
     });
   }
 
@@ -71,7 +118,7 @@ export class RemotePromise {
     this.pending = false;
     this.rejected = rejected;
     this.outcome = outcome;
-    (rejected ? this.#reject : this.#resolve)(outcome);
+    this.#settlers[+rejected]?.(outcome);
   }
 
   /** Somebody hangs on this promise and is told of its failure: it is not unhandled. @internal */
@@ -106,38 +153,6 @@ export class RemotePromise {
    */
   finally(settled) {
     return this.#promise.finally(settled);
-  }
-
-  /**
-   * Call a method of what the answer will be, without waiting for it.
-   *
-   * @template {keyof Methods<ApiOf<T>> & string} Name
-   * @param {Name} name
-   * @param {Arguments<Methods<ApiOf<T>>[Name]>} args
-   * @returns {RemotePromise<Result<Methods<ApiOf<T>>[Name]>>}
-   */
-  callRemote(name, ...args) {
-    return this.broker.outgoing.start(this, name, { args });
-  }
-
-  /**
-   * The long form; `path` calls a method of an object that stands inside the answer.
-   *
-   * @param {string} name
-   * @param {import("./api.js").CallOptions} [options]
-   * @returns {RemotePromise<any>}
-   */
-  call(name, options = {}) {
-    return this.broker.outgoing.start(this, name, options);
-  }
-
-  /**
-   * @template {keyof Methods<ApiOf<T>> & string} Name
-   * @param {Name} name
-   * @param {Arguments<Methods<ApiOf<T>>[Name]>} args
-   */
-  callRemoteOnly(name, ...args) {
-    this.broker.outgoing.start(this, name, { args }, true);
   }
 }
 

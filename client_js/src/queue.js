@@ -4,48 +4,40 @@
  * @module
  */
 
-/** @template T */
-export class Line {
-  /** @type {T[]} */
-  #steps = [];
-  #first = 0;
-  #moving = false;
+/** @typedef {ReturnType<typeof newLine>} Line */
 
-  /**
-   * @param {(step: T) => void} run what may put more steps behind the others
-   * @param {(step: T) => boolean} [mayGo]
-   */
-  constructor(run, mayGo = () => true) {
-    this.run = run;
-    this.mayGo = mayGo;
-  }
-
-  get length() {
-    return this.#steps.length - this.#first;
-  }
-
-  /** @param {T} step */
-  push(step) {
-    this.#steps.push(step);
-    this.move();
-  }
+export function newLine() {
+  /** @type {{ run: (item: any) => unknown, item: any }[]} */
+  const steps = [];
+  let first = 0;
+  let moving = false;
 
   /** Run the steps that may go; a loop and no recursion, at the same cost however long it is. */
-  move() {
-    if (this.#moving) return;
-    this.#moving = true;
-    while (this.length && this.mayGo(/** @type {T} */ (this.#steps[this.#first]))) {
-      this.run(this.#take());
+  const move = () => {
+    if (moving) return;
+    moving = true;
+    for (let step = steps[first]; step && step.run(step.item) !== false; step = steps[first]) {
+      if (++first * 2 >= steps.length) {
+        steps.splice(0, first);
+        first = 0;
+      }
     }
-    this.#moving = false;
-  }
+    moving = false;
+  };
 
-  #take() {
-    const step = /** @type {T} */ (this.#steps[this.#first++]);
-    if (this.#first * 2 >= this.#steps.length) {
-      this.#steps.splice(0, this.#first);
-      this.#first = 0;
-    }
-    return step;
-  }
+  return {
+    move,
+    /**
+     * @template T
+     * @param {(item: T) => unknown} run gives `false` when the item may not go yet
+     * @param {T} item
+     */
+    push(run, item) {
+      steps.push({ run, item });
+      move();
+    },
+    get length() {
+      return steps.length - first;
+    },
+  };
 }

@@ -7,248 +7,234 @@
 
 import { InsecureJelly, overLimit } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
-import { eachTagged, isAnswer, isDeeper, isId, isObject } from "./frames.js";
-import { isContainer } from "./jelly.js";
-import { isReference } from "./references.js";
+import { eachTagged, isAnswer, isDeeper, isId, isList, isObject } from "./frames.js";
+import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
 import { unjellyScalar } from "./scalars.js";
 
 /** @typedef {Record<string, any>} Tagged */
+/** @typedef {ReturnType<typeof newUnjellier>} Unjellier */
 
 /**
  * A call whose answer can be named.
- * @typedef {{ settled: boolean, failed: boolean, outcome?: unknown }} Answer
+ * @typedef {{ pending: boolean, rejected: boolean, outcome?: unknown }} Answer
  */
 
 /**
- * Refuse a value with too many levels.
- * @param {unknown} value
- * @param {number} outer levels that do not count
+ * Refuse values with too many levels.
+ * @param {unknown[]} values
+ * @param {number} outer their own levels that do not count
  * @param {number} limit
  */
-export function checkDepth(value, outer, limit) {
-  if (isDeeper(value, limit + outer)) throw overLimit("depth", limit);
-}
-
-/** @param {any} raw */
-const copyOf = (raw) => (Array.isArray(raw) ? [...raw] : { ...raw });
-
-/** Decodes the values of one frame; of a call that waits for answers, a second time. */
-export class Unjellier {
-  /** Ids of the peer's objects that the frame holds. @type {number[]} */
-  introduced = [];
-  /** Answers that are not there yet. @type {Set<any>} */
-  waits = new Set();
-  /** What a tagged value became when the frame came. @type {Map<Tagged, any>} */
-  #kept = new Map();
-  /** @type {Map<number, { source: Tagged, value: any }>} */
-  #defs = new Map();
-
-  /**
-   * @param {import("./broker.js").Broker} broker
-   * @param {import("./frames.js").Frame} frame
-   * @param {Uint8Array[]} attachments
-   */
-  constructor(broker, frame, attachments) {
-    this.broker = broker;
-    this.frame = frame;
-    this.attachments = attachments;
-  }
-
-  /**
-   * @template T
-   * @param {T} value
-   * @returns {T}
-   */
-  root(value) {
-    this.#defs.clear();
-    this.waits.clear();
-    return this.#value(value);
-  }
-
-  /**
-   * Keyword arguments, which are a frame's own and no value.
-   * @param {Record<string, any>} kw
-   */
-  fields(kw) {
-    return this.#fields(kw, kw);
-  }
-
-  /**
-   * @param {any} raw
-   * @returns {any}
-   */
-  #value(raw) {
-    if (typeof raw !== "object" || raw === null) return raw;
-    return Object.hasOwn(raw, "$") ? this.#tagged(raw) : this.#fields(raw, raw);
-  }
-
-  /**
-   * Arrays and plain objects.
-   * @param {any} raw
-   * @param {any} out the copy, which has the same keys; `raw` itself while there is no need of one
-   */
-  #fields(raw, out) {
-    for (const key of Object.keys(raw)) {
-      const value = this.#field(key, raw[key]);
-      if (out === raw && value === raw[key]) continue;
-      if (out === raw) out = copyOf(raw);
-      out[key] = value;
-    }
-    return out;
-  }
-
-  /**
-   * An `await` or JSON.stringify must never call a reference.
-   * @param {string} key
-   * @param {unknown} raw
-   */
-  #field(key, raw) {
-    const value = this.#value(raw);
-    if ((key === "then" || key === "toJSON") && isReference(value)) {
-      throw new InsecureJelly(`a reference cannot stand under the key "${key}"`);
-    }
-    return value;
-  }
-
-  /** @param {Tagged} raw */
-  #tagged(raw) {
-    switch (raw.$) {
-      case "remote":
-      case "local":
-        return this.#once(raw, () => this.#reference(raw));
-      case "answer":
-        return this.#answer(raw);
-      case "failure":
-        return unjellyFailure(raw, this.broker.types);
-      case "def":
-        return this.#def(raw);
-      case "use":
-        return this.#use(raw);
-      case "set":
-      case "frozenset":
-      case "dict":
-        return this.#container(raw, (value) => value);
-    }
-    const bytes = raw.$ === "bytes" && this.attachments[raw.at];
-    return bytes || (unjellyScalar(raw, this.broker.limits) ?? malformed(raw));
-  }
-
-  /**
-   * What stands for something on this side is looked up when the frame comes, and not again.
-   * @param {Tagged} raw
-   * @param {() => any} find
-   */
-  #once(raw, find) {
-    if (!this.#kept.has(raw)) this.#kept.set(raw, find());
-    return this.#kept.get(raw);
-  }
-
-  /** @param {Tagged} raw */
-  #reference(raw) {
-    const { broker } = this;
-    const { id } = raw;
-    if (!isId(id) && typeof id !== "string") malformed(raw);
-    if (raw.$ === "local") return broker.exports.find(id);
-    const reference = broker.unjellyRemote(id);
-    if (typeof id === "number") this.introduced.push(id);
-    return reference;
-  }
-
-  /** @param {Tagged} raw */
-  #answer(raw) {
-    if (this.frame[0] !== "message" || !isAnswer(raw)) malformed(raw);
-    const answer = this.#once(raw, () => this.broker.incoming.find(raw.id));
-    if (answer.settled) return answerValue(answer, raw.path);
-    this.waits.add(answer);
-  }
-
-  /** @param {Tagged} raw */
-  #def(raw) {
-    const { id, value } = raw;
-    if (!isId(id) || typeof value !== "object" || !value) return malformed(raw);
-    const known = this.#defs.get(id);
-    if (known) return known.source === raw ? known.value : malformed(raw);
-    // It is known before its items are read, so that it can stand inside itself.
-    const def = { source: raw, value: undefined };
-    this.#defs.set(id, def);
-    return this.#container(value, (made) => {
-      def.value = made;
-      return made;
-    });
-  }
-
-  /**
-   * JavaScript puts keys such as "1" first, so a `use` may be met before its `def`.
-   * @param {Tagged} raw
-   */
-  #use(raw) {
-    if (!this.#defs.has(raw.id)) {
-      eachTagged(this.frame, (tagged) => {
-        if (tagged.$ === "def" && tagged.id === raw.id) this.#def(tagged);
-      });
-    }
-    return this.#defs.get(raw.id)?.value ?? malformed(raw);
-  }
-
-  /**
-   * A list, object, dict or set.
-   * @param {any} raw
-   * @param {(made: any) => any} keep is told of it before its items are read
-   */
-  #container(raw, keep) {
-    if (!Object.hasOwn(raw, "$")) return this.#fields(raw, keep(copyOf(raw)));
-    const { $: tag, items } = raw;
-    if (!["dict", "set", "frozenset"].includes(tag) || !Array.isArray(items)) return malformed(raw);
-    if (tag !== "dict") return keep(new Set(items.map((item) => this.#hashed(item))));
-    if (!items.every((pair) => Array.isArray(pair) && pair.length === 2)) malformed(raw);
-    if (items.every(([key]) => typeof key === "string")) {
-      const out = keep(Object.fromEntries(items));
-      for (const [key, value] of items) out[key] = this.#field(key, value);
-      return out;
-    }
-    const out = keep(new Map());
-    for (const [key, value] of items) out.set(this.#hashed(key), this.#value(value));
-    return out;
-  }
-
-  /**
-   * A key of a dict or a member of a set, which Python must be able to hash.
-   * @param {any} raw
-   */
-  #hashed(raw) {
-    if (isObject(raw) && [undefined, "dict", "set", "def", "use"].includes(raw.$)) malformed(raw);
-    return this.#value(raw);
-  }
+export function checkDepth(values, outer, limit) {
+  if (isDeeper(values, limit + outer)) throw overLimit("depth", limit);
 }
 
 /**
+ * What decodes the values of one frame; of a call that waits for answers, a second time.
+ * @param {import("./broker.js").Broker} broker
+ * @param {import("./frames.js").Frame} frame
+ * @param {Uint8Array[]} attachments
+ */
+export const newUnjellier = (broker, frame, attachments) => ({
+  broker,
+  frame,
+  attachments,
+  /** Ids of the peer's objects that the frame holds. @type {number[]} */
+  introduced: [],
+  /** Answers that are not there yet. @type {Set<any>} */
+  waits: new Set(),
+  /** What stands for something on this side is looked up when the frame comes, and not again. @type {Map<Tagged, any>} */
+  kept: new Map(),
+  /** @type {Map<number, { source: Tagged, value: any }>} */
+  defs: new Map(),
+});
+
+/**
+ * An answer, or `args` with `kw`, which are a frame's own and no values.
+ * @param {Unjellier} state
+ * @param {any} value
+ * @param {Record<string, any>} [kw]
+ */
+export function unjelly(state, value, kw = {}) {
+  state.defs.clear();
+  state.waits.clear();
+  return [decode(state, value), items(state, kw)];
+}
+
+/**
+ * @param {Unjellier} state
+ * @param {any} raw
+ * @returns {any}
+ */
+function decode(state, raw) {
+  if (typeof raw !== "object" || !raw) return raw;
+  return Object.hasOwn(raw, "$") ? tagged(state, raw) : items(state, raw);
+}
+
+/**
+ * The items of a list or object.
+ * @param {Unjellier} state
+ * @param {any} raw
+ * @param {any} [out] the copy, if there is one
+ */
+const items = (state, raw, out) => mapItems(raw, (value, key) => item(state, value, key), out);
+
+/**
+ * @param {Unjellier} state
+ * @param {any} raw
+ * @param {string | number} key
+ */
+function item(state, raw, key) {
+  const value = decode(state, raw);
+  if (isTrap(key, value)) refuse(TRAP);
+  return value;
+}
+
+/**
+ * @param {Unjellier} state
  * @param {Tagged} raw
+ */
+function tagged(state, raw) {
+  const { broker, attachments, kept } = state;
+  switch (raw.$) {
+    case "remote":
+    case "local":
+    case "answer":
+      if (!kept.has(raw)) kept.set(raw, find(state, raw));
+      return raw.$ === "answer" ? answered(state, raw) : kept.get(raw);
+    case "failure":
+      return unjellyFailure(raw, broker.types);
+    case "def":
+      return def(state, raw);
+    case "use":
+      return use(state, raw);
+    case "set":
+    case "frozenset":
+    case "dict":
+      return container(state, raw, {});
+  }
+  const bytes = raw.$ === "bytes" && attachments[raw.at];
+  return bytes || (unjellyScalar(raw, broker.limits) ?? malformed(raw));
+}
+
+/**
+ * @param {Unjellier} state
+ * @param {Tagged} raw
+ */
+function find({ broker, frame, introduced }, raw) {
+  const { $: tag, id } = raw;
+  if (tag === "answer") {
+    return frame[0] === "message" && isAnswer(raw) ? broker.nameable(id, frame) : malformed(raw);
+  }
+  if (!isId(id) && typeof id !== "string") malformed(raw);
+  if (tag === "local") return broker.exports.find(id);
+  const reference = broker.imports.receive(id);
+  if (isId(id)) introduced.push(id);
+  return reference;
+}
+
+/**
+ * @param {Unjellier} state
+ * @param {Tagged} raw
+ */
+function answered({ kept, waits }, raw) {
+  const answer = kept.get(raw);
+  if (!answer.pending) return answerValue(answer, raw.path);
+  waits.add(answer);
+}
+
+/**
+ * @param {Unjellier} state
+ * @param {Tagged} raw
+ */
+function def(state, raw) {
+  const { id, value } = raw;
+  if (!isId(id) || typeof value !== "object" || !value) return malformed(raw);
+  const known = state.defs.get(id);
+  if (known) return known.source === raw ? known.value : malformed(raw);
+  const made = { source: raw, value: undefined };
+  state.defs.set(id, made);
+  return container(state, value, made);
+}
+
+/**
+ * JavaScript puts keys such as "1" first, so a `use` may be met before its `def`.
+ * @param {Unjellier} state
+ * @param {Tagged} raw
+ */
+function use(state, raw) {
+  const { frame, defs } = state;
+  if (!defs.has(raw.id)) {
+    eachTagged(frame, (other) => {
+      if (other.$ === "def" && other.id === raw.id) def(state, other);
+    });
+  }
+  return defs.get(raw.id)?.value ?? malformed(raw);
+}
+
+/**
+ * A list, object, dict or set.
+ * @param {Unjellier} state
+ * @param {any} raw
+ * @param {{ value?: any }} made gets it before its items are read, so that it can stand inside itself
+ * @returns {any}
+ */
+function container(state, raw, made) {
+  if (!Object.hasOwn(raw, "$")) {
+    made.value = copyOf(raw);
+    return items(state, raw, made.value);
+  }
+  const { $: tag, items: given } = raw;
+  if (!["dict", "set", "frozenset"].includes(tag) || !isList(given)) return malformed(raw);
+  if (tag !== "dict") {
+    made.value = new Set(given.map((member) => hashed(state, member)));
+    return made.value;
+  }
+  if (!given.every((pair) => isList(pair) && pair.length === 2)) malformed(raw);
+  const isPlain = given.every(([key]) => typeof key === "string");
+  /** @type {any} */
+  const out = isPlain ? Object.fromEntries(given) : new Map();
+  made.value = out;
+  for (const [key, value] of given) {
+    if (isPlain) out[key] = item(state, value, key);
+    else out.set(hashed(state, key), decode(state, value));
+  }
+  return out;
+}
+
+/**
+ * A key of a dict or a member of a set, which Python must be able to hash.
+ * @param {Unjellier} state
+ * @param {any} raw
+ */
+function hashed(state, raw) {
+  if (isObject(raw) && [undefined, "dict", "set", "def", "use"].includes(raw.$)) malformed(raw);
+  return decode(state, raw);
+}
+
+/**
+ * @param {string} text
  * @returns {never}
  */
-function malformed({ $: tag = "object" }) {
-  throw new InsecureJelly(
-    `the tag ${JSON.stringify(tag).slice(0, 64)} is unknown, incomplete or misplaced`,
-  );
+function refuse(text) {
+  throw new InsecureJelly(text);
 }
+
+/** @param {Tagged} raw */
+const malformed = ({ $: tag = "object" }) =>
+  refuse(`the tag ${JSON.stringify(tag).slice(0, 64)} is unknown, incomplete or misplaced`);
 
 /**
  * What a settled answer, followed along a path, is (section 1).
  * @param {Answer} answer
  * @param {unknown[]} [path] keys of plain objects and indexes of lists
  */
-export function answerValue({ failed, outcome }, path) {
-  if (failed) throw outcome;
-  return followPath(outcome, path ?? []);
-}
-
-/**
- * @param {any} value
- * @param {unknown[]} path
- */
-export function followPath(value, path) {
+export function answerValue({ rejected, outcome }, path = []) {
+  if (rejected) throw outcome;
+  let value = outcome;
   for (const key of path) {
     const step = stepInto(value, key);
-    if (!step || !("value" in step)) throw new InsecureJelly("the path leads nowhere");
+    if (!step || !("value" in step)) refuse("the path leads nowhere");
     value = step.value;
   }
   return value;
@@ -262,6 +248,6 @@ export function followPath(value, path) {
 function stepInto(value, key) {
   if (typeof value !== "object" || !value || !isContainer(value)) return undefined;
   if (value instanceof Map) return value.has(key) && { value: value.get(key) };
-  const kind = Array.isArray(value) ? "number" : "string";
+  const kind = isList(value) ? "number" : "string";
   return typeof key === kind ? Object.getOwnPropertyDescriptor(value, key) : undefined;
 }

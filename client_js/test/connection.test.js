@@ -206,7 +206,7 @@ test("no version within 10 s, and no answer to a ping, are 4408 without a close 
   pass(9);
   transport.deliver(["pong", 0, 0]);
   pass(6);
-  assert.equal(connection.broker.over, false);
+  assert.equal(!!connection.broker.ending, false);
   pass(9);
   await immediately();
   assert.deepEqual(transport.sent.splice(0), ['["ping",0,0]']);
@@ -240,7 +240,7 @@ test("a page that comes back asks at once, one that goes for good says so", asyn
     page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
     assert.equal(await asked(), 1);
     page.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
-    assert.equal(connection.broker.over, false);
+    assert.equal(!!connection.broker.ending, false);
     page.dispatchEvent(new Event("pagehide"));
     assert.equal((await connection.closed).code, 1000);
     assert.match(transport.sent.at(-1), /^\["close",1000,/);

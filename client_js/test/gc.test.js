@@ -14,7 +14,7 @@ async function collected() {
 
 test("a reference that is garbage is given back with its count", async () => {
   const peer = await new Peer().open();
-  for (let times = 0; times < 3; times++) peer.broker.unjellyRemote(7);
+  for (let times = 0; times < 3; times++) peer.broker.imports.receive(7);
   await collected();
   assert.deepEqual(peer.frames(), [["decref", 7, 3]]);
   assert.equal(peer.statistics().imported, 0);
@@ -36,7 +36,7 @@ test("the exporter then lets go of the object", async () => {
 test("a call in progress keeps its reference", async () => {
   const peer = await new Peer().open();
   (() => {
-    peer.broker.unjellyRemote(7).callRemote("slow");
+    peer.broker.imports.receive(7).callRemote("slow");
   })();
   peer.frames();
   await collected();
@@ -48,9 +48,9 @@ test("a call in progress keeps its reference", async () => {
 
 test("an object that is handed out again meanwhile is given back once, with all counts", async () => {
   const peer = await new Peer().open();
-  peer.broker.unjellyRemote(7);
+  peer.broker.imports.receive(7);
   globalThis.gc();
-  let again = peer.broker.unjellyRemote(7);
+  let again = peer.broker.imports.receive(7);
   await collected();
   assert.deepEqual(peer.frames(), []);
   assert.ok(again);
@@ -61,7 +61,7 @@ test("an object that is handed out again meanwhile is given back once, with all 
 
 test("references to published names are forgotten without a frame", async () => {
   const peer = await new Peer().open();
-  for (let times = 0; times < 100; times++) peer.broker.named(`name${times}`);
+  for (let times = 0; times < 100; times++) peer.broker.imports.receive(`name${times}`);
   await collected();
   assert.deepEqual(peer.frames(), []);
 });

@@ -122,7 +122,7 @@ test("answers that were never asked for, twice, and after an error", async () =>
   assert.equal(await promise, "first");
   const waiting = failed(peer.root.callRemote("get"));
   await peer.feed(["answer", 3, "predicted"]);
-  assert.equal(peer.session.ending.code, 4400);
+  assert.equal(peer.broker.ending.code, 4400);
   const error = await waiting;
   assert.deepEqual([error.type, error.cause.type], ["PBConnectionLost", "ProtocolError"]);
 });
@@ -141,7 +141,7 @@ test("a malformed failure is an error of its call alone", async () => {
     await peer.feed(["error", promise.id, failure]);
     assert.equal((await error).type, "InsecureJelly");
   }
-  assert.equal(peer.session.ending, null);
+  assert.equal(peer.broker.ending, null);
 });
 
 test("references over the limit in an answer are given back; the fourth time ends it", async () => {
@@ -157,7 +157,7 @@ test("references over the limit in an answer are given back; the fourth time end
     const [decref] = peer.frames();
     assert.equal(decref.length, 23);
   }
-  assert.equal(peer.session.ending.code, 4413);
+  assert.equal(peer.broker.ending.code, 4413);
 });
 
 test("10^5 references in one answer, and names without end", async () => {
@@ -197,13 +197,13 @@ test("deep answers are an error of their call, and never use up the stack", asyn
 test("a message over the limit ends it with 4413", async () => {
   const peer = await client();
   peer.session.receive(`["answer",1,"${"x".repeat(1048576)}"]`);
-  assert.equal(peer.session.ending.code, 4413);
+  assert.equal(peer.broker.ending.code, 4413);
 });
 
 test("limits of the server's that would hold calls for ever are refused", async () => {
   const peer = new Peer();
   await peer.feed(["version", 1, { limits: { calls: 0 } }]);
-  assert.equal(peer.session.ending.code, 4400);
+  assert.equal(peer.broker.ending.code, 4400);
 });
 
 test("a call storm is refused call by call", async () => {
@@ -305,7 +305,7 @@ test("garbage ends in nothing, an error, or a close with a code; never in a faul
   let peer = null;
   let used = 0;
   for (const text of mutations()) {
-    if (!peer || peer.session.ending || used++ > 20) {
+    if (!peer || peer.broker.ending || used++ > 20) {
       peer = await client();
       peer.root.callRemote("get").catch(() => {});
       peer.frames();

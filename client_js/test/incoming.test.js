@@ -215,7 +215,7 @@ test("a long chain of pipelined calls does not use up the stack", async () => {
   const peer = await new Peer({ names: { root }, limits: { calls: 20000, batch: 20000 } }).open();
   const frames = [["message", 1, "root", "wait"]];
   for (let id = 2; id <= 20000; id++) frames.push(["message", id, 1 - id, "next"]);
-  peer.session.peer.limits.references = 1e6;
+  peer.broker.peer.limits.references = 1e6;
   await peer.feed(...frames.slice(0, 4000));
   root.go(root);
   await settled();

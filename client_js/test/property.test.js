@@ -142,7 +142,7 @@ for (let seed = 1; seed <= 150; seed++) {
   test(`laws hold for seed ${seed}`, async () => {
     const sides = await run(seed);
     for (const side of sides) {
-      assert.equal(side.peer.session.ending, null, JSON.stringify(side.peer.session.ending));
+      assert.equal(side.peer.broker.ending, null, JSON.stringify(side.peer.broker.ending));
       assert.ok(
         side.ends.every((count) => count === 1),
         `ends: ${side.ends}`,

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Referenceable } from "../src/pbweb.js";
-import { Exports } from "../src/references.js";
+import { newExports } from "../src/references.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { Peer, pair, settled } from "./support/peer.js";
 
 test("an export is undone as if it had never been", () => {
-  const table = new Exports();
+  const table = newExports();
   const [a, b] = [new Referenceable(), new Referenceable()];
   assert.equal(table.introduce(a, 9), 1);
   table.takeBack([table.introduce(a, 9), table.introduce(b, 9)]);
@@ -50,7 +50,7 @@ test("a released reference rejects calls and is no argument", async () => {
 
 test("a release does not overtake calls that are held back", async () => {
   const peer = await new Peer().open({ limits: { calls: 1 } });
-  const reference = peer.broker.unjellyRemote(7);
+  const reference = peer.broker.imports.receive(7);
   peer.root.callRemote("first");
   const held = [reference.callRemote("second"), peer.root.callRemote("third", reference)];
   reference.release();
@@ -101,7 +101,7 @@ test("references of another session are relayed, back and forth", async () => {
     type: "DeadReferenceError",
   });
   await assert.rejects(Promise.resolve(far.root.callRemote("get")), { type: "DeadReferenceError" });
-  assert.equal(right.session.ending, null);
+  assert.equal(right.broker.ending, null);
 });
 
 test("a relayed call passes cancelling and the deadline on", async () => {
@@ -131,7 +131,7 @@ test("a relayed call passes cancelling and the deadline on", async () => {
 test("functions cross as references with the method call, and come home", async () => {
   const add = (a, b) => a + b;
   const [, b] = await pair({ names: { root: new FixtureRoot(), add } });
-  const remote = b.broker.named("add");
+  const remote = b.broker.imports.receive("add");
   assert.equal(await remote.callRemote("call", 1, 2), 3);
   const calls = [];
   const callback = (...args) => calls.push(args);

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeBinary } from "../src/frames.js";
 import { Referenceable } from "../src/pbweb.js";
-import { Session } from "../src/session.js";
+import { newSession } from "../src/session.js";
 import { VERSION } from "../src/version.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { framesOf, Peer, pair, settled } from "./support/peer.js";
 
 const m = (id, name, ...args) => ["message", id, "root", name, args];
-const code = (peer) => peer.session.ending?.code;
+const code = (peer) => peer.broker.ending?.code;
 
 test("this side's version comes first, with its limits when they were given", async () => {
   const [first] = new Peer().session.takeMessages();
@@ -279,16 +279,16 @@ test("a fault of pbweb's own is logged and closes with 1011", async () => {
 test("two peers fed with garbage do not keep each other busy", async () => {
   const [a, b] = await pair();
   for (let times = 0; times < 10; times++) {
-    a.session.post('["nonsense"]');
-    b.session.post('["rubbish",{"a":1}]');
+    a.broker.link.post('["nonsense"]');
+    b.broker.link.post('["rubbish",{"a":1}]');
   }
   await settled();
-  assert.equal(a.session.ending, null);
+  assert.equal(a.broker.ending, null);
   a.messages.length = b.messages.length = 0;
   await settled();
   assert.deepEqual([a.messages, b.messages], [[], []]);
 });
 
-test("a Session needs nothing of its platform", () => {
-  assert.ok(new Session({}, {}) && new Referenceable());
+test("a session needs nothing of its platform", () => {
+  assert.ok(newSession({}, {}) && new Referenceable());
 });

@@ -29,8 +29,9 @@ test("keyword arguments are one more argument, only when there are any", async (
 
 test("a reference under the key then is refused among keyword arguments, too", async () => {
   const peer = await new Peer({ names: { root: new Box() } }).open();
-  for (const kw of [{ then: { $: "remote", id: 1 } }, { toJSON: { $: "local", id: "root" } }]) {
-    await peer.feed(["message", peer.session.received + 1, "root", "take", [], kw]);
+  const kws = [{ then: { $: "remote", id: 1 } }, { toJSON: { $: "local", id: "root" } }];
+  for (const [at, kw] of kws.entries()) {
+    await peer.feed(["message", at + 1, "root", "take", [], kw]);
     assert.equal(peer.frames().at(-1)[2].type, "InsecureJelly");
   }
   assert.equal(peer.statistics().imported, 0);

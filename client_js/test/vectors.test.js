@@ -90,7 +90,7 @@ for (const { name, wire, error } of read("rejected_values")) {
     const promise = peer.root.callRemote("get");
     peer.session.receive(`["answer",1,${wire}]`);
     await assert.rejects(Promise.resolve(promise), { type: error });
-    assert.equal(peer.session.ending, null);
+    assert.equal(peer.broker.ending, null);
     assert.equal(peer.statistics().imported, 0);
   });
 }
@@ -100,7 +100,7 @@ for (const { name, message, valid, close } of read("frames")) {
     const peer = await host();
     peer.session.receive(message);
     const frames = peer.frames();
-    assert.equal(peer.session.ending?.code, valid ? undefined : close);
+    assert.equal(peer.broker.ending?.code, valid ? undefined : close);
     if (!valid) assert.deepEqual([frames.length, frames[0].slice(0, 2)], [1, ["close", close]]);
     // Those that want no answer and those that want one are both quiet in the log.
     assert.equal(peer.logged.length, 0);
@@ -144,11 +144,11 @@ for (const { name, limits, steps } of read("scenarios")) {
         await peer.feed(...step.receive);
         sent = peer.frames();
       } else if (step.send) {
-        const closing = peer.session.ending && sent.at(-1)[0] === "close" ? [sent.pop()] : [];
+        const closing = peer.broker.ending && sent.at(-1)[0] === "close" ? [sent.pop()] : [];
         checkFrames(sent, step.send);
         sent = closing;
       } else {
-        assert.equal(peer.session.ending?.code, step.close);
+        assert.equal(peer.broker.ending?.code, step.close);
         assert.deepEqual(sent.at(-1).slice(0, 2), ["close", step.close]);
         checkFrames(sent.slice(0, -1), []);
         sent = [];

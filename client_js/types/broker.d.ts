@@ -1,15 +1,12 @@
 /**
  * The machine: one per session, without I/O. Frames come in with `handle`, and go out through the
- * link, which is the session (docs/protocol.md, sections 1 to 4).
+ * link, which is the session (docs/protocol.md, sections 1 to 4). What it does with calls and
+ * values is in the modules below; this is the state that they share.
  *
  * @module
  */
-import { Incoming } from "./incoming.js";
-import { Jellier } from "./jelly.js";
-import { Outgoing } from "./outgoing.js";
-import { Exports, Imports, RemoteReference } from "./references.js";
+import { start } from "./outgoing.js";
 export type Frame = import("./frames.js").Frame;
-export type Message = import("./frames.js").Message;
 export type Hooks = {
     /**
      * seconds of a clock that never goes back
@@ -30,29 +27,28 @@ export type Hooks = {
     close: (code: number, reason: string) => void;
 };
 export type Link = {
-    peer: {
-        limits: import("./limits.js").Limits;
-        binary: boolean;
-    };
-    /**
-     * the number of the last frame that was written
-     */
-    written: number;
-    /**
-     * the number of the last frame that the peer has
-     */
-    acknowledged: number;
     /**
      * whether a frame that can wait may go out
      */
     hasRoom: () => boolean;
     /**
-     *   gives the frame's number
+     *   gives the frame's number; `answered` is the peer's call that it answers
      */
-    post: (text: string, attachments?: Uint8Array[], answered?: {
-        id: number;
-    }) => number;
+    post: (text: string, attachments?: Uint8Array[], answered?: number) => number;
+    /**
+     * what is
+     * known of a lost frame, which may name an answer that is open
+     */
+    outcomeOf: (number: number, isOpen: boolean) => import("./errors.js").Outcome;
     fail: (code: number, reason: string) => void;
+};
+export type Ending = {
+    code: number;
+    reason: string;
+    /**
+     * whether to connect again, or after how many seconds
+     */
+    reconnect: boolean | number[];
 };
 export declare class Broker {
     #private;
@@ -60,12 +56,59 @@ export declare class Broker {
     hooks: Hooks;
     limits: import("./limits.js").Limits;
     types: import("./failures.js").Registry;
-    exports: Exports;
-    imports: Imports;
-    outgoing: Outgoing;
-    incoming: Incoming;
-    /** Whether the session is over. */
-    over: boolean;
+    /** What the peer has said of itself. */
+    peer: {
+        limits: import("./limits.js").Limits;
+        binary: boolean;
+        heartbeat: number;
+    };
+    /** @type {Ending | null} */
+    ending: Ending | null;
+    exports: {
+        decref: (id: number, count: number) => undefined;
+        readonly size: number;
+        publish(name: string, object: object): void;
+        introduce(object: object, limit: number): import("./references.js").Id;
+        takeBack(ids: number[]): void;
+        find(id: import("./references.js").Id): object;
+        clear(): void;
+    };
+    imports: {
+        drop: (held: import("./references.js").Held) => void;
+        readonly size: number;
+        receive(id: import("./references.js").Id, limit?: number): import("./references.js").RemoteReference<any>;
+        takeBack(ids: number[]): void;
+        idOf({ held }: import("./references.js").RemoteReference<any>): import("./references.js").Id;
+        clear(): void;
+    };
+    /** This side's calls that were sent and are not answered. @type {Map<number, import("./outgoing.js").Call>} */
+    waiting: Map<number, import("./outgoing.js").Call>;
+    /** Those that wait for room, and releases that must not overtake them. */
+    calls: {
+        move: () => void;
+        push<T>(run: (item: T) => unknown, item: T): void;
+        readonly length: number;
+    };
+    /** The highest id used. */
+    lastRequest: number;
+    /** The peer's calls whose answers can be named. @type {Map<number, import("./incoming.js").PeerCall>} */
+    answers: Map<number, import("./incoming.js").PeerCall>;
+    /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
+    running: Set<import("./incoming.js").PeerCall>;
+    /** Those whose results wait for room. */
+    results: {
+        move: () => void;
+        push<T>(run: (item: T) => unknown, item: T): void;
+        readonly length: number;
+    };
+    /** Those that waited for answers, which are there now. */
+    ready: {
+        move: () => void;
+        push<T>(run: (item: T) => unknown, item: T): void;
+        readonly length: number;
+    };
+    /** The highest id accepted. */
+    lastAccepted: number;
     /**
      * @param {Link} link
      * @param {Hooks} hooks
@@ -73,17 +116,7 @@ export declare class Broker {
      * @param {import("./failures.js").Registry} [types]
      */
     constructor(link: Link, hooks: Hooks, limits: import("./limits.js").Limits, types?: import("./failures.js").Registry);
-    get peer(): {
-        limits: import("./limits.js").Limits;
-        binary: boolean;
-    };
-    /**
-     * @param {string} name
-     * @returns {RemoteReference<any>}
-     */
-    named(name: string): RemoteReference<any>;
-    /** @param {RemoteReference<any>} reference */
-    release(reference: RemoteReference<any>): void;
+    start: typeof start;
     /**
      * @param {Function} callback
      * @param {unknown} [reference] what it is called with
@@ -106,34 +139,32 @@ export declare class Broker {
     /**
      * Handle a frame whose envelope has been checked; false when its name is not known.
      * @param {Frame} frame
-     * @param {Message} message that it came in
+     * @param {import("./frames.js").Message} message that it came in
      */
-    handle(frame: Frame, message: Message): boolean;
+    handle(frame: Frame, message: import("./frames.js").Message): boolean;
     /** There is more room in the window. */
     pump(): void;
+    /** The session is over: everything ends, once. */
+    end(): void;
     /**
-     * The session is over: everything ends, once.
-     * @param {string} text
-     * @param {unknown} [cause]
+     * What a call ends with that the session's end cuts off.
+     * @param {import("./errors.js").Outcome} outcome
      */
-    end(text: string, cause?: unknown): void;
-    /**
-     * Send the frame that `make` builds. When that fails, no table has changed.
-     * @param {(jellier: Jellier) => any[]} make
-     * @param {{ id: number }} [answered] the peer's call that it answers
-     * @returns {number} the frame's number
-     */
-    post(make: (jellier: Jellier) => any[], answered?: {
-        id: number;
-    }): number;
+    lost(outcome: import("./errors.js").Outcome): import("./errors.js").PBConnectionLost & {
+        outcome: import("./errors.js").Outcome;
+    };
     /**
      * A frame of plain data that does not wait for room.
      * @param {any[]} frame
-     * @param {{ id: number }} [answered]
+     * @param {number} [answered] the peer's call that it answers
      */
-    postSmall(frame: any[], answered?: {
-        id: number;
-    }): number;
+    postSmall(frame: any[], answered?: number): void;
+    /**
+     * The call of the peer's with this id, whose answer is named in `frame`.
+     * @param {number} id
+     * @param {Frame} frame
+     */
+    nameable(id: number, frame: Frame): import("./incoming.js").PeerCall;
     /**
      * Give back every reference of a frame that was refused (section 3).
      * @param {Frame} frame
@@ -142,16 +173,4 @@ export declare class Broker {
     giveBack(frame: Frame, introduced?: number[]): void;
     /** The fourth time that too many references were handed out ends the session (section 7). @param {unknown} error */
     countViolation(error: unknown): void;
-    /**
-     * A call on an object that is not the peer's.
-     * @param {unknown} target
-     * @param {{ name: string, args: any[], kw: Record<string, any> }} call
-     */
-    callHere(target: unknown, { name, args, kw }: {
-        name: string;
-        args: any[];
-        kw: Record<string, any>;
-    }): any;
-    /** @param {number | string} id */
-    unjellyRemote(id: number | string): RemoteReference<any>;
 }

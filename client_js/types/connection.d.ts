@@ -45,13 +45,13 @@ export type ConnectionOptions = {
 /** A connection and its session. @template [Api=any] */
 export declare class Connection<Api = any> {
     #private;
-    /** Resolved when the session is over. @type {Promise<import("./session.js").Ending>} */
-    closed: Promise<import("./session.js").Ending>;
     /**
      * @param {Transport} transport
      * @param {ConnectionOptions} [options]
      */
-    constructor(transport: Transport, { names, log, ...options }?: ConnectionOptions);
+    constructor(transport: Transport, { names, ...options }?: ConnectionOptions);
+    /** Resolved when the session is over. */
+    get closed(): Promise<import("./broker.js").Ending>;
     /** The machine behind the connection, with its `statistics()`. */
     get broker(): import("./broker.js").Broker;
     /**

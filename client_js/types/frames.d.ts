@@ -28,10 +28,11 @@ export type Message = {
 export declare const byteLength: (text: string) => number;
 /** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
 export declare const isWellFormed: (text: any) => boolean;
+export declare const isList: (arg: any) => arg is any[];
 /** @param {unknown} value @returns {value is Record<string, any>} */
 export declare const isObject: (value: unknown) => value is Record<string, any>;
-/** A request's or an object's id. @param {unknown} value @returns {value is number} */
-export declare const isId: (value: unknown) => value is number;
+/** A request's or an object's id. @param {any} value @returns {value is number} */
+export declare const isId: (value: any) => value is number;
 /** @param {any} value */
 export declare const isAnswer: (value: any) => boolean;
 /**
@@ -47,7 +48,7 @@ export declare function decodeMessage(data: any, limits: import("./limits.js").L
  * @param {number} most
  * @returns {boolean}
  */
-export declare function isDeeper(value: any, most: number): boolean;
+export declare const isDeeper: (value: any, most: number) => boolean;
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
  * @param {unknown} value

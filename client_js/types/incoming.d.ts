@@ -4,20 +4,20 @@
  *
  * @module
  */
-import { Line } from "./queue.js";
-import { Unjellier } from "./unjelly.js";
+export type Broker = import("./broker.js").Broker;
 export type Frame = import("./frames.js").Frame;
 export type Message = import("./frames.js").Message;
 export type PeerCall = {
+    broker: Broker;
     id: number;
     frame: Frame;
     /**
-     * null when no value can be tagged
+     * none when no value can be tagged
      */
-    unjellier: Unjellier | null;
+    unjellier: import("./unjelly.js").Unjellier | undefined;
     started: boolean;
-    settled: boolean;
-    failed: boolean;
+    pending: boolean;
+    rejected: boolean;
     /**
      * the result, or the error
      */
@@ -40,59 +40,47 @@ export type PeerCall = {
     waits: number;
     controller?: AbortController;
     /**
-     * as which it is relayed
-     */
-    relayed?: import("./promises.js").RemotePromise<any>;
-    /**
      * when it is cancelled, in seconds of the clock
      */
     deadline?: number;
     stopTimer: () => void;
 };
+/** @typedef {import("./broker.js").Broker} Broker */
+/** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./frames.js").Message} Message */
 /**
- * While a remote method starts, before its first `await`: the signal that is aborted when the
- * caller no longer wants the answer, when its deadline has passed, or when the session is over.
- *
- * @returns {AbortSignal}
+ * A call of the peer's; it is kept until its answer is acknowledged, as long as it can be named.
+ * @typedef {object} PeerCall
+ * @property {Broker} broker
+ * @property {number} id
+ * @property {Frame} frame
+ * @property {import("./unjelly.js").Unjellier | undefined} unjellier none when no value can be tagged
+ * @property {boolean} started
+ * @property {boolean} pending
+ * @property {boolean} rejected
+ * @property {unknown} [outcome] the result, or the error
+ * @property {unknown} [target] an object
+ * @property {PeerCall} [source] the call whose answer the target is, in place of that
+ * @property {PeerCall[]} waiters calls that wait for the answer
+ * @property {number} waits how many answers it waits for
+ * @property {AbortController} [controller]
+ * @property {number} [deadline] when it is cancelled, in seconds of the clock
+ * @property {() => void} stopTimer
  */
-export declare function callSignal(): AbortSignal;
 /**
- * The call of a method, to be started.
- * @param {{ controller?: AbortController | undefined }} call
- * @param {unknown} target
- * @param {string} name
- * @param {any[]} args
- * @param {Record<string, any>} kw keyword arguments are one more argument here
+ * @param {Broker} broker
+ * @param {Frame} frame
+ * @param {Message} message that it came in
  */
-export declare function invocation(call: {
-    controller?: AbortController | undefined;
-}, target: unknown, name: string, args: any[], kw: Record<string, any>): () => any;
-export declare class Incoming {
-    #private;
-    broker: import("./broker.js").Broker;
-    /** Those that can be named. @type {Map<number, PeerCall>} */
-    nameable: Map<number, PeerCall>;
-    /** Those in progress. @type {Set<PeerCall>} */
-    running: Set<PeerCall>;
-    /** Those whose results wait for room. @type {Line<PeerCall>} */
-    held: Line<PeerCall>;
-    /** @param {import("./broker.js").Broker} broker */
-    constructor(broker: import("./broker.js").Broker);
-    /**
-     * @param {Frame} frame
-     * @param {Message} message that it came in
-     */
-    accept(frame: Frame, message: Message): void;
-    /**
-     * The call with this id, whose answer is named.
-     * @param {number} id
-     */
-    find(id: number): PeerCall;
-    /**
-     * The caller no longer wants an answer.
-     * @param {number} id
-     */
-    cancelled(id: number): void;
-    /** The session is over: what runs is cancelled, and what it gives is dropped. */
-    end(): void;
-}
+export declare function accept(broker: Broker, frame: Frame, { tagged, deep, attachments }: Message): void;
+/**
+ * The caller no longer wants an answer.
+ * @param {Broker} broker
+ * @param {number} id
+ */
+export declare function cancelled(broker: Broker, id: number): void;
+/**
+ * The session is over: what runs is cancelled, and what it gives is dropped.
+ * @param {Broker} broker
+ */
+export declare function endPeerCalls({ running, answers }: Broker): void;

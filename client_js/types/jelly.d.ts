@@ -5,47 +5,61 @@
  * @module
  */
 import { RemotePromise } from "./promises.js";
-/** Encodes the values of one frame. */
-export declare class Jellier {
-    #private;
+export type Key = string | number;
+/** @typedef {string | number} Key */
+/**
+ * One walk through the values of a frame.
+ * @param {import("./broker.js").Broker} broker
+ * @param {Set<object>} [shared] in the second walk: the containers that stand in the frame more than once
+ */
+declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<object>) => {
     broker: import("./broker.js").Broker;
     limits: import("./limits.js").Limits;
+    /** Where it is. @type {Key[]} */
+    path: Key[];
     /** Bytes that travel outside the JSON. @type {Uint8Array[]} */
     attachments: Uint8Array[];
     /** Every id that was handed out in this frame. @type {number[]} */
     introduced: number[];
     /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
     named: RemotePromise<any>[];
-    /** Containers that stand in the frame more than once. @type {Set<object>} */
+    isFirst: boolean;
     shared: Set<object>;
-    /**
-     * @param {import("./broker.js").Broker} broker
-     * @param {Set<object>} [shared] what the first walk found, for the second
-     */
-    constructor(broker: import("./broker.js").Broker, shared?: Set<object>);
-    /**
-     * Encode a result.
-     * @param {unknown} value
-     */
-    result(value: unknown): any;
-    /**
-     * Encode `args` or `kw`, which are a frame's own and no values.
-     * @template {any[] | Record<string, any>} T
-     * @param {string} label
-     * @param {T} items
-     * @returns {T}
-     */
-    items<T extends any[] | Record<string, any>>(label: string, items: T): T;
-    /**
-     * @param {any} value
-     * @param {number} depth how many containers it stands in
-     * @param {boolean} [hashed] as a key of a dict or a member of a set
-     * @returns {any}
-     */
-    value(value: any, depth: number, hashed?: boolean): any;
-}
+    /** Containers met so far; in the second walk the shared ones, with the ids of their `def`. @type {Map<object, number>} */
+    met: Map<object, number>;
+};
+export type Walk = ReturnType<typeof newWalk>;
+/** @typedef {ReturnType<typeof newWalk>} Walk */
+/**
+ * Send a frame whose items in `labels` are values. When that fails, no table has changed.
+ * @param {import("./broker.js").Broker} broker
+ * @param {any[]} frame
+ * @param {Record<number, string>} labels by the places of its values: what errors call them
+ * @param {number} [answered] the id of the peer's call that it answers
+ */
+export declare function postJelly(broker: import("./broker.js").Broker, frame: any[], labels: Record<number, string>, answered?: number): {
+    named: RemotePromise<any>[];
+    number: number;
+};
+/**
+ * Each item of an array or a plain object converted; a copy, unless all stay what they are.
+ * @param {any} raw
+ * @param {(value: any, key: any) => any} convert
+ * @param {any} [out] the copy, if there is one
+ */
+export declare function mapItems(raw: any, convert: (value: any, key: any) => any, out?: any): any;
+/** @param {any} raw */
+export declare const copyOf: (raw: any) => any;
+/**
+ * An `await` or JSON.stringify must never call a reference.
+ * @param {Key} key
+ * @param {unknown} value
+ */
+export declare const isTrap: (key: Key, value: unknown) => boolean;
+export declare const TRAP = "a reference cannot stand under the key \"then\" or \"toJSON\"";
 /**
  * Arrays, Maps, Sets and plain objects; those of another window or worker, too.
  * @param {object} value
  */
 export declare function isContainer(value: object): boolean;
+export {};

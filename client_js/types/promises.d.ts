@@ -4,10 +4,13 @@
  *
  * @module
  */
+export type Broker = import("./broker.js").Broker;
 export type ApiOf<T> = T extends import("./references.js").RemoteReference<infer Api> ? Api : 0 extends 1 & T ? any : never;
 export type Methods<Api> = import("./api.js").Methods<Api>;
 export type Arguments<Method> = import("./api.js").Arguments<Method>;
 export type Result<Method> = import("./api.js").Result<Method>;
+export type CallOptions<Args extends any[] = any[]> = import("./api.js").CallOptions<Args>;
+/** @typedef {import("./broker.js").Broker} Broker */
 /**
  * @template T
  * @typedef {T extends import("./references.js").RemoteReference<infer Api> ? Api
@@ -26,16 +29,51 @@ export type Result<Method> = import("./api.js").Result<Method>;
  * @typedef {import("./api.js").Result<Method>} Result
  */
 /**
+ * @template {any[]} [Args=any[]]
+ * @typedef {import("./api.js").CallOptions<Args>} CallOptions
+ */
+/** What can be called: a reference, and the promise of one. @template Api */
+export declare class Callable<Api> {
+    /** @internal */
+    broker: import("./broker.js").Broker;
+    /**
+     * Call a method of the object. The promise is rejected with what the method raised, a PBError;
+     * calls on the promise, and calls that take it as an argument, need not wait for it.
+     *
+     * @template {keyof Methods<Api> & string} Name
+     * @param {Name} name without the prefix `remote_`
+     * @param {Arguments<Methods<Api>[Name]>} args
+     * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
+     */
+    callRemote<Name extends keyof Methods<Api> & string>(name: Name, ...args: Arguments<Methods<Api>[Name]>): RemotePromise<Result<Methods<Api>[Name]>>;
+    /**
+     * The long form of `callRemote`.
+     *
+     * @template {keyof Methods<Api> & string} Name
+     * @param {Name} name
+     * @param {CallOptions<Arguments<Methods<Api>[Name]>>} [options]
+     * @returns {RemotePromise<Result<Methods<Api>[Name]>>}
+     */
+    call<Name extends keyof Methods<Api> & string>(name: Name, options?: CallOptions<Arguments<Methods<Api>[Name]>>): RemotePromise<Result<Methods<Api>[Name]>>;
+    /**
+     * Call a method and want no answer, not even an error: the peer logs it.
+     *
+     * @template {keyof Methods<Api> & string} Name
+     * @param {Name} name
+     * @param {Arguments<Methods<Api>[Name]>} args
+     */
+    callRemoteOnly<Name extends keyof Methods<Api> & string>(name: Name, ...args: Arguments<Methods<Api>[Name]>): void;
+}
+/**
  * What a call will give: a promise that can be called, and passed on, before it is settled. One
  * that fails and that nobody awaits, calls or passes on is reported as any rejection is.
  *
  * @template [T=any]
+ * @extends {Callable<ApiOf<T>>}
  * @implements {PromiseLike<T>}
  */
-export declare class RemotePromise<T = any> implements PromiseLike<T> {
+export declare class RemotePromise<T = any> extends Callable<ApiOf<T>> implements PromiseLike<T> {
     #private;
-    /** @internal */
-    broker: import("./broker.js").Broker;
     /**
      * @template [A=T]
      * @template [B=never]
@@ -55,29 +93,6 @@ export declare class RemotePromise<T = any> implements PromiseLike<T> {
      * @returns {Promise<T>}
      */
     finally(settled?: (() => void) | null): Promise<T>;
-    /**
-     * Call a method of what the answer will be, without waiting for it.
-     *
-     * @template {keyof Methods<ApiOf<T>> & string} Name
-     * @param {Name} name
-     * @param {Arguments<Methods<ApiOf<T>>[Name]>} args
-     * @returns {RemotePromise<Result<Methods<ApiOf<T>>[Name]>>}
-     */
-    callRemote<Name extends keyof Methods<ApiOf<T>> & string>(name: Name, ...args: Arguments<Methods<ApiOf<T>>[Name]>): RemotePromise<Result<Methods<ApiOf<T>>[Name]>>;
-    /**
-     * The long form; `path` calls a method of an object that stands inside the answer.
-     *
-     * @param {string} name
-     * @param {import("./api.js").CallOptions} [options]
-     * @returns {RemotePromise<any>}
-     */
-    call(name: string, options?: import("./api.js").CallOptions): RemotePromise<any>;
-    /**
-     * @template {keyof Methods<ApiOf<T>> & string} Name
-     * @param {Name} name
-     * @param {Arguments<Methods<ApiOf<T>>[Name]>} args
-     */
-    callRemoteOnly<Name extends keyof Methods<ApiOf<T>> & string>(name: Name, ...args: Arguments<Methods<ApiOf<T>>[Name]>): void;
 }
 /**
  * The methods of `target` as functions: `remote(ref).three(12)` is `ref.callRemote("three", 12)`.

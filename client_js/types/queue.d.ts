@@ -3,19 +3,15 @@
  *
  * @module
  */
-/** @template T */
-export declare class Line<T> {
-    #private;
-    run: (step: T) => void;
-    mayGo: (step: T) => boolean;
+export type Line = ReturnType<typeof newLine>;
+/** @typedef {ReturnType<typeof newLine>} Line */
+export declare function newLine(): {
+    move: () => void;
     /**
-     * @param {(step: T) => void} run what may put more steps behind the others
-     * @param {(step: T) => boolean} [mayGo]
+     * @template T
+     * @param {(item: T) => unknown} run gives `false` when the item may not go yet
+     * @param {T} item
      */
-    constructor(run: (step: T) => void, mayGo?: (step: T) => boolean);
-    get length(): number;
-    /** @param {T} step */
-    push(step: T): void;
-    /** Run the steps that may go; a loop and no recursion, at the same cost however long it is. */
-    move(): void;
-}
+    push<T>(run: (item: T) => unknown, item: T): void;
+    readonly length: number;
+};

@@ -5,26 +5,32 @@
  * @module
  */
 export type Tagged = Record<string, any>;
+export type Unjellier = ReturnType<typeof newUnjellier>;
 export type Answer = {
-    settled: boolean;
-    failed: boolean;
+    pending: boolean;
+    rejected: boolean;
     outcome?: unknown;
 };
 /** @typedef {Record<string, any>} Tagged */
+/** @typedef {ReturnType<typeof newUnjellier>} Unjellier */
 /**
  * A call whose answer can be named.
- * @typedef {{ settled: boolean, failed: boolean, outcome?: unknown }} Answer
+ * @typedef {{ pending: boolean, rejected: boolean, outcome?: unknown }} Answer
  */
 /**
- * Refuse a value with too many levels.
- * @param {unknown} value
- * @param {number} outer levels that do not count
+ * Refuse values with too many levels.
+ * @param {unknown[]} values
+ * @param {number} outer their own levels that do not count
  * @param {number} limit
  */
-export declare function checkDepth(value: unknown, outer: number, limit: number): void;
-/** Decodes the values of one frame; of a call that waits for answers, a second time. */
-export declare class Unjellier {
-    #private;
+export declare function checkDepth(values: unknown[], outer: number, limit: number): void;
+/**
+ * What decodes the values of one frame; of a call that waits for answers, a second time.
+ * @param {import("./broker.js").Broker} broker
+ * @param {import("./frames.js").Frame} frame
+ * @param {Uint8Array[]} attachments
+ */
+export declare const newUnjellier: (broker: import("./broker.js").Broker, frame: import("./frames.js").Frame, attachments: Uint8Array[]) => {
     broker: import("./broker.js").Broker;
     frame: import("./frames.js").Frame;
     attachments: Uint8Array<ArrayBufferLike>[];
@@ -32,32 +38,24 @@ export declare class Unjellier {
     introduced: number[];
     /** Answers that are not there yet. @type {Set<any>} */
     waits: Set<any>;
-    /**
-     * @param {import("./broker.js").Broker} broker
-     * @param {import("./frames.js").Frame} frame
-     * @param {Uint8Array[]} attachments
-     */
-    constructor(broker: import("./broker.js").Broker, frame: import("./frames.js").Frame, attachments: Uint8Array[]);
-    /**
-     * @template T
-     * @param {T} value
-     * @returns {T}
-     */
-    root<T>(value: T): T;
-    /**
-     * Keyword arguments, which are a frame's own and no value.
-     * @param {Record<string, any>} kw
-     */
-    fields(kw: Record<string, any>): any;
-}
+    /** What stands for something on this side is looked up when the frame comes, and not again. @type {Map<Tagged, any>} */
+    kept: Map<Tagged, any>;
+    /** @type {Map<number, { source: Tagged, value: any }>} */
+    defs: Map<number, {
+        source: Tagged;
+        value: any;
+    }>;
+};
+/**
+ * An answer, or `args` with `kw`, which are a frame's own and no values.
+ * @param {Unjellier} state
+ * @param {any} value
+ * @param {Record<string, any>} [kw]
+ */
+export declare function unjelly(state: Unjellier, value: any, kw?: Record<string, any>): any[];
 /**
  * What a settled answer, followed along a path, is (section 1).
  * @param {Answer} answer
  * @param {unknown[]} [path] keys of plain objects and indexes of lists
  */
-export declare function answerValue({ failed, outcome }: Answer, path?: unknown[]): any;
-/**
- * @param {any} value
- * @param {unknown[]} path
- */
-export declare function followPath(value: any, path: unknown[]): any;
+export declare function answerValue({ rejected, outcome }: Answer, path?: unknown[]): unknown;

@@ -1,6 +1,6 @@
 // A session without I/O, with a clock that stands still until a test moves it.
 
-import { Session } from "../../src/session.js";
+import { newSession } from "../../src/session.js";
 
 /** Everything that can happen by itself has happened. */
 export async function settled() {
@@ -21,7 +21,7 @@ export class Peer {
   other = null;
 
   constructor({ names = {}, ...options } = {}) {
-    this.session = new Session(
+    this.session = newSession(
       {
         now: () => this.time,
         timer: (seconds, run) => {
@@ -43,7 +43,7 @@ export class Peer {
   }
 
   get root() {
-    return this.broker.named("root");
+    return this.broker.imports.receive("root");
   }
 
   flush() {

@@ -1,0 +1,70 @@
+/**
+ * How a method gets control, with its call's signal and deadline at hand.
+ *
+ * @module
+ */
+
+import { PBError } from "./errors.js";
+import { findMethod } from "./flavors.js";
+import { RemoteReference } from "./references.js";
+
+/**
+ * A call that gets control here.
+ * @typedef {object} Invocation
+ * @property {number} [id] 0 when no answer is wanted
+ * @property {AbortController} [controller]
+ * @property {number} [deadline] when it is cancelled, in seconds of the clock
+ * @property {boolean} [started]
+ */
+
+/**
+ * The call that is being started: calls made before its first `await` are made on its behalf and
+ * inherit its deadline. After that nothing tells whose they are; pass `callSignal()`.
+ * @type {Invocation | undefined}
+ */
+export let current;
+
+/**
+ * While a remote method starts, before its first `await`: the signal that is aborted when the
+ * caller no longer wants the answer, when its deadline has passed, or when the session is over.
+ *
+ * @returns {AbortSignal}
+ */
+export function callSignal() {
+  if (!current) {
+    throw new PBError("callSignal() must be called by a method before its first await.");
+  }
+  current.controller ??= new AbortController();
+  return current.controller.signal;
+}
+
+/**
+ * Call a method of an object of this side's, or relay the call to the owner of a reference.
+ * @param {Invocation} call
+ * @param {unknown} target
+ * @param {string} name
+ * @param {any[]} args
+ * @param {Record<string, any>} kw keyword arguments are one more argument here
+ */
+export function invoke(call, target, name, args, kw) {
+  const method = target instanceof RemoteReference ? null : findMethod(target, name);
+  const outer = current;
+  current = call;
+  call.started = true;
+  try {
+    if (!method) return relay(call, /** @type {any} */ (target), name, { args, kw });
+    const self = method === target ? undefined : target;
+    return method.apply(self, Object.keys(kw).length ? [...args, kw] : args);
+  } finally {
+    current = outer;
+  }
+}
+
+/**
+ * @param {Invocation} call
+ * @param {RemoteReference<any>} target
+ * @param {string} name
+ * @param {import("./api.js").CallOptions} options
+ */
+const relay = ({ id }, target, name, options) =>
+  target.broker.start(target, name, { ...options, signal: callSignal(), relayed: true }, id === 0);
