@@ -1,197 +1,262 @@
-"""The command ``pbweb``."""
+"""The command ``pbweb``: what its words are, and where they lead.
+
+What a command does is imported when it runs: `call` needs no server, and ``--help`` neither.
+"""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import faulthandler
-import logging
-import math
+import ipaddress
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from types import FrameType
+from typing import Any, TypeVar
 
-import uvicorn
+import click
+from click.core import ParameterSource
 
 from pbweb import __version__
-from pbweb.asgi import Endpoint, client_files
-from pbweb.limits import ANNOUNCED, DEFAULT, Limits
-from pbweb.upgrade import Authenticate
+from pbweb.limits import ANNOUNCED, Limits
 
-from .app import BadTarget, Target, application, find, load
-from .protocol import http_class, websocket_class
+from .settings import Settings
 
-__all__ = ["Server", "main", "parser", "run", "serve"]
+__all__ = ["Setting", "call", "main", "pbweb", "serve"]
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
-    top = argparse.ArgumentParser(prog="pbweb", description="Perspective Broker for the web.")
-    top.add_argument("--version", action="version", version=f"pbweb {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("serve", help="serve a Root")
-    run.add_argument(
-        "target",
-        metavar="MODULE:NAME",
-        help="a Root, its class, a factory, or a dict of these by paths",
-    )
-    run.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    run.add_argument(
-        "--port", type=_port, default=8000, help="port, 0 for any that is free (%(default)s)"
-    )
-    run.add_argument("--pages", type=Path, metavar="DIR", help="a folder of files to serve at /")
-    run.add_argument(
-        "--authenticate",
-        metavar="MODULE:NAME",
-        help="a function that says who asks for an upgrade, or refuses it",
-    )
-    run.add_argument(
-        "--origin",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="pages of this origin may connect too; * for all; may be given often",
-    )
-    run.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="answer to this Host; on a loopback address the default is its names, else all",
-    )
-    run.add_argument(
-        "--limit",
-        action="append",
-        default=[],
-        type=_limit,
-        metavar="NAME=NUMBER",
-        help=f"set a limit: {', '.join(ANNOUNCED)}, …",
-    )
-    run.add_argument(
-        "--mask-errors",
-        action="store_true",
-        help="send the id of a log entry in the place of an unexpected error's text",
-    )
-    run.add_argument("--unsafe-tracebacks", action="store_true", help="send tracebacks to the peer")
-    run.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    return top
+class _Port(click.ParamType[int]):
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        port = int(text) if text.isdecimal() else -1
+        if not 0 <= port <= 65535:
+            self.fail(f"{text!r} is no port: a number from 0 to 65535", param, ctx)
+        return port
 
 
-def _port(text: str) -> int:
-    port = int(text) if text.isdigit() else -1
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
-    return port
+class _Limit(click.ParamType[tuple[str, float]]):
+    name = "name=number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        if isinstance(value, tuple):  # click converts what it has converted once more
+            return value
+        name, _, text = str(value).partition("=")
+        kinds = {field.name: field.type for field in fields(Limits)}
+        if name not in kinds:
+            self.fail(f"{name!r} is no limit; there are {', '.join(kinds)}", param, ctx)
+        try:
+            number = int(text) if kinds[name] == "int" else float(text)
+            Limits(**{name: number})  # type: ignore[arg-type]
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        return name, number
 
 
-def _limit(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
-    kinds = {field.name: field.type for field in fields(Limits)}
-    if name not in kinds:
-        raise argparse.ArgumentTypeError(f"{name!r} is no limit; there are {', '.join(kinds)}")
-    try:
-        value = int(number) if kinds[name] == "int" else float(number)
-        Limits(**{name: value})  # type: ignore[arg-type]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-    return name, value
+class _Network(click.ParamType[str]):
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            if text != "*":
+                ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            self.fail(f"{text!r} is no address or network, as 10.0.0.0/8, and not *", param, ctx)
+        return text
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server, which says where it listens in a line that people and tests can use."""
+class Setting(click.Option):
+    """An option that an environment variable can give too: PBWEB_ and its name."""
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
-        for server in self.servers:
-            for socket in server.sockets:
-                host, port = socket.getsockname()[:2]
-                shown = "localhost" if host in (*LOOPBACK, "0.0.0.0", "::") else host  # noqa: S104
-                print(f"pbweb serves http://{shown}:{port}", flush=True)
-                return
+    def __init__(self, declarations: Sequence[str], **options: Any) -> None:
+        options.setdefault("default", getattr(Settings, self._field(declarations)))
+        super().__init__(declarations, show_default=True, show_envvar=True, **options)
+        self.envvar = f"PBWEB_{self.name.upper()}"
 
-    stop_seconds = 3 * DEFAULT.grace
-    """From the signal to the end of the process, whatever the application does."""
+    @staticmethod
+    def _field(declarations: Sequence[str]) -> str:
+        return declarations[0].removeprefix("--").replace("-", "_")
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal stops in order, the second at once; neither is raised again."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        # A method that blocks the loop or ignores that it is cancelled shows up in its output.
-        faulthandler.dump_traceback_later(self.stop_seconds, exit=True)
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Where the value came from: a bad one is named with the variable it stood in."""
+        if ctx and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return str(self.envvar)
+        return click.Parameter.get_error_hint(self, ctx)
 
 
-def serve(target: Target, arguments: argparse.Namespace) -> None:
-    """Serve *target* until a signal ends it.
+def setting(declaration: str, help: str, **options: Any) -> Callable[[_Decorated], _Decorated]:
+    """A `Setting` of the command below."""
+    return click.option(declaration, cls=Setting, help=help, **options)
 
-    Raises:
-        BadTarget: a folder for the pages is not there, or no function to authenticate with.
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="pbweb %(version)s")
+def pbweb() -> None:
+    """Perspective Broker for the web."""
+
+
+@pbweb.command()
+@click.argument("target", metavar="MODULE:NAME", envvar="PBWEB_TARGET")
+@setting("--host", "Address to listen on.", metavar="ADDRESS")
+@setting("--port", "Port to listen on, 0 for any that is free.", type=_Port())
+@setting("--pages", "A folder of files to serve at /.", type=click.Path(path_type=Path))
+@setting(
+    "--authenticate",
+    "A function that says who asks for an upgrade, or refuses it.",
+    metavar="MODULE:NAME",
+)
+@setting(
+    "--origin",
+    "Pages of this origin may connect too; * for all. May be given often.",
+    multiple=True,
+    metavar="URL",
+)
+@setting(
+    "--allow-host",
+    "Answer to this Host. May be given often; on a loopback address the default is its names, "
+    "else all.",
+    multiple=True,
+    metavar="NAME",
+)
+@setting(
+    "--trust-proxy",
+    "Believe the X-Forwarded headers of a proxy at this address; * for all. May be given often.",
+    multiple=True,
+    type=_Network(),
+)
+@setting(
+    "--limit",
+    f"Set a limit: {', '.join(ANNOUNCED)}, … May be given often.",
+    multiple=True,
+    type=_Limit(),
+)
+@setting(
+    "--mask-errors",
+    "Send the id of a log entry in the place of an unexpected error's text.",
+    is_flag=True,
+)
+@setting("--unsafe-tracebacks", "Send tracebacks to the peer.", is_flag=True)
+@setting(
+    "--reload",
+    "Start again when a Python file in this folder changes; needs pbweb[reload].",
+    is_flag=True,
+)
+@setting(
+    "--log-level",
+    "What is logged.",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+)
+def serve(**given: Any) -> None:
+    """Serve a Root: its class, an instance, a factory, or a dict of these by paths.
+
+    MODULE:NAME says where it is, as in examples.echo.app:EchoRoot  [env var: PBWEB_TARGET].
+
+    Every option can be given by the environment variable that stands beside it; what may be given
+    often is separated by spaces there. An option on the command line goes before its variable.
     """
-    hosts = arguments.allow_host or (LOOPBACK if arguments.host in LOOPBACK else None)
-    limits = Limits(**dict(arguments.limit))
-    authenticate = _authenticate(arguments.authenticate)
-    endpoints = {
-        path: Endpoint(
-            root,
-            authenticate=authenticate,
-            limits=limits,
-            origins=arguments.origin,
-            hosts=hosts,
-            mask_errors=arguments.mask_errors,
-            unsafe_tracebacks=arguments.unsafe_tracebacks,
-        )
-        for path, root in target.roots.items()
-    }
-    client_files()  # an incomplete installation is told now
-    config = uvicorn.Config(
-        application(endpoints, page=target.page, pages=arguments.pages),
-        host=arguments.host,
-        port=arguments.port,
-        http=http_class(limits),
-        ws=websocket_class(endpoints),
-        ws_per_message_deflate=False,
-        ws_max_size=limits.message,
-        log_level=arguments.log_level,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=math.ceil(2 * limits.grace),
-    )
-    server = Server(config)
-    server.stop_seconds = 3 * limits.grace
-    run(server)
+    from . import serving  # noqa: PLC0415
+    from .app import BadTarget  # noqa: PLC0415
+
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: modules of the folder where we are
+    settings = Settings(**given)
+    try:
+        if settings.reload:
+            from . import reloading  # noqa: PLC0415
+
+            reloading.serve_and_reload(settings)
+        else:
+            serving.serve(settings)
+    except BadTarget as error:
+        _end(2, str(error))
 
 
-def _authenticate(name: str | None) -> Authenticate | None:
-    if name is None:
-        return None
-    _, found = find(name)
-    if not callable(found):
-        raise BadTarget(f"{name} is no function that could authenticate: it is {found!r}")
-    authenticate: Authenticate = found
-    return authenticate
+def _named(_ctx: click.Context, _param: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
+    """Arguments by name, from ``name=value``."""
+    return dict(_pair(text, "=", "name=value") for text in given)
 
 
-def run(server: uvicorn.Server) -> None:
-    """Run *server* on uvloop where there is one."""
-    factory = server.config.get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(server.serve())
+def _headers(_ctx: click.Context, _param: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    return dict(_pair(text, ":", "Name: value") for text in given)
+
+
+def _pair(text: str, sign: str, form: str) -> tuple[str, str]:
+    name, found, value = text.partition(sign)
+    if not found or not name.strip():
+        raise click.BadParameter(f"{text!r} is not of the form {form}")
+    return name.strip(), value.strip() if sign == ":" else value
+
+
+def _value(text: str) -> Any:
+    """An argument: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+class _Call(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A negative number is no option: with a space before it, it is the same JSON."""
+        words = [f" {word}" if _is_negative(word) else word for word in args]
+        return super().parse_args(ctx, words)
+
+
+def _is_negative(word: str) -> bool:
+    return word[:1] == "-" and word[1:2].isdecimal() and not isinstance(_value(word), str)
+
+
+@pbweb.command(cls=_Call)
+@click.argument("url")
+@click.argument("method")
+@click.argument("args", nargs=-1)
+@click.option(
+    "--kw", multiple=True, callback=_named, metavar="NAME=VALUE", help="An argument by name."
+)
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds to wait.")
+@click.option(
+    "--header",
+    multiple=True,
+    callback=_headers,
+    metavar="NAME:VALUE",
+    help="A header of the upgrade.",
+)
+def call(
+    url: str,
+    method: str,
+    args: tuple[str, ...],
+    kw: dict[str, str],
+    timeout: float | None,
+    header: dict[str, str],
+) -> None:
+    """Call METHOD of the root at URL and print the answer as JSON.
+
+    An argument that is JSON is passed as such, any other as a string. A METHOD with dots calls what
+    the methods before return: getTwo.three 12. Put -- before strings that begin with a dash.
+
+    What is no plain JSON is printed as the protocol has it: {"$":"remote","id":1} is a reference.
+
+    The command ends with 1 when the call failed, 2 when it cannot be made, 3 without a connection.
+    """
+    from . import calling  # noqa: PLC0415
+
+    named = {name: _value(text) for name, text in kw.items()}
+    try:
+        print(calling.call(url, method, list(map(_value, args)), named, timeout, header))
+    except calling.CallFailed as error:
+        _end(error.code, str(error))
+
+
+def _end(code: int, text: str) -> None:
+    print(f"pbweb: {text}", file=sys.stderr)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command; ends the process with 2 when it is asked for what cannot be."""
-    arguments = parser().parse_args(argv)
-    logging.basicConfig(
-        level=arguments.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` does: modules of the folder where we are
-    try:
-        serve(load(arguments.target), arguments)
-    except BadTarget as error:
-        print(f"pbweb: {error}", file=sys.stderr)
-        sys.exit(2)
+    pbweb(args=argv, prog_name="pbweb")

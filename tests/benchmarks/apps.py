@@ -15,9 +15,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 import pbweb as pb
 from pbweb.connection import Connection
 from pbweb.session import Message, Session
-from pbweb_server import cli
 from pbweb_server.app import Target
 from pbweb_server.protocol import http_class, websocket_class
+from pbweb_server.serving import Server, run, serve_target
+from pbweb_server.settings import Settings
 
 
 class Thing(pb.Referenceable):
@@ -161,7 +162,7 @@ def serve(app: Any, **settings: Any) -> None:
         log_level="warning",
         **{"http": "httptools", "ws": "websockets-sansio", **settings},
     )
-    cli.run(cli.Server(config))
+    run(Server(config))
 
 
 def limit1() -> None:
@@ -172,9 +173,8 @@ def limit1() -> None:
 
 def pbweb() -> None:
     """As `pbweb serve` does it."""
-    arguments = cli.parser().parse_args(["serve", "m:n", "--port", "0"])
-    arguments.log_level = "warning"
-    cli.serve(Target({"/pb": Echo}, None), arguments)
+    settings = Settings(target="", port=0, log_level="warning")
+    serve_target(Target({"/pb": Echo}, None), settings)
 
 
 def mounted() -> None:

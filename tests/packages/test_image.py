@@ -17,8 +17,9 @@ import pytest
 import yaml
 from docker.utils.build import exclude_paths
 
+from pbweb_server import cli
 from pbweb_server.app import load
-from pbweb_server.cli import parser
+from pbweb_server.settings import Settings
 from tests.integration.process import Process, ask, serving
 from tests.packages.conftest import PROJECT, run
 
@@ -71,42 +72,47 @@ def test_everything_that_the_package_is_built_from_is_copied() -> None:
         assert source in copies.split()
 
 
-def test_the_command_is_one_that_pbweb_serve_takes() -> None:
-    """The very words of the image, given to the command's own parser."""
-    entry = json.loads(given("ENTRYPOINT"))
-    command = json.loads(given("CMD"))
-    assert entry == ["pbweb", "serve"]
-    assert command == gateway()["command"]
-    assert command[:3] == ["examples.demo:SERVICES", "--pages", "examples"]
-    assert (PROJECT / command[2] / "index.html").is_file()
-
-    arguments = parser().parse_args([*entry[1:], *command])
-    assert (arguments.target, arguments.pages) == (command[0], Path(command[2]))
-    assert load(arguments.target).roots
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """What the image's variables say to the command that it runs."""
+    assert json.loads(given("ENTRYPOINT")) == ["pbweb", "serve"]
+    for name, value in re.findall(r'(PBWEB_\w+)="([^"]*)"', given("ENV")):
+        monkeypatch.setenv(name, value)
+    return Settings(**cli.serve.make_context("pbweb serve", []).params)
 
 
-def test_make_demo_serves_the_same_as_the_image() -> None:
+def test_the_variables_of_the_image_serve_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch)
+    assert (found.target, found.pages) == ("examples.demo:SERVICES", Path("examples"))
+    assert (PROJECT / "examples" / "index.html").is_file()
+    assert load(found.target).roots
+
+
+def test_make_demo_serves_the_same_as_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     make = ["make", "--dry-run", "--no-print-directory", "demo", "PORT=8999"]
     ended = subprocess.run(make, cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
-    command = " ".join(json.loads(given("CMD"))[:3])
-    assert ended.stdout.splitlines()[-1].endswith(f"pbweb serve {command} --port 8999")
+    found = settings(monkeypatch)
+    command = f"pbweb serve {found.target} --pages {found.pages} --port 8999"
+    assert ended.stdout.splitlines()[-1].endswith(command)
 
 
-def test_the_port_is_the_same_everywhere() -> None:
-    command = gateway()["command"]
-    port = command[command.index("--port") + 1]
-    assert command[command.index("--host") + 1] == "0.0.0.0", "reachable from outside the container"
-    assert given("EXPOSE") == port
-    assert gateway()["ports"] == [f"${{PORT:-8000}}:{port}"]
-    assert f"http://127.0.0.1:{port}/readyz" in given("HEALTHCHECK")
+def test_the_port_is_the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch)
+    assert found.host == "0.0.0.0", "reachable from outside the container"
+    assert given("EXPOSE") == str(found.port)
+    assert gateway()["ports"] == [f"${{PORT:-8000}}:{found.port}"]
+    assert f"http://127.0.0.1:{found.port}/readyz" in given("HEALTHCHECK")
+
+
+def test_compose_hands_on_variables_that_there_are() -> None:
+    known = {str(option.envvar) for option in cli.serve.params if isinstance(option, cli.Setting)}
+    assert set(gateway()["environment"]) <= known
 
 
 def test_the_image_runs_without_rights_and_ends_on_sigterm() -> None:
     assert given("USER") == "10001"
     assert given("STOPSIGNAL") == "SIGTERM"
-    for name in ("ENTRYPOINT", "CMD"):
-        assert given(name).startswith("["), "the exec form: a shell would keep SIGTERM to itself"
+    assert given("ENTRYPOINT").startswith("["), "a shell would keep SIGTERM to itself"
     names = [name for name, _ in instructions()]
     assert names.count("FROM") == 2, "what builds the image is not in the image"
     assert "curl" not in " ".join(value for _, value in instructions())
@@ -223,15 +229,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 @pytest.fixture(scope="module")
 def container(image: Image) -> Iterator[Process]:
-    """The image's own command; of two values of an option the last one counts."""
-    command = [*json.loads(image.said["ENTRYPOINT"]), *json.loads(image.said["CMD"])]
-    command = image.within(*command, "--host", "127.0.0.1")
+    """The image's own command; options go before its variables."""
+    command = image.within(*json.loads(image.said["ENTRYPOINT"]), "--host", "127.0.0.1")
     with serving(command=command, cwd=image.cwd) as process:
         yield process
 
 
 def test_the_image_has_all_that_its_instructions_say(image: Image) -> None:
-    kept = {"USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+    kept = {"USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT"}
     assert set(image.said) == kept, "every other instruction was carried out"
     assert {path.name for path in image.root.iterdir()} == {"app", "opt"}
 

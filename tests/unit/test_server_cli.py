@@ -1,112 +1,255 @@
-"""`pbweb_server.cli`: the arguments of the command."""
+"""`pbweb_server.cli`: the words of the commands, and the variables of `serve`."""
 
-import argparse
-import signal
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 
 import pbweb as pb
 from pbweb.limits import DEFAULT, Limits
 from pbweb_server import cli
+from pbweb_server.settings import Settings
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
+OPTIONS = [option for option in cli.serve.params if isinstance(option, cli.Setting)]
 
 
-def parsed(*arguments: str) -> argparse.Namespace:
-    return cli.parser().parse_args(["serve", "module:Root", *arguments])
+@pytest.fixture(autouse=True)
+def no_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for option in OPTIONS:
+        monkeypatch.delenv(str(option.envvar), raising=False)
 
 
-def test_the_defaults() -> None:
-    found = parsed()
-    assert (found.target, found.host, found.port) == ("module:Root", "127.0.0.1", 8000)
-    assert (found.pages, found.origin, found.limit) == (None, [], [])
-    assert not found.mask_errors
-    assert not found.unsafe_tracebacks
-    assert found.authenticate is None
+def parsed(*arguments: str) -> Settings:
+    context = cli.serve.make_context("pbweb serve", ["module:Root", *arguments])
+    return Settings(**context.params)
+
+
+def run(*arguments: str, **variables: str) -> Result:
+    return CliRunner().invoke(cli.pbweb, arguments, env=variables, prog_name="pbweb")
+
+
+def test_the_defaults_are_those_of_the_settings() -> None:
+    assert parsed() == Settings(target="module:Root")
 
 
 def test_all_options() -> None:
-    found = parsed(
+    assert parsed(
         *("--host", "0.0.0.0", "--port", "0", "--pages", "x", "--origin", "https://a"),
         *("--origin", "https://b", "--limit", "calls=5", "--limit", "stall=0.5"),
-        *("--mask-errors", "--unsafe-tracebacks", "--allow-host", "pb.example"),
-        *("--authenticate", "module:who"),
+        *("--mask-errors", "--unsafe-tracebacks", "--allow-host", "pb.example", "--reload"),
+        *("--trust-proxy", "10.0.0.0/8", "--log-level", "debug", "--authenticate", "module:who"),
+    ) == Settings(
+        target="module:Root",
+        host="0.0.0.0",
+        port=0,
+        pages=Path("x"),
+        authenticate="module:who",
+        origin=("https://a", "https://b"),
+        allow_host=("pb.example",),
+        trust_proxy=("10.0.0.0/8",),
+        limit=(("calls", 5), ("stall", 0.5)),
+        mask_errors=True,
+        unsafe_tracebacks=True,
+        reload=True,
+        log_level="debug",
     )
-    assert (found.host, found.port, found.pages) == ("0.0.0.0", 0, Path("x"))
-    assert found.origin == ["https://a", "https://b"]
-    assert found.limit == [("calls", 5), ("stall", 0.5)]
-    assert found.mask_errors
-    assert found.unsafe_tracebacks
-    assert found.allow_host == ["pb.example"]
-    assert found.authenticate == "module:who"
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
 def test_every_limit_can_be_set(name: str) -> None:
     whole = isinstance(getattr(DEFAULT, name), int)
     found = parsed("--limit", f"{name}={77 if whole else 7.5}")
-    limits = Limits(**dict(found.limit))
-    assert getattr(limits, name) == (77 if whole else 7.5)
+    assert found.limit == ((name, 77 if whole else 7.5),)
+
+
+BAD = [
+    *(("limit", text) for text in ("calls", "calls=", "calls=x", "calls=0", "calls=-1")),
+    *(("limit", text) for text in ("calls=1.5", "stall=nan", "stall=inf", "stall=0")),
+    *(("limit", text) for text in ("nosuch=1", "__init__=1")),
+    *(("port", text) for text in ("-1", "65536", "x", "1.5", "²")),
+    *(("trust-proxy", text) for text in ("10.0.0.0/99", "proxy.example")),
+    ("log-level", "loud"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), BAD)
+def test_a_bad_value_is_named_with_where_it_came_from(name: str, text: str) -> None:
+    result = run("serve", "module:Root", f"--{name}", text)
+    assert result.exit_code == 2
+    assert f"Invalid value for '--{name}': " in result.stderr
+    assert text.partition("=")[0] in result.stderr
+    assert "PBWEB_" not in result.stderr
+    variable = f"PBWEB_{name.upper().replace('-', '_')}"
+    result = run("serve", "module:Root", **{variable: text})
+    assert result.exit_code == 2
+    assert f"Invalid value for {variable}: " in result.stderr
+    assert text.partition("=")[0] in result.stderr
+    assert f"--{name}" not in result.stderr
+
+
+def test_every_option_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "PBWEB_TARGET": "other:Root",
+        "PBWEB_HOST": "::1",
+        "PBWEB_PORT": "9000",
+        "PBWEB_PAGES": "a folder",
+        "PBWEB_AUTHENTICATE": "module:who",
+        "PBWEB_ORIGIN": "https://a https://b",
+        "PBWEB_ALLOW_HOST": "a.example b.example",
+        "PBWEB_TRUST_PROXY": "*",
+        "PBWEB_LIMIT": "calls=64 depth=50",
+        "PBWEB_MASK_ERRORS": "yes",
+        "PBWEB_UNSAFE_TRACEBACKS": "1",
+        "PBWEB_RELOAD": "true",
+        "PBWEB_LOG_LEVEL": "error",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert Settings(**cli.serve.make_context("pbweb serve", []).params) == Settings(
+        target="other:Root",
+        host="::1",
+        port=9000,
+        pages=Path("a folder"),
+        authenticate="module:who",
+        origin=("https://a", "https://b"),
+        allow_host=("a.example", "b.example"),
+        trust_proxy=("*",),
+        limit=(("calls", 64), ("depth", 50)),
+        mask_errors=True,
+        unsafe_tracebacks=True,
+        reload=True,
+        log_level="error",
+    )
+    assert sorted(given) == sorted(f"PBWEB_{field.name.upper()}" for field in fields(Settings))
+    assert parsed("--limit", "calls=1").limit == (("calls", 1),), "the option goes first"
+    for name in given:
+        monkeypatch.setenv(name, "")
+    assert parsed() == Settings(target="module:Root"), "empty is as if it was not there"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--nosuch"], ["module:Root", "more"]])
+def test_words_that_are_none(arguments: list[str]) -> None:
+    result = run("serve", *arguments)
+    assert result.exit_code == 2
+    assert "pbweb serve --help" in result.stderr
+
+
+def test_a_target_that_is_none_ends_with_2() -> None:
+    result = run("serve", "nosuchmodule:Root", "--log-level", "error")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("pbweb: ")
+
+
+def test_what_cannot_authenticate_ends_with_2() -> None:
+    roots = "tests.integration.roots"
+    for name, said in (("nosuch", "has no 'nosuch'"), ("NOT_A_ROOT", "is no function")):
+        result = run("serve", f"{roots}:IntegrationRoot", "--authenticate", f"{roots}:{name}")
+        assert result.exit_code == 2
+        assert said in result.stderr
+
+
+def test_the_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"pbweb {pb.__version__}\n")
+
+
+# --------------------------------------------------------------- what it says
+
+
+def test_the_help_shows_every_variable() -> None:
+    text = " ".join(run("serve", "--help").stdout.split())
+    for option in OPTIONS:
+        assert option.opts[0] in text
+        assert f"env var: {option.envvar}" in text
+    assert "env var: PBWEB_TARGET" in text
+
+
+def row(option: click.Option) -> str:
+    """The line of the document's table for *option*."""
+    with click.Context(cli.serve) as context:
+        default = option.get_default(context)
+    value = "" if option.is_flag else f" {option.make_metavar(context)}"
+    shown: Any = " ".join(default) if isinstance(default, tuple) else default
+    said = f"`{shown}`" if shown not in (None, "", False) else ""
+    escaped = value.replace("|", "\\|")
+    return f"| `{option.opts[0]}{escaped}` | `{option.envvar}` | {said} | {option.help} |"
+
+
+def test_the_document_has_the_settings_as_they_are() -> None:
+    rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `--")]
+    assert rows == [row(option) for option in OPTIONS]
+
+
+def test_what_is_not_needed_is_not_imported() -> None:
+    program = (
+        "import sys\nfrom pbweb_server import cli\n"
+        "assert not {'uvicorn', 'starlette', 'watchfiles'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+# ----------------------------------------------------------------------- call
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("-1.5", -1.5),
+        ("true", True),
+        ("null", None),
+        ('{"a": [1]}', {"a": [1]}),
+        ('"1"', "1"),
+        ("one", "one"),
+        ("", ""),
+        ("{a: 1}", "{a: 1}"),
+        ("1180591620717411303424", 2**70),
+    ],
+)
+def test_an_argument_is_json_where_it_is_json(
+    text: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = called_with(monkeypatch, "ws://x", "m", text, "--kw", f"name={text}")
+    assert given == ("ws://x", "m", [value], {"name": value}, None, {})
+
+
+def test_the_options_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = called_with(
+        monkeypatch,
+        *("ws://x", "m", "--timeout", "1.5", "--kw", "a=b=c", "--header", "X-A: b:c", "--", "-x"),
+    )
+    assert given == ("ws://x", "m", ["-x"], {"a": "b=c"}, 1.5, {"X-A": "b:c"})
+
+
+def called_with(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[Any, ...]:
+    """What `pbweb call` makes of its words."""
+    given: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("pbweb_server.calling.call", lambda *all: given.append(all))
+    assert run("call", *arguments).exit_code == 0
+    return given[0]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(["--limit", text] for text in ("", "calls", "calls=", "calls=x", "calls=0", "calls=-1")),
-        *(["--limit", text] for text in ("calls=1.5", "stall=nan", "stall=inf", "stall=0")),
-        *(["--limit", text] for text in ("nosuch=1", "__init__=1")),
-        *(["--port", text] for text in ("-1", "65536", "x", "")),
-        ["--log-level", "loud"],
-        ["--nosuch"],
+        [],
+        ["ws://x"],
+        ["ws://x", "m", "--kw", "a"],
+        ["ws://x", "m", "--kw", "=a"],
+        ["ws://x", "m", "--header", "a"],
+        ["ws://x", "m", "--timeout", "0"],
+        ["ws://x", "m", "--timeout", "soon"],
+        ["ws://x", "m", "-1x"],
+        ["ws://x", "m", "--nosuch"],
     ],
-)  # fmt: skip
-def test_what_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parsed(*arguments)
-    assert caught.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def test_a_target_that_is_none_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["serve", "nosuchmodule:Root", "--log-level", "error"])
-    assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("pbweb: ")
-
-
-def test_what_cannot_authenticate_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    roots = "tests.integration.roots"
-    for name, said in (("nosuch", "has no 'nosuch'"), ("NOT_A_ROOT", "is no function")):
-        arguments = ["serve", f"{roots}:IntegrationRoot", "--authenticate", f"{roots}:{name}"]
-        with pytest.raises(SystemExit) as caught:
-            cli.main(arguments)
-        assert caught.value.code == 2
-        assert said in capsys.readouterr().err
-
-
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["--version"])
-    assert caught.value.code == 0
-    assert capsys.readouterr().out == f"pbweb {pb.__version__}\n"
-
-
-def test_the_first_signal_stops_in_order_and_the_second_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    armed: list[tuple[float, bool]] = []
-    monkeypatch.setattr(
-        cli.faulthandler,
-        "dump_traceback_later",
-        lambda *seconds, **options: armed.append((*seconds, options["exit"])),
-    )
-    server: Any = cli.Server.__new__(cli.Server)
-    server.should_exit = server.force_exit = False
-    server._captured_signals = []
-    server.handle_exit(signal.SIGTERM, None)
-    assert (server.should_exit, server.force_exit) == (True, False)
-    server.handle_exit(signal.SIGTERM, None)
-    assert (server.should_exit, server.force_exit) == (True, True)
-    assert armed[0] == (15.0, True)
-    assert not server._captured_signals  # uvicorn would raise them again, and end with their code
+)
+def test_a_call_that_is_none(arguments: list[str]) -> None:
+    result = run("call", *arguments)
+    assert result.exit_code == 2
+    assert "pbweb call --help" in result.stderr

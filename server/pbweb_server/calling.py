@@ -1,0 +1,97 @@
+"""`pbweb call`: one call from the shell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+import pbweb as pb
+from pbweb.failures import failure_for
+from pbweb.jelly import Jellier, Tagged
+from pbweb.limits import Limits
+
+__all__ = ["CallFailed", "call"]
+
+OPEN_SECONDS = 10.0
+"""For the connection, where no timeout is given."""
+
+
+class CallFailed(Exception):
+    """No answer; the text says why. `code` is what the process ends with."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def call(
+    url: str,
+    method: str,
+    args: Sequence[Any],
+    kw: dict[str, Any],
+    timeout: float | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> str:
+    """The answer of the root at *url*, as JSON.
+
+    Args:
+        url: ``ws://``, ``wss://``, ``http://`` or ``https://``.
+        method: its name; with dots, each name is called on what the one before returns.
+        timeout: seconds for the connection, and again for the call.
+
+    Raises:
+        CallFailed: 1: the method raised, or did not answer in time. 2: *url* is none. 3: there
+            is no connection, or it went.
+    """
+    try:
+        return asyncio.run(_call(url, method, args, kw, timeout, headers))
+    except (pb.ConnectFailed, pb.PBConnectionLost, pb.ProtocolError) as error:
+        raise CallFailed(3, str(error)) from None
+    except pb.Error as error:
+        trace = f"\n{error.traceback.rstrip()}" if error.traceback else ""
+        raise CallFailed(1, f"{error.type}: {error.message}{trace}") from None
+    except TimeoutError as error:
+        raise CallFailed(1, str(error)) from None
+
+
+async def _call(
+    url: str,
+    method: str,
+    args: Sequence[Any],
+    kw: dict[str, Any],
+    timeout: float | None,
+    headers: Mapping[str, str] | None,
+) -> str:
+    # As a page does it: the scheme says whether there is TLS, and it is a WebSocket anyway.
+    address = f"ws{url[4:]}" if url.startswith(("http://", "https://")) else url
+    try:
+        opening = pb.connect(address, headers=headers, open_timeout=timeout or OPEN_SECONDS)
+        connection = await opening
+    except ValueError as error:
+        raise CallFailed(2, str(error)) from None
+    try:
+        target: Any = await connection.getRootObject()
+        *first, last = method.split(".")
+        for name in first:
+            target = target.call(name, timeout=timeout)
+        return shown(await target.call(last, args, kw, timeout=timeout))
+    finally:
+        await connection.close()
+
+
+def shown(value: Any) -> str:
+    """*value* as the JSON that docs/protocol.md has for it; references with the peer's ids."""
+    limits = Limits(depth=200, digits=1 << 20)
+    return orjson.dumps(Jellier(_Shown(), limits).encode(value)).decode()
+
+
+class _Shown:
+    """References, and exceptions that were returned, as the peer sent them."""
+
+    def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
+        if isinstance(value, pb.RemoteReference):
+            return {"$": "remote", "id": value.luid}
+        return failure_for(value) if isinstance(value, BaseException) else None
