@@ -55,7 +55,8 @@ lint-js: client_js/node_modules/.stamp
 	cd client_js && npm run --silent size
 	cd client_js && npm run --silent package
 
-test-python: .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp
+test-python: .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp \
+    docs/typedoc/node_modules/.stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-js: client_js/node_modules/.stamp
@@ -65,7 +66,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: .venv/dev.stamp
+docs: .venv/dev.stamp docs/typedoc/node_modules/.stamp
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs build/docs
 	@echo "The documentation is at build/docs/index.html"
 
@@ -97,7 +98,7 @@ nginx: .venv/dev.stamp
 
 clean:
 	rm -rf .venv build dist $(PEERS)/.venv \
-	  $(addsuffix /node_modules,client_js $(RUNTIMES) $(CONSUMERS) $(PEERS)) \
+	  $(addsuffix /node_modules,client_js docs/typedoc $(RUNTIMES) $(CONSUMERS) $(PEERS)) \
 	  .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -154,4 +155,10 @@ $(PEERS)/.venv/.stamp: $(PEERS)/requirements.txt | .venv/bin/python
 	@echo "Installing what pbweb is measured beside into $(PEERS) …"
 	@$(PYTHON) -m venv $(PEERS)/.venv
 	@$(PEERS)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<
+	@touch $@
+
+# What reads the JavaScript client's comments for the documentation.
+docs/typedoc/node_modules/.stamp: docs/typedoc/package.json docs/typedoc/package-lock.json \
+    | client_js/node_modules/.stamp
+	@cd docs/typedoc && $(NPM_INSTALL)
 	@touch $@

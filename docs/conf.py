@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "extensions.javascript",
     "extensions.vectors",
 ]
 exclude_patterns = ["**/node_modules", "**/.*"]

@@ -89,6 +89,7 @@ class Broker:
         self.peer_binary = False
         self.close = close
         self.disconnected = False
+        """Whether the session is gone."""
         self.identity: Any = None
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
         self.exports = Exports(limits.references)

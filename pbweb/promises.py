@@ -67,6 +67,7 @@ class RemotePromise(Target):
         self.target = target  # keeps the reference for as long as the call is in progress
         self.request = 0  # not sent yet
         self.done = False
+        """Whether the answer is there, or the failure."""
         self.cancelling = False
         self.hangs = False  # an argument of the call was an answer that was not there yet
         self.pipelined = 0  # calls that were sent to this by name and are not answered

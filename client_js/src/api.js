@@ -9,7 +9,7 @@
 
 /**
  * @template {any[]} [Args=any[]]
- * @typedef {object} CallOptions
+ * @typedef {object} CallOptions what a call may have beside its name
  * @property {Args} [args]
  * @property {Record<string, any>} [kw] keyword arguments, for a peer whose language has them
  * @property {AbortSignal} [signal] cancels the call, here and at the peer

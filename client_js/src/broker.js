@@ -39,8 +39,7 @@ import { newExports, newImports } from "./references.js";
  */
 
 /**
- * How a session ended.
- * @typedef {object} Ending
+ * @typedef {object} Ending how a session ended
  * @property {number} code
  * @property {string} reason
  * @property {boolean | number[]} reconnect whether to connect again, or after how many seconds

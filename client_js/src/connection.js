@@ -19,22 +19,21 @@ import { newSession } from "./session.js";
  */
 
 /**
- * A WebSocket, MessagePort, Worker, or anything else that looks like one.
- * @typedef {object} Transport
- * @property {(message: any) => void} [send]
- * @property {(message: any) => void} [postMessage]
- * @property {((event: any) => void) | null} onmessage
- * @property {((event: any) => void) | null} [onopen]
- * @property {((event: any) => void) | null} [onclose]
- * @property {((event: any) => void) | null} [onerror]
- * @property {(code?: number, reason?: string) => void} [close]
+ * @typedef {object} Transport a WebSocket, MessagePort, Worker, or anything else that looks like one
+ * @property {(message: any) => void} [send] sends one message
+ * @property {(message: any) => void} [postMessage] the same, of what has no `send`
+ * @property {((event: any) => void) | null} onmessage set by pbweb; called with each message as `event.data`
+ * @property {((event: any) => void) | null} [onopen] set by pbweb where `readyState` is 0
+ * @property {((event: any) => void) | null} [onclose] set by pbweb; called with the code and the reason
+ * @property {((event: any) => void) | null} [onerror] set by pbweb
+ * @property {(code?: number, reason?: string) => void} [close] ends it
  * @property {number} [readyState]
  * @property {any} [binaryType]
  * @property {string} [protocol]
  */
 
 /**
- * @typedef {object} ConnectionOptions
+ * @typedef {object} ConnectionOptions how this side of a connection behaves
  * @property {Partial<import("./limits.js").Limits>} [limits] of this side, announced to the peer
  * @property {Record<string, Referenceable | Function>} [names] objects to publish, such as `root`
  * @property {import("./failures.js").Registry} [registry] in place of `setUnjellyableForClass`
@@ -298,7 +297,7 @@ export class Connection {
     this.broker.notifyOnDisconnect(callback);
   }
 
-  /** @param {() => void} callback */
+  /** Undo `notifyOnDisconnect`. @param {() => void} callback */
   dontNotifyOnDisconnect(callback) {
     this.broker.dontNotifyOnDisconnect(callback);
   }

@@ -16,11 +16,11 @@
  */
 
 /**
- * What is known of a lost call (docs/protocol.md, section 6).
- * @typedef {"not_executed" | "executed_answer_lost" | "unknown"} Outcome
+ * @typedef {"not_executed" | "executed_answer_lost" | "unknown"} Outcome what is known of a lost
+ *   call (docs/protocol.md, section 6)
  */
 
-/** A class, or its name on the wire. @typedef {string | Function} TypeOrName */
+/** @typedef {string | Function} TypeOrName a class, or its name on the wire */
 
 /**
  * The name of an exception class on the wire: its static `pbType`, else its `name`.
@@ -48,6 +48,7 @@ export function typeParents(type) {
 
 /** An exception that is meant for the peer: it is sent, and not logged. */
 export class PBError extends Error {
+  /** The name of the class on the wire; where a class has none, it is its `name`. @type {string} */
   static pbType = "pb.Error";
 
   /**
@@ -60,11 +61,11 @@ export class PBError extends Error {
     this.type = typeName(new.target);
     /** `type`, and the names of all classes above it. */
     this.parents = typeParents(new.target);
-    /** @type {string | null} The peer's traceback; null unless its server is told to send them. */
+    /** The peer's traceback; null unless its server is told to send them. @type {string | null} */
     this.traceback = null;
   }
 
-  /** @override */
+  /** `type`, as other errors have it. @override */
   get name() {
     return this.type ?? typeName(this.constructor);
   }
@@ -124,7 +125,7 @@ export class DeadReferenceError extends PBError {
 /** The session ended while the call was waiting; `outcome` says what is known of it. */
 export class PBConnectionLost extends PBError {
   static pbType = "PBConnectionLost";
-  /** @type {Outcome} */
+  /** Whether the peer executed the call. @type {Outcome} */
   outcome = "unknown";
 }
 
@@ -141,6 +142,7 @@ export class LimitExceeded extends PBError {
 /** One side broke the protocol; `code` is the close code of section 7. */
 export class ProtocolError extends PBError {
   static pbType = "ProtocolError";
+  /** The close code. */
   code = 4400;
 }
 

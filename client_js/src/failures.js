@@ -19,7 +19,7 @@ import {
 } from "./errors.js";
 import { cutText } from "./frames.js";
 
-/** The name of an exception's type and the class that it is raised as here. @typedef {Map<string, Function>} Registry */
+/** @typedef {Map<string, Function>} Registry names of exceptions' types, and the classes that they are raised as here */
 
 /** @type {Registry} */
 const OWN = new Map(

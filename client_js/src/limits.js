@@ -7,7 +7,7 @@
 import { isId } from "./frames.js";
 
 /**
- * @typedef {object} Limits
+ * @typedef {object} Limits what one side accepts from its peer
  * @property {number} message bytes of one message: memory before anything is parsed
  * @property {number} depth levels of a value: the stack
  * @property {number} batch frames of one message: the time that one message takes

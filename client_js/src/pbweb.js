@@ -23,3 +23,16 @@ export { callSignal } from "./invocation.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
 export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
+
+/**
+ * @template {any[]} [Args=any[]]
+ * @typedef {import("./api.js").CallOptions<Args>} CallOptions
+ */
+/** @typedef {import("./client.js").ConnectOptions} ConnectOptions */
+/** @typedef {import("./connection.js").ConnectionOptions} ConnectionOptions */
+/** @typedef {import("./connection.js").Transport} Transport */
+/** @typedef {import("./errors.js").Outcome} Outcome */
+/** @typedef {import("./errors.js").TypeOrName} TypeOrName */
+/** @typedef {import("./failures.js").Registry} Registry */
+/** @typedef {import("./limits.js").Limits} Limits */
+/** @typedef {import("./broker.js").Ending} Ending */

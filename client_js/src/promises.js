@@ -127,6 +127,7 @@ export class RemotePromise extends Callable {
   }
 
   /**
+   * As of any promise; so `await` takes it.
    * @template [A=T]
    * @template [B=never]
    * @param {((value: T) => A | PromiseLike<A>) | null} [fulfilled]
@@ -139,6 +140,7 @@ export class RemotePromise extends Callable {
   }
 
   /**
+   * As of any promise.
    * @template [B=never]
    * @param {((error: any) => B | PromiseLike<B>) | null} [rejected]
    * @returns {Promise<T | B>}
@@ -148,6 +150,7 @@ export class RemotePromise extends Callable {
   }
 
   /**
+   * As of any promise.
    * @param {(() => void) | null} [settled]
    * @returns {Promise<T>}
    */

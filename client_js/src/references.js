@@ -216,7 +216,7 @@ export class RemoteReference extends Callable {
     this.broker.notifyOnDisconnect(callback, this);
   }
 
-  /** @param {(reference: this) => void} callback */
+  /** Undo `notifyOnDisconnect`. @param {(reference: this) => void} callback */
   dontNotifyOnDisconnect(callback) {
     this.broker.dontNotifyOnDisconnect(callback, this);
   }

@@ -16,7 +16,9 @@ const ZONE = `(Z|[+-]${CLOCK})?`;
  * there is such a day, the peer decides.
  */
 export class Held {
+  /** @internal */
   static tag = "";
+  /** @internal */
   static pattern = "";
 
   /** @param {string | number} value the text, as Python writes it */
@@ -28,6 +30,7 @@ export class Held {
     Object.freeze(this);
   }
 
+  /** The text. */
   toString() {
     return this.value;
   }

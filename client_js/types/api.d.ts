@@ -44,7 +44,7 @@ export type Received<T> = 0 extends 1 & T ? any : T extends import("./references
 export type Atom = string | number | bigint | boolean | null | undefined | void | Date | Uint8Array | Error | Map<any, any> | Set<any> | import("./scalars.js").Held;
 /**
  * @template {any[]} [Args=any[]]
- * @typedef {object} CallOptions
+ * @typedef {object} CallOptions what a call may have beside its name
  * @property {Args} [args]
  * @property {Record<string, any>} [kw] keyword arguments, for a peer whose language has them
  * @property {AbortSignal} [signal] cancels the call, here and at the peer

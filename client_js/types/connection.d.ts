@@ -8,12 +8,33 @@ import { RemotePromise } from "./promises.js";
 export type Referenceable = import("./flavors.js").Referenceable;
 export type RemoteReference<Api> = import("./references.js").RemoteReference<Api>;
 export type Transport = {
+    /**
+     * sends one message
+     */
     send?: (message: any) => void;
+    /**
+     * the same, of what has no `send`
+     */
     postMessage?: (message: any) => void;
+    /**
+     * set by pbweb; called with each message as `event.data`
+     */
     onmessage: ((event: any) => void) | null;
+    /**
+     * set by pbweb where `readyState` is 0
+     */
     onopen?: ((event: any) => void) | null;
+    /**
+     * set by pbweb; called with the code and the reason
+     */
     onclose?: ((event: any) => void) | null;
+    /**
+     * set by pbweb
+     */
     onerror?: ((event: any) => void) | null;
+    /**
+     * ends it
+     */
     close?: (code?: number, reason?: string) => void;
     readyState?: number;
     binaryType?: any;
@@ -74,7 +95,7 @@ export declare class Connection<Api = any> {
     setNameForLocal(name: string, object: Referenceable | Function): void;
     /** Call `callback` once, when the session is over. @param {() => void} callback */
     notifyOnDisconnect(callback: () => void): void;
-    /** @param {() => void} callback */
+    /** Undo `notifyOnDisconnect`. @param {() => void} callback */
     dontNotifyOnDisconnect(callback: () => void): void;
     /** End the session. Calls in progress end with PBConnectionLost. */
     close(): Promise<void>;

@@ -17,10 +17,10 @@
 export type Outcome = "not_executed" | "executed_answer_lost" | "unknown";
 export type TypeOrName = string | Function;
 /**
- * What is known of a lost call (docs/protocol.md, section 6).
- * @typedef {"not_executed" | "executed_answer_lost" | "unknown"} Outcome
+ * @typedef {"not_executed" | "executed_answer_lost" | "unknown"} Outcome what is known of a lost
+ *   call (docs/protocol.md, section 6)
  */
-/** A class, or its name on the wire. @typedef {string | Function} TypeOrName */
+/** @typedef {string | Function} TypeOrName a class, or its name on the wire */
 /**
  * The name of an exception class on the wire: its static `pbType`, else its `name`.
  * @param {TypeOrName} type
@@ -39,15 +39,16 @@ export declare class PBError extends Error {
     type: string;
     /** `type`, and the names of all classes above it. */
     parents: string[];
-    /** @type {string | null} The peer's traceback; null unless its server is told to send them. */
+    /** The peer's traceback; null unless its server is told to send them. @type {string | null} */
     traceback: string | null;
+    /** The name of the class on the wire; where a class has none, it is its `name`. @type {string} */
     static pbType: string;
     /**
      * @param {string} [message]
      * @param {ErrorOptions} [options]
      */
     constructor(message?: string, options?: ErrorOptions);
-    /** @override */
+    /** `type`, as other errors have it. @override */
     get name(): string;
     /** The text of the exception, as `failure.getErrorMessage()` in PB. */
     getErrorMessage(): string;
@@ -88,7 +89,7 @@ export declare class DeadReferenceError extends PBError {
 /** The session ended while the call was waiting; `outcome` says what is known of it. */
 export declare class PBConnectionLost extends PBError {
     static pbType: string;
-    /** @type {Outcome} */
+    /** Whether the peer executed the call. @type {Outcome} */
     outcome: Outcome;
 }
 /** The call was cancelled, or did not end within its time. */
@@ -102,6 +103,7 @@ export declare class LimitExceeded extends PBError {
 /** One side broke the protocol; `code` is the close code of section 7. */
 export declare class ProtocolError extends PBError {
     static pbType: string;
+    /** The close code. */
     code: number;
 }
 /**

@@ -12,3 +12,24 @@ export { callSignal } from "./invocation.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
 export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
+export type CallOptions<Args extends any[] = any[]> = import("./api.js").CallOptions<Args>;
+export type ConnectOptions = import("./client.js").ConnectOptions;
+export type ConnectionOptions = import("./connection.js").ConnectionOptions;
+export type Transport = import("./connection.js").Transport;
+export type Outcome = import("./errors.js").Outcome;
+export type TypeOrName = import("./errors.js").TypeOrName;
+export type Registry = import("./failures.js").Registry;
+export type Limits = import("./limits.js").Limits;
+export type Ending = import("./broker.js").Ending;
+/**
+ * @template {any[]} [Args=any[]]
+ * @typedef {import("./api.js").CallOptions<Args>} CallOptions
+ */
+/** @typedef {import("./client.js").ConnectOptions} ConnectOptions */
+/** @typedef {import("./connection.js").ConnectionOptions} ConnectionOptions */
+/** @typedef {import("./connection.js").Transport} Transport */
+/** @typedef {import("./errors.js").Outcome} Outcome */
+/** @typedef {import("./errors.js").TypeOrName} TypeOrName */
+/** @typedef {import("./failures.js").Registry} Registry */
+/** @typedef {import("./limits.js").Limits} Limits */
+/** @typedef {import("./broker.js").Ending} Ending */

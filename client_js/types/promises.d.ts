@@ -75,6 +75,7 @@ export declare class Callable<Api> {
 export declare class RemotePromise<T = any> extends Callable<ApiOf<T>> implements PromiseLike<T> {
     #private;
     /**
+     * As of any promise; so `await` takes it.
      * @template [A=T]
      * @template [B=never]
      * @param {((value: T) => A | PromiseLike<A>) | null} [fulfilled]
@@ -83,12 +84,14 @@ export declare class RemotePromise<T = any> extends Callable<ApiOf<T>> implement
      */
     then<A = T, B = never>(fulfilled?: ((value: T) => A | PromiseLike<A>) | null, rejected?: ((error: any) => B | PromiseLike<B>) | null): Promise<A | B>;
     /**
+     * As of any promise.
      * @template [B=never]
      * @param {((error: any) => B | PromiseLike<B>) | null} [rejected]
      * @returns {Promise<T | B>}
      */
     catch<B = never>(rejected?: ((error: any) => B | PromiseLike<B>) | null): Promise<T | B>;
     /**
+     * As of any promise.
      * @param {(() => void) | null} [settled]
      * @returns {Promise<T>}
      */

@@ -81,7 +81,7 @@ export declare class RemoteReference<Api = any> extends Callable<Api> {
     [Symbol.dispose](): void;
     /** Call `callback` with this reference, once, when its session is over. @param {(reference: this) => void} callback */
     notifyOnDisconnect(callback: (reference: this) => void): void;
-    /** @param {(reference: this) => void} callback */
+    /** Undo `notifyOnDisconnect`. @param {(reference: this) => void} callback */
     dontNotifyOnDisconnect(callback: (reference: this) => void): void;
 }
 /**

@@ -11,10 +11,9 @@
 export declare class Held {
     /** The text, exactly as it stands on the wire. */
     value: string;
-    static tag: string;
-    static pattern: string;
     /** @param {string | number} value the text, as Python writes it */
     constructor(value: string | number);
+    /** The text. */
     toString(): string;
 }
 /** Python's `decimal.Decimal`: its digits. */
