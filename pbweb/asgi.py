@@ -8,7 +8,9 @@ WebSocket instead (`pbweb_server.protocol`); both ask `Endpoint.refusal` first.
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import cache
 from pathlib import Path
@@ -35,6 +37,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Callable[[str], list[str]]
 """Gives all values of a header, by its name in lower case."""
 
+logger = logging.getLogger("pbweb")
+
+REFUSALS = 10  # that are logged, in REFUSALS_SECONDS
+REFUSALS_SECONDS = 60.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -96,6 +102,8 @@ class Endpoint:
         self.software = software or SOFTWARE
         self.connections: set[Connection] = set()
         """The connections that are open."""
+        self._refused = 0
+        self._refused_since = 0.0
 
     @property
     def limits(self) -> Limits:
@@ -133,28 +141,44 @@ class Endpoint:
     # ---------------------------------------------------------- the opening
 
     def refusal(self, headers: Headers, secure: bool) -> tuple[int, str] | None:
-        """The HTTP status and the reason with which an upgrade is refused, or None.
+        """The HTTP status and the reason with which an upgrade is refused, or None; it is logged.
 
         A page of another site could open a WebSocket with the cookies of its visitor, so the
         origin is checked before the upgrade (docs/security.md, threats A1 to A3 and A8).
         """
+        refused = self._refusal(headers, secure)
+        if refused is not None:
+            self._log_refusal(*refused)
+        return refused
+
+    def _log_refusal(self, status: int, reason: str) -> None:
+        """A page is told nothing of it, so this is where its author sees why."""
+        now = time.monotonic()
+        if now - self._refused_since > REFUSALS_SECONDS:
+            self._refused_since, self._refused = now, 0
+        self._refused += 1
+        if self._refused <= REFUSALS:
+            logger.warning("an upgrade was refused with %d: %s", status, reason)
+
+    def _refusal(self, headers: Headers, secure: bool) -> tuple[int, str] | None:
         hosts = headers("host")
         if len(hosts) != 1 or not self._is_our_host(hosts[0]):
             return 400, (
                 f"the host {_shown(hosts)} is not served here; "
                 "allow it with hosts=[…] or `pbweb serve --allow-host`"
             )
+        here = f"{'https' if secure else 'http'}://{hosts[0]}"
         origins = headers("origin")
-        if origins and not (len(origins) == 1 and self._may_connect(origins[0], hosts[0], secure)):
+        if origins and not (len(origins) == 1 and self._may_connect(origins[0], here)):
             return 403, (
-                f"the origin {_shown(origins)} may not connect; "
-                "allow it with origins=[…] or `pbweb serve --origin`"
+                f"the origin {_shown(origins)} may not connect to {_shown([here])}; "
+                "allow it with `pbweb serve --origin` or origins=[…]"
             )
         offered = [
             name.strip() for value in headers("sec-websocket-protocol") for name in value.split(",")
         ]
         if PROTOCOL not in offered:
-            return 400, f"the subprotocol {PROTOCOL} has to be offered"
+            return 400, f"the subprotocol {PROTOCOL} has to be offered, as pbweb's clients do"
         return None
 
     def _is_our_host(self, host: str) -> bool:
@@ -168,12 +192,11 @@ class Endpoint:
         name = (parts.hostname or "").rstrip(".")
         return parts.netloc == host and "@" not in host and name in self.hosts
 
-    def _may_connect(self, origin: str, host: str, secure: bool) -> bool:
+    def _may_connect(self, origin: str, here: str) -> bool:
         if "*" in self.origins:
             return True
         normal = _normal_origin(origin)
-        same = _normal_origin(f"{'https' if secure else 'http'}://{host}")
-        return normal != "" and (normal == same or normal in self.origins)
+        return normal != "" and (normal == _normal_origin(here) or normal in self.origins)
 
     async def identify(self, scope: Scope) -> Any:
         """Who asks for the upgrade of *scope*; None where nobody is to be authenticated.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Generator, Mapping
 from contextvars import copy_context
 from types import TracebackType
@@ -128,7 +130,10 @@ class connect:
         websocket = await self._upgrade()
         if websocket.subprotocol != PROTOCOL:
             websocket.transport.abort()
-            raise ConnectFailed(f"{self._url} is no pbweb endpoint: it does not speak {PROTOCOL}")
+            raise ConnectFailed(
+                f"{self._url} is a WebSocket, but no pbweb endpoint: it does not speak {PROTOCOL}; "
+                "is another program at this port or path?"
+            )
         return websocket
 
     async def _upgrade(self) -> _Opening:
@@ -144,25 +149,52 @@ class connect:
                 **self._options,
             )
         except InvalidURI:
-            raise ValueError(f"{self._url!r} is no ws:// or wss:// URL") from None
+            raise ValueError(_no_url(self._url)) from None
         except InvalidStatus as error:
             raise ConnectFailed(self._explain(error)) from None
         except (InvalidHandshake, EOFError) as error:
-            raise ConnectFailed(f"{self._url} does not answer as a WebSocket: {error}") from error
+            raise ConnectFailed(
+                f"{self._url} does not answer as a WebSocket: {error}; is it the port of another "
+                "program, or does it speak TLS (wss://)?"
+            ) from error
         except TimeoutError:
             raise ConnectFailed(
-                f"{self._url} did not answer within {self._open_timeout:g} s"
+                f"{self._url} did not answer within {self._open_timeout:g} s; is the address "
+                "right, and does a firewall let you through?"
             ) from None
         except OSError as error:
-            raise ConnectFailed(
-                f"nobody answers at {self._url}: {error}; is the server running there?"
-            ) from error
+            raise ConnectFailed(f"{self._url}: {_advice(error)}") from error
 
     def _explain(self, error: InvalidStatus) -> str:
+        """What to look at when there is an HTTP server that makes no WebSocket of this."""
         response = error.response
+        status = response.status_code
         said = (response.body or b"").decode(errors="replace").strip()[:200]
         advice = {
-            403: "the server does not allow this origin",
+            401: "the endpoint wants to know who you are: pass headers={…}",
+            403: "the server lets nobody in at this path (many say so where there is nothing), or "
+            "not with this origin: allow it with `pbweb serve --origin` or origins=[…]",
             404: "there is no pbweb endpoint under this path; `pbweb serve` has it at /pb",
-        }.get(response.status_code, "the endpoint refused the upgrade")
-        return f"{self._url} answered {response.status_code}: {said or advice}"
+        }.get(status, "the endpoint refused the upgrade")
+        if status < 400 or said.startswith("<"):
+            said = "there are pages under this path, no pbweb endpoint; `pbweb serve` has it at /pb"
+        return f"{self._url} answered {status}: {said or advice}"
+
+
+def _no_url(url: str) -> str:
+    text = f"{url!r} is no ws:// or wss:// URL"
+    scheme, colon, rest = url.partition("://")
+    if colon and scheme in ("http", "https"):
+        text += f"; did you mean 'ws{scheme[4:]}://{rest}'?"
+    return text
+
+
+def _advice(error: OSError) -> str:
+    """What to look at when no connection could be made."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}); pass ssl=… of your own"
+    if isinstance(error, ssl.SSLError):
+        return "it does not speak TLS; is it ws://, not wss://?"
+    if isinstance(error, socket.gaierror):
+        return f"no such host: {error.strerror}; is the name right?"
+    return f"nobody answers there ({error}); is the server running, and the port right?"

@@ -135,6 +135,9 @@ class NoSuchMethod(Error, AttributeError):
     pbType = "NoSuchMethod"
     pbParents = ("NoSuchMethod", "AttributeError", "pb.Error")
 
+    missing: tuple[_Class, str] | None = None
+    """Where it was raised for a peer's call: the object's class, and the name that was called."""
+
 
 class WrongArguments(Error, TypeError):
     """The arguments do not fit the method; the text says which. ``TypeError`` on the wire."""

@@ -12,11 +12,18 @@ from contextvars import Context, copy_context
 from inspect import CO_COROUTINE
 from typing import TYPE_CHECKING, Any
 
-from .errors import CancelledError, DeadReferenceError, Error, LimitExceeded, ProtocolError
+from .errors import (
+    CancelledError,
+    DeadReferenceError,
+    Error,
+    LimitExceeded,
+    NoSuchMethod,
+    ProtocolError,
+)
 from .failures import failure_for, is_expected
 from .frames import Frame
 from .jelly import SHORT, Jellier, goes_as_it_is
-from .methods import Method, find_method, wrong_arguments
+from .methods import Method, find_method, hint_for, wrong_arguments
 from .outgoing import DEADLINE
 from .promises import RemotePromise, follow
 from .references import NOTHING_THERE
@@ -32,6 +39,7 @@ MAX_REFUSED_CALLS = 1000  # in REFUSED_SECONDS
 REFUSED_SECONDS = 10.0
 MAX_COPIED = 262_144  # items of answers that calls name, at once
 COPIED_A_SECOND = 131_072  # and from then on
+MAX_HINTS = 16  # looking for what a peer may have meant takes time
 LONGEST_TIMER = 1e6  # seconds; a deadline further away is none
 
 _VALUES = frozenset({str, int, float, bool, type(None), list, dict, tuple, bytes, set})
@@ -95,6 +103,7 @@ class Incoming:
         "_copied_since",
         "_held",
         "_highest",
+        "_hints",
         "_named",
         "_only",
         "_refused",
@@ -106,6 +115,7 @@ class Incoming:
         self._broker = broker
         self._calls: dict[int, _Call] = {}
         self._highest = 0
+        self._hints = 0  # names of methods that were looked for on behalf of the log
         self._only = 0  # keys of calls without answer are negative
         self._unstarted = 0  # handlers that were spawned and have not got control
         self._named: dict[int, Any] = {}  # answers that the peer may still name
@@ -466,6 +476,10 @@ class Incoming:
             entry = runtime.report(what, error)
             if options.mask_errors:
                 message = f"the error {entry} in the log of the peer"
+        elif log and type(error) is NoSuchMethod and self._hints < MAX_HINTS:
+            self._hints += 1
+            if hint := hint_for(error):
+                runtime.report(hint)
         if request and not broker.disconnected:
             unsafe = options.unsafe_tracebacks
             failure = failure_for(error, message=message, with_traceback=unsafe)

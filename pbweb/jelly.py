@@ -305,7 +305,12 @@ def _key_in_path(key: Any) -> str:
 
 def _what_to_do(value: Any) -> str:
     kind = type(value)
-    advice = "only plain values, functions and pbweb's flavors (Referenceable, …) cross"
+    advice = (
+        "let the class inherit from pb.Referenceable to send a reference to the object, "
+        "or send a dict of what is to be known of it"
+    )
+    if hasattr(kind, "__await__"):
+        advice = "await it first"
     for plain in (str, int, float, dict, list, tuple, set):
         if isinstance(value, plain):
             advice = f"pass {plain.__name__}(…) of it"

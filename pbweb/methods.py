@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from inspect import signature
+from difflib import get_close_matches
+from inspect import getattr_static, isroutine, signature
 from typing import Any
 
 from .errors import NoSuchMethod, WrongArguments
-from .flavors import CALLABLES
+from .flavors import CALLABLES, Referenceable, Root
 from .promises import RemotePromise
 from .references import RemoteReference
 
-__all__ = ["find_method", "wrong_arguments"]
+__all__ = ["find_method", "hint_for", "wrong_arguments"]
 
 Method = Callable[..., Any]
 """Takes the object first."""
@@ -32,11 +33,48 @@ def find_method(object: Any, name: str) -> Method:
         return _relay(name)
     elif isinstance(object, CALLABLES) and name == "call":
         return _call_function
-    raise NoSuchMethod(f"no method {name[:64]!a}: the object has no remote_{_plain(name)}")
+    error = NoSuchMethod(f"no method {name[:64]!a}: {_way_out(object, name)}")
+    error.missing = (type(object), name)
+    raise error
+
+
+def _way_out(object: Any, name: str) -> str:
+    """What the caller is told: the same whatever else the object has."""
+    if isinstance(object, CALLABLES):
+        return "a function's only method is 'call'"
+    if not isinstance(object, Referenceable):
+        return "this is a value, not an object to be called"
+    if name.startswith("remote_"):
+        return "callers leave the prefix remote_ out"
+    return f"the object's class has to define it as remote_{_plain(name)}"
 
 
 def _plain(name: str) -> str:
     return ascii(name[:64])[1:-1]
+
+
+def hint_for(error: NoSuchMethod) -> str | None:
+    """For the log: what the author of the class may have meant. The peer is not told what there is.
+
+    One of few texts for each class, whatever names a peer tries.
+    """
+    if error.missing is None:
+        return None
+    cls, name = error.missing
+    if not issubclass(cls, Referenceable) or name.startswith(("_", "remote_")):
+        return None
+    if not hasattr(Root, name) and isroutine(getattr_static(cls, name, None)):
+        return (
+            f"a peer called {cls.__qualname__}.{name}, which lacks the prefix: "
+            f"rename it to remote_{name} if peers may call it"
+        )
+    close = get_close_matches(name[:64], cls.remoteMethods, 1, 0.7)
+    if close:
+        return (
+            f"a peer called what {cls.__qualname__} does not have, but is spelled nearly as "
+            f"remote_{close[0]}"
+        )
+    return None
 
 
 def _call_function(function: Callable[..., Any], /, *args: Any, **kw: Any) -> Any:

@@ -61,14 +61,16 @@ class Client:
         await self.task
 
 
-def run(body):
+def run(body, logged=0):
     async def main():
         async with asyncio.timeout(MINUTE):
             await body()
 
     with LogRecords() as records:
         asyncio.run(main())
-    assert not records, [record.getMessage() for record in records]
+    texts = [record.getMessage() for record in records]
+    assert len(texts) == logged, texts
+    return texts
 
 
 def headers(**given):
@@ -308,7 +310,24 @@ def test_a_refusal_is_answered_before_the_upgrade(changed, status):
         await client.task
         assert client.sent.get_nowait()["type"] == "websocket.close"
 
-    run(body)
+    for text in run(body, logged=2):
+        assert f"an upgrade was refused with {status}: " in text
+
+
+def test_refusals_are_logged_ten_times_a_minute(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    app = Endpoint(Root)
+    with LogRecords() as records:
+        for _ in range(30):
+            app.refusal(headers(host="example.test", origin="http://evil.test"), False)
+        assert len(records) == 10
+        now += 61
+        app.refusal(headers(host="example.test", origin="http://evil\n.test"), False)
+    assert len(records) == 11
+    text = records[-1].getMessage()
+    assert "the origin 'http://evil\\n.test' may not connect to 'http://example.test'" in text
+    assert "`pbweb serve --origin` or origins=[…]" in text
 
 
 async def get(path, method="GET", root_path=""):

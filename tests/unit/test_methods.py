@@ -6,7 +6,8 @@ import functools
 import pytest
 
 import pbweb as pb
-from pbweb.methods import find_method, wrong_arguments
+from pbweb.incoming import MAX_HINTS
+from pbweb.methods import find_method, hint_for, wrong_arguments
 from tests.unit.paired import run_paired
 
 
@@ -94,6 +95,9 @@ UNREACHABLE = [
 ]
 
 
+HINTED = {"private", "class", "two()", " two", "two\n"}
+
+
 @pytest.mark.parametrize("name", UNREACHABLE, ids=lambda name: repr(name[:20]))
 def test_nothing_else_is_reachable(name):
     async def body(both):
@@ -106,13 +110,66 @@ def test_nothing_else_is_reachable(name):
         assert caught.value.check("AttributeError", AttributeError)
         del caught
 
-    run_paired(Root(), body)
+    run_paired(Root(), body, logged=int(name in HINTED))
 
 
-def test_the_text_of_no_such_method_says_which():
+@pytest.mark.parametrize(
+    ("object", "name", "text"),
+    [
+        (Root(), "nowhere", "the object's class has to define it as remote_nowhere"),
+        (Root(), "private", "the object's class has to define it as remote_private"),
+        (Root(), "remote_two", "callers leave the prefix remote_ out"),
+        (len, "two", "a function's only method is 'call'"),
+        ([], "append", "this is a value, not an object to be called"),
+    ],
+)
+def test_the_text_of_no_such_method_says_which_and_the_way_out(object, name, text):
     with pytest.raises(pb.NoSuchMethod) as caught:
-        find_method(Root(), "nowhere")
-    assert str(caught.value) == "no method 'nowhere': the object has no remote_nowhere"
+        find_method(object, name)
+    assert str(caught.value) == f"no method {name!r}: {text}"
+
+
+def hint(object, name):
+    with pytest.raises(pb.NoSuchMethod) as caught:
+        find_method(object, name)
+    return hint_for(caught.value)
+
+
+def test_the_log_is_told_of_a_forgotten_prefix():
+    assert hint(Root(), "private") == (
+        "a peer called Root.private, which lacks the prefix: "
+        "rename it to remote_private if peers may call it"
+    )
+
+
+@pytest.mark.parametrize("name", ["anyy", "coroutin", "ofClass", "wraped"])
+def test_the_log_is_told_of_a_name_that_is_close(name):
+    assert "what Root does not have, but is spelled nearly as remote_" in hint(Root(), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "_private", "__len__", "rootObject", "secret", "remote_two", "x" * 100_000]
+)
+def test_the_log_is_told_of_nothing_else(name):
+    assert hint(Root(), name) is None
+    assert hint(len, name) is None
+    assert hint(5, name) is None
+
+
+def test_an_error_of_the_application_has_no_hint():
+    assert hint_for(pb.NoSuchMethod("two")) is None
+
+
+def test_what_a_peer_may_have_meant_is_looked_for_a_few_times_only():
+    async def body(both):
+        root = await both.client.getRootObject()
+        for _ in range(MAX_HINTS + 4):
+            with pytest.raises(pb.NoSuchMethod):
+                await root.callRemote("nothing_like_it")
+        with pytest.raises(pb.NoSuchMethod):
+            await root.callRemote("private")
+
+    run_paired(Root(), body)
 
 
 @pytest.mark.parametrize("value", [5, None, "text", [], {}, object(), Root, int, len.__self__])

@@ -152,7 +152,7 @@ def test_over_asgi_a_wrong_origin_is_not_even_asked_for_its_name():
         assert client.sent.get_nowait()["status"] == 403
         assert not asked
 
-    run(body)
+    run(body, logged=1)
 
 
 # ---------------------------------------------------- the gateway's WebSocket class
