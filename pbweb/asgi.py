@@ -24,6 +24,7 @@ from .limits import DEFAULT, Limits
 from .runtime import Options
 from .session import Message, Session
 from .upgrade import Authenticate, Refused, identify
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -102,6 +103,7 @@ class Endpoint:
         self.software = software or SOFTWARE
         self.connections: set[Connection] = set()
         """The connections that are open."""
+        self._watchdog = Watchdog(limits.blocked)
         self._refused = 0
         self._refused_since = 0.0
 
@@ -118,6 +120,7 @@ class Endpoint:
             self.options, is_server=True, software=self.software, opened=self._opened, link=link
         )
         connection.broker.identity = identity
+        connection.watchdog = self._watchdog
         self.connections.add(connection)
         return connection
 

@@ -20,12 +20,14 @@ from .broker import Broker
 from .references import RemoteReference
 from .runtime import Handle, Options
 from .session import Message, Session
+from .watchdog import Watchdog
 
 __all__ = ["Connection", "Link"]
 
 logger = logging.getLogger("pbweb")
 
 REPORTS = 10  # of one cause and connection
+CAUSES = 100  # that are told apart: a peer can have its own words in some
 REPORT_SECONDS = 60.0
 _EAGER = sys.version_info >= (3, 12)
 
@@ -60,6 +62,7 @@ class Connection:
         "_summing",
         "_thread",
         "session",
+        "watchdog",
     )
 
     cancelled: type[BaseException] = asyncio.CancelledError
@@ -81,6 +84,7 @@ class Connection:
         self._reports: dict[str, int] | None = None
         self._summing: asyncio.TimerHandle | None = None
         self._finished: asyncio.Future[None] | None = None
+        self.watchdog: Watchdog | None = None
         self.session = Session(
             self, options, self.wake, is_server=is_server, software=software, opened=opened
         )
@@ -134,6 +138,8 @@ class Connection:
 
     def receive(self, messages: list[Message]) -> None:
         """Take *messages* and write what they made, joined."""
+        if self.watchdog is not None and not self.watchdog.armed:
+            self.watchdog.arm()
         self._reading = True
         receive = self.session.receive
         for data, binary in messages:
@@ -221,6 +227,8 @@ class Connection:
             self._reports = {}
             if not self.session.ended:
                 self._summing = self._loop.call_later(REPORT_SECONDS, self._sum_up)
+        if len(self._reports) >= CAUSES and cause not in self._reports:
+            cause = "many different things were reported"
         count = self._reports[cause] = self._reports.get(cause, 0) + 1
         if count <= REPORTS:
             level = logging.WARNING if error is None else logging.ERROR

@@ -71,6 +71,9 @@ class Limits:
     grace: float = 5.0
     """Seconds for the closing handshake and for methods that were cancelled."""
 
+    blocked: float = 0.1
+    """Seconds that one of our own methods may hold up the event loop before the log names it."""
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)

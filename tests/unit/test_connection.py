@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import pbweb as pb
-from pbweb.connection import REPORTS, Connection
+from pbweb.connection import CAUSES, REPORTS, Connection
 from pbweb.flavors import Registry
 from pbweb.limits import DEFAULT
 from pbweb.runtime import Options
@@ -193,6 +193,21 @@ def test_one_cause_is_logged_ten_times_and_then_counted():
     assert len([text for text in texts if "failed [" in text]) == REPORTS == 10
     assert [text for text in texts if "another cause" in text]
     assert "15 more" in texts[-1]
+
+
+def test_causes_in_a_peers_own_words_are_counted_as_one():
+    async def main():
+        one = connection()
+        for number in range(2 * CAUSES):
+            one.report(f"the call of {chr(0x4E00 + number)!r} failed")
+        assert len(one._reports) == CAUSES + 1
+        one.session.end("over")
+        one.lost("over")
+
+    with LogRecords() as records:
+        asyncio.run(main())
+    assert len(records) == CAUSES + REPORTS + 1
+    assert f"{CAUSES - REPORTS} more" in records[-1].getMessage()
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x1b[31mb", "a\r\x00b", "a\u202eb", "x" * 5000])
