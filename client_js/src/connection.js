@@ -136,7 +136,7 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
       transport.onmessage = receive;
       transport.onerror = () => {};
       transport.onclose = (event) => {
-        reject(cannotConnect(event));
+        reject(cannotConnect(transport, event));
         lose(event);
       };
       if (transport.readyState === 0) transport.onopen = start;
@@ -319,11 +319,15 @@ export class Connection {
   }
 }
 
-/** @param {any} event */
-function cannotConnect({ code, reason }) {
+/**
+ * A browser says neither to the page nor here why there is no WebSocket; the server's log does.
+ * @param {any} transport
+ * @param {any} event
+ */
+function cannotConnect({ url }, { code }) {
   return lostCall(
-    `Could not connect (${code} ${reason}). Is the address right, does a server speak pb.json.1 there, ` +
-      "and does it allow this page's origin?",
+    `Could not connect to ${url} (${code}). Does pbweb serve there, is the path right, and may this ` +
+      "page's origin connect? The server's log says what it refused.",
     "not_executed",
   );
 }

@@ -1,0 +1,40 @@
+"""What is served in the tests of mistakes: a newcomer's, with each of them in it."""
+
+import asyncio
+import time
+from typing import Any
+
+import pbweb as pb
+
+SECONDS = 0.5  # of blocking, against the 0.1 that are allowed
+
+
+class Forgetful(pb.Referenceable):
+    def three(self, number: int) -> int:
+        """It lacks the prefix."""
+        return number * 3
+
+
+class Plain:
+    """It inherits from nothing that crosses."""
+
+
+class Newcomer(pb.Root):
+    def remote_forgetful(self) -> Forgetful:
+        return Forgetful()
+
+    def remote_getTwo(self) -> str:
+        return "two"
+
+    def remote_plain(self) -> Any:
+        return {"things": [Plain()]}
+
+    def remote_echo(self, value: Any) -> Any:
+        return value
+
+    def remote_block(self) -> None:
+        time.sleep(SECONDS)
+
+    async def remote_blockLater(self) -> None:
+        await asyncio.sleep(0)
+        time.sleep(SECONDS)  # noqa: ASYNC251
