@@ -195,6 +195,10 @@ class Broker:
         """Whether frames that can wait may go into the outbox."""
         return len(self.outbox) < self.room_frames and self.queued < self.room_bytes
 
+    def has_window(self) -> bool:
+        """Whether anything may be sent before the peer has acknowledged more."""
+        return self.room_frames > 0 and self.room_bytes > 0
+
     def send_encoded(self, frame: Frame, fill: Callable[[Jellier], None]) -> None:
         """Send *frame* when *fill* has put its values in; undo all of it when that raises.
 

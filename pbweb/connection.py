@@ -145,17 +145,18 @@ class Connection:
         for data, binary in messages:
             receive(data, binary)
         self._reading = False
-        if self._flushing or self.broker.outbox:
+        if self._flushing or self.session.broker.outbox:
             self.flush()
 
     def flush(self) -> None:
         """Write what is to be written now, in one piece."""
         link, session = self._link, self.session
-        if link is not None and not link.writable():
-            session.check_outbox()
-        if link is None or (not link.writable() and session.closing is None):
-            self._flushing = False
-            return
+        if link is None or not link.writable():
+            if link is not None:
+                session.check_outbox()
+            if link is None or session.closing is None:
+                self._flushing = False
+                return
         try:
             messages = session.messages()
         except Exception as error:  # a fault of ours, which ends this session alone
@@ -168,7 +169,7 @@ class Connection:
         if session.ended:
             code, reason = session.closing or (1006, "")
             link.close(code if _can_be_sent(code) else 1000, reason)
-        elif self.broker.outbox or session.closing is not None:  # made while this was encoded
+        elif session.broker.outbox or session.closing is not None:  # made while this was encoded
             self.wake()
 
     def lost(self, why: str, code: int = 1006) -> None:

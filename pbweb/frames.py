@@ -106,6 +106,17 @@ def check(frame: Any) -> str:
     Raises:
         ProtocolError: 4400: no frame, or wrong types or counts of items.
     """
+    if type(frame) is list and len(frame) == 5:
+        # Most frames are these, calls of a published object: looked at in half the time.
+        name, request, target, method, args = frame
+        if (
+            name == "message"
+            and type(request) is int
+            and 0 <= request <= MAX_INTEGER
+            and type(target) is type(method) is str
+            and type(args) is list
+        ):
+            return "message"
     if type(frame) is list and frame:
         name = frame[0]
         if type(name) is str:

@@ -133,14 +133,16 @@ class Incoming:
 
     def message(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
         """A ``message``. Raises ProtocolError for a request id that does not rise."""
-        request = frame[1]
-        self._check_request(request)
+        request, target, name = frame[1], frame[2], frame[3]
+        if request > self._highest:
+            self._highest = request
+        else:
+            self._check_request(request)
         length = len(frame)
-        target = frame[2]
-        if walk or length > 6 or type(target) is dict or (type(target) is int and target < 0):
+        named = type(target) is not str and (type(target) is dict or target < 0)
+        if walk or named or length > 6:
             self._message_walking(frame, attachments, walk)
             return
-        name = frame[3]
         try:
             if len(self._calls) >= self._broker.limits.calls:
                 self._refuse_call()
@@ -412,7 +414,7 @@ class Incoming:
             if call is not None:
                 self._end(call, value)
             return
-        if not broker.has_room():
+        if len(broker.outbox) >= broker.room_frames or broker.queued >= broker.room_bytes:
             call = call or self._new_call(request, name)
             call.answering = True
             self._held = self._held or deque()
@@ -506,9 +508,10 @@ class Incoming:
 
     def acknowledged(self, frames: Iterable[Frame]) -> None:
         """The peer has *frames*: it will name the answers in them no more."""
+        named = self._named
         for frame in frames:
             if frame[0] in ("answer", "error"):
-                self._named.pop(frame[1], None)
+                named.pop(frame[1], None)
 
     # ---------------------------------------------------------- cancelling
 

@@ -84,12 +84,11 @@ class RemoteReference(Target):
 
 
 class _Export:
-    """An object that was handed out, and how often."""
+    """How often an object was handed out."""
 
-    __slots__ = ("count", "key", "object")
+    __slots__ = ("count", "key")
 
-    def __init__(self, object: Any, key: Any) -> None:
-        self.object = object
+    def __init__(self, key: Any) -> None:
         self.key = key
         self.count = 0
 
@@ -104,34 +103,32 @@ def _key(object: Any) -> Any:
 class Exports:
     """Our objects that the peer may call, by luid and by name."""
 
-    __slots__ = ("_luids", "_next", "limit", "names", "numbered")
+    __slots__ = ("_luids", "_next", "limit", "numbered", "objects")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.numbered: dict[int, _Export] = {}
-        self.names: dict[str, Any] = {}
+        self.objects: dict[int | str, Any] = {}  # all of them, by luid or name
         self._luids: dict[Any, int | str] = {}
         self._next = 1
 
     def publish(self, name: str, object: Any) -> None:
         """Let the peer reach *object* by *name*; an earlier one of that name is gone."""
-        if name in self.names:
-            self._luids.pop(_key(self.names[name]), None)
-        self.names[name] = object
+        if name in self.objects:
+            self._luids.pop(_key(self.objects[name]), None)
+        self.objects[name] = object
         self._luids[_key(object)] = name
 
-    def find(self, luid: Any) -> Any:
+    def find(self, luid: int | str) -> Any:
         """The object of a luid or name.
 
         Raises:
             DeadReferenceError: there is none.
         """
-        if type(luid) is str and luid in self.names:
-            return self.names[luid]
-        export = self.numbered.get(luid) if type(luid) is int else None
-        if export is None:
-            raise DeadReferenceError(NOTHING_THERE)
-        return export.object
+        try:
+            return self.objects[luid]
+        except KeyError:
+            raise DeadReferenceError(NOTHING_THERE) from None
 
     def hand_out(self, object: Any) -> int | str:
         """The id under which *object* goes out once more.
@@ -149,7 +146,8 @@ class Exports:
                 )
             luid = self._luids[key] = self._next
             self._next += 1
-            self.numbered[luid] = _Export(object, key)
+            self.numbered[luid] = _Export(key)
+            self.objects[luid] = object
         if type(luid) is int:
             self.numbered[luid].count += 1
         return luid
@@ -173,14 +171,14 @@ class Exports:
             raise ProtocolError(f"decref of {luid} by {count}, it was handed out {held} times")
         export.count -= count
         if not export.count:
-            del self.numbered[luid]
+            del self.numbered[luid], self.objects[luid]
             if self._luids.get(export.key) == luid:
                 del self._luids[export.key]
 
     def clear(self) -> None:
         """Forget everything: the session is gone."""
         self.numbered.clear()
-        self.names.clear()
+        self.objects.clear()
         self._luids.clear()
 
 

@@ -84,9 +84,9 @@ class Session:
         "_heartbeat",
         "_opened",
         "_owed_bytes",
-        "_owed_frames",
         "_pinged",
         "_stall_timer",
+        "_told",
         "_unacked",
         "_unacked_bytes",
         "_uncounted",
@@ -128,8 +128,8 @@ class Session:
         self._greeting: bytes | None = None if is_server else self._version()
         self._heard = 0
         self._uncounted: list[bytes] = []
-        # frames of the peer's that are not acknowledged yet
-        self._owed_frames = 0
+        # what of the peer's is not acknowledged yet
+        self._told = 0  # how many frames it knows that we have
         self._owed_bytes = 0
         self._ack_now = False
         self._ack_timer: Handle | None = None
@@ -177,8 +177,9 @@ class Session:
         received = self._check(frames)
         if attachments and frames[0][0] in WITHOUT_BYTES:
             raise ProtocolError("bytes beside a frame that has no place for them")
-        self._owe(received - self.received, size)
-        self.received = received
+        if received != self.received:
+            self.received = received
+            self._owe(size)
         self._heard += 1
         walk = deep or attachments is not None or has_tags(data)
         call, handle = self.broker.incoming.message, self.broker.handle
@@ -196,19 +197,15 @@ class Session:
     def _check(self, frames: list[Frame]) -> int:
         """Check all envelopes and counts of a message; how many frames were received with it."""
         received = self.received
-        greeted = self._heard > 0
-        for frame in frames:
+        if not self._heard and check(frames[0]) not in ("version", "close"):
+            raise ProtocolError("the first frame is not a version")
+        for frame in frames if self._heard else frames[1:]:
             name = check(frame)
-            if greeted and name not in UNCOUNTED:
+            if name not in UNCOUNTED:
                 received += 1
-                continue
-            if not greeted:
-                if name not in ("version", "close"):
-                    raise ProtocolError("the first frame is not a version")
-                greeted = True
             elif name == "version":
                 raise ProtocolError("a second version")
-            if name in COUNTS and frame[2] != received:
+            elif name in COUNTS and frame[2] != received:
                 raise ProtocolError(
                     f"{name}: the peer has sent {frame[2]} frames, {received} were received"
                 )
@@ -280,12 +277,10 @@ class Session:
 
     # ---------------------------------------------------------- acknowledging
 
-    def _owe(self, frames: int, size: int) -> None:
-        if not frames:
-            return
-        self._owed_frames += frames
+    def _owe(self, size: int) -> None:
+        """Frames of *size* bytes have come, to be acknowledged soon."""
         self._owed_bytes += size
-        if self._owed_frames >= ACK_FRAMES or self._owed_bytes >= ACK_BYTES:
+        if self.received - self._told >= ACK_FRAMES or self._owed_bytes >= ACK_BYTES:
             self._ack_now = True
             self._wake()
         elif self._ack_timer is None:
@@ -293,7 +288,7 @@ class Session:
 
     def _ack_is_due(self) -> None:
         self._ack_timer = None
-        if self._owed_frames and not self.ended:
+        if self.received != self._told and not self.ended:
             self._ack_now = True
             self._wake()
 
@@ -314,20 +309,13 @@ class Session:
             self._unacked_bytes -= size
             self.broker.incoming.acknowledged(frames)
         del self._unacked[:whole]
-        self._count_room()
+        self.broker.room_frames = self.limits.window_frames - (self.sent - number)
+        self.broker.room_bytes = self.limits.window - self._unacked_bytes
         self.broker.let_go()
 
-    def _count_room(self) -> None:
-        """What of the window is left for the frames of the next turn."""
-        self.broker.room_frames = self.limits.window_frames - (self.sent - self._acked)
-        self.broker.room_bytes = self.limits.window - self._unacked_bytes
-
     def _check_window(self) -> None:
-        """After sending: less room, and a peer that lets it run out is watched, and closed."""
-        self._count_room()
-        broker, limits = self.broker, self.limits
-        if broker.room_frames > 0 and broker.room_bytes > 0:
-            return
+        """A peer that lets the window run out is watched, and closed."""
+        limits = self.limits
         frames = self.sent - self._acked
         if frames > 2 * limits.window_frames or self._unacked_bytes > self._most_bytes():
             self.close(4440, "more than twice the window is not acknowledged")
@@ -352,7 +340,7 @@ class Session:
             return
         if self._acked == acked:
             self.close(4440, f"nothing was acknowledged for {self.limits.stall:g} s")
-        else:
+        elif not self.broker.has_window():
             self._check_window()
 
     # --------------------------------------------------------------- liveness
@@ -391,11 +379,12 @@ class Session:
             return []
         out: list[Message] = []
         closing = self.closing
-        if self._greeting is not None or self._heard or not self.is_server:
+        if self._heard or not self.is_server or self._greeting is not None:
             frames = self.broker.take_outbox() if closing is None or self._heard else []
             if frames:
                 self._encode(frames, out)
-                self._check_window()
+                if not self.broker.has_window():
+                    self._check_window()
             if self._ack_now or self._uncounted or self._greeting is not None:
                 self._add_uncounted(out)
         if closing is not None:
@@ -441,9 +430,13 @@ class Session:
             out.append((data, False))
 
     def _keep(self, frames: list[Frame], size: int) -> None:
-        self.sent += len(frames)
+        """What was sent is kept until it is acknowledged, and leaves less room."""
+        broker, number = self.broker, len(frames)
+        self.sent += number
         self._unacked_bytes += size
         self._unacked.append((self.sent, size, frames))
+        broker.room_frames -= number
+        broker.room_bytes -= size
 
     def _flush_greeting(self, out: list[Message]) -> None:
         if self._greeting is not None:
@@ -460,7 +453,7 @@ class Session:
             self._append(out, b'["%b",%d,%d]' % (name, self.received, self.sent))
         if names:
             self._ack_now = False
-            self._owed_frames = self._owed_bytes = 0
+            self._told, self._owed_bytes = self.received, 0
 
     def _append(self, out: list[Message], frame: bytes) -> None:
         """Add *frame* to the last text message, if there is one and the peer takes as much."""

@@ -69,7 +69,8 @@ def tables(session: Session) -> dict[str, int]:
         "frames_to_send": len(broker.outbox),
         "frames_unacknowledged": len(session._unacked),
         "bytes_unacknowledged": session._unacked_bytes if not session.ended else 0,
-        "identities": len(broker.exports._luids) - len(broker.exports.names),
+        "identities": len(broker.exports._luids)
+        - sum(type(name) is str for name in broker.exports.objects),
     }
 
 
