@@ -5,7 +5,8 @@
 #   make test     every check and every test
 #   make lint     the checks without the tests; `make format` repairs what it can
 #   make docs     the documentation, to be read at build/docs/index.html
-#   make bench    the figures: server time per call against a raw echo
+#   make bench    the figures, beside other systems: 25 minutes on a quiet machine, which docs/ shows;
+#                 BENCH_ARGS='--only b' measures one row again, BENCH_ARGS=--quick tries all
 #   make fuzz     the fuzzers, for FUZZ_SECONDS each
 #   make dist     the packages for PyPI and npm, in dist/ (DIST=… for another folder)
 #   make version  V=1.2.3 becomes the version, wherever it stands

@@ -23,6 +23,7 @@ from .runner import on_the_cores_of_the_load, run_row
 from .servers import PEERS, PEERS_PYTHON, ROOT, Cores
 
 DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 TRIED = ROOT / "build" / "benchmarks"
 """Where a quick run writes: its figures mean nothing."""
 
@@ -113,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", action="append", default=[], help="a row, by key or part of title")
     made.add_argument("--missing", action="store_true", help="only rows that have no figures yet")
     made.add_argument("--quick", action="store_true", help="does it run? writes to build/")
+    made.add_argument("--into", type=Path, help="the folder that is written to, in place of docs/")
     made.add_argument("--rounds", type=int, default=Size.rounds)
     made.add_argument("--seconds", type=float, default=Size.seconds, help="that a load is counted")
     made.add_argument("--list", action="store_true", help="the rows, and no more")
@@ -127,7 +129,7 @@ def main() -> None:
     if given.list:
         print("\n".join(f"{row.key:24}{row.title}" for row in rows))
         return
-    into = TRIED if given.quick else DOCS
+    into = (given.into or (TRIED if given.quick else DOCS)).resolve()
     size = QUICK if given.quick else Size(rounds=given.rounds, seconds=given.seconds)
     results = Results.read(into / "benchmarks.json")
     if given.missing:
@@ -137,8 +139,8 @@ def main() -> None:
             run(rows, size, results, into)
     finally:
         if results.rows:
-            write(results, into, None if given.quick else ROOT / "README.md")
-    print(f"written to {into.relative_to(ROOT)}/benchmarks.md")
+            write(results, into, README if into == DOCS else None)
+    print(f"written to {into}/benchmarks.md")
     failed = {row.key: results.rows[row.key].failures for row in rows if row.key in results.rows}
     for key, failures in failed.items():
         for name, why in failures.items():

@@ -24,7 +24,7 @@ import pbweb as pb
 from pbweb.websocket import WebSocketLink
 
 from .apps import Echo, raw_echo
-from .load import masked
+from .wires.base import masked
 
 UPGRADE = (
     b"GET /pb HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -102,7 +102,7 @@ def frames(first: int, calls: int, batch: bool, acknowledge: bool) -> bytes:
     return b"".join(map(masked, made))
 
 
-async def main() -> None:
+async def main(runs: int = 100) -> None:
     """Print the microseconds per call: the best of many short runs."""
     print(f"{'':24}{'pbweb':>8}{'limit1':>8}  microseconds a call")
     feeds = {"pbweb": await pbweb(), "limit1": await limit1()}
@@ -113,7 +113,7 @@ async def main() -> None:
         ("64 in a batch", 64, True),
     ):
         best = dict.fromkeys(feeds, 1e9)
-        for _ in range(100):
+        for _ in range(runs):
             for what, feed in feeds.items():
                 own = what == "pbweb"
                 data = []
