@@ -76,14 +76,15 @@ class Echo(pb.Root):
             listener.callRemoteOnly("deliver", text)
 
     def remote_blob(self, size: int) -> str:
-        """A long text, of which there is one only: what is measured is what pbweb does with it."""
+        """A long text, of which there is one only, as of a page or a picture."""
         return self.blobs.setdefault(size, "x" * size)
 
     async def remote_push(self, listener: pb.RemoteReference, size: int, seconds: float) -> None:
-        """Call the caller's object with *size* characters every so many seconds."""
-        blob = self.remote_blob(size)
+        """Call the caller's object every so many seconds, with a new text of *size* characters."""
+        number = 0
         while True:
-            listener.callRemoteOnly("deliver", blob)
+            number += 1
+            listener.callRemoteOnly("deliver", str(number).ljust(size))
             await asyncio.sleep(seconds)
 
 

@@ -66,9 +66,9 @@ def idle(server: str, wire: str) -> Job:
     return module("idle", wire, *where, server=server)
 
 
-def slow_reader(way: str) -> Job:
+def slow_reader(way: str, clients: int) -> Job:
     """MiB per client that does not read: see `slow_reader`."""
-    where = ("{url}", "--pid", "{pid}", "--seconds", "{stalled}")
+    where = ("{url}", "--pid", "{pid}", "--seconds", "{stalled}", "--clients", str(clients))
     return module("slow_reader", way, *where, server="pbweb")
 
 

@@ -128,7 +128,8 @@ def draw_latency(plt: Any, results: Results) -> Any:
         axis.set_title(_wrapped(title), fontsize=11)
         axis.set_ylabel("microseconds")
         axis.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
-    axes[0][0].legend(labelcolor=INK, fontsize=9)
+    if rows:
+        axes[0][0].legend(labelcolor=INK, fontsize=9)
     return figure
 
 

@@ -350,7 +350,7 @@ MEMORY = [
         Row(
             f"slow reader {way}",
             f"a slow reader, that {what}",
-            {"pbweb": slow_reader(way)},
+            {"pbweb": slow_reader(way, clients)},
             (Goal(3.5),),
             part="memory",
             figure="rss",
@@ -358,10 +358,11 @@ MEMORY = [
             rounds=1,
             fresh=True,
         )
-        for way, what in (
-            ("asks", "asks for half a mebibyte 256 times"),
-            ("is pushed to", "is pushed 1 MB a second"),
-            ("echoes", "sends 16 kB 256 times, to be echoed"),
+        for way, what, clients in (
+            ("asks", "asks for half a megabyte 256 times", 20),
+            ("is pushed to", "is pushed 1 MB a second", 20),
+            ("echoes", "sends 16 kB 256 times, to be echoed", 20),
+            ("echoes much", "sends 1 MB 256 times, to be echoed", 2),
         )
     ),
     Row(

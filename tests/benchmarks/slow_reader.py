@@ -20,12 +20,13 @@ from .wires.pbweb import PBWeb
 CALLS = 256
 BLOB = 500_000
 PIECE = 65_000
-ECHOED = 16_000
+SMALL = 16_000
+LARGE = 1_000_000
 LOOK_SECONDS = 0.05
 
 
 def asks() -> list[bytes]:
-    """As many calls as are allowed, each for half a mebibyte."""
+    """As many calls as are allowed, each for half a megabyte."""
     return [b'["message",%d,"root","blob",[%d]]' % (each, BLOB) for each in range(1, CALLS + 1)]
 
 
@@ -34,13 +35,18 @@ def is_pushed_to() -> list[bytes]:
     return [b'["message",1,"root","push",[{"$":"remote","id":1},%d,%g]]' % (PIECE, PIECE / 1e6)]
 
 
-def echoes() -> list[bytes]:
+def echoes(size: int = SMALL) -> list[bytes]:
     """As many calls as are allowed, which send something that is to come back."""
-    text = b"x" * ECHOED
+    text = b"x" * size
     return [b'["message",%d,"root","echo",["%b"]]' % (each, text) for each in range(1, CALLS + 1)]
 
 
-WAYS = {"asks": asks, "is pushed to": is_pushed_to, "echoes": echoes}
+def echoes_much() -> list[bytes]:
+    """The same, each with as much as a message may have."""
+    return echoes(LARGE)
+
+
+WAYS = {"asks": asks, "is pushed to": is_pushed_to, "echoes": echoes, "echoes much": echoes_much}
 
 
 class Stalled(asyncio.Protocol):
