@@ -287,6 +287,8 @@ class Endpoint:
         headers = [
             (b"content-type", kind.encode()),
             (b"cache-control", b"no-cache"),
+            # Any page may load the client, which is no secret; `origins` says who may connect.
+            (b"access-control-allow-origin", b"*"),
             (b"x-content-type-options", b"nosniff"),
             (b"content-length", str(len(body)).encode()),
         ]

@@ -357,6 +357,7 @@ def test_the_javascript_client_is_served():
             assert (status, data) == (200, content)
             assert given[b"content-type"] == kind.encode() == b"text/javascript; charset=utf-8"
             assert given[b"x-content-type-options"] == b"nosniff"
+            assert given[b"access-control-allow-origin"] == b"*"
         status, given, data = await get("/pbweb.js", "HEAD")
         assert (status, data) == (200, b"")
         assert int(given[b"content-length"]) == len(files["pbweb.js"][1])
