@@ -1,4 +1,4 @@
-"""README's first steps, run as they stand there: the server, the page, the Python program."""
+"""README's first call, run as it stands there: the server, the page, the Python program."""
 
 import re
 import subprocess
@@ -6,12 +6,13 @@ import sys
 import textwrap
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.e2e.chromium import PROJECT
 from tests.e2e.conftest import Complaints, Start, environment
 
 README = (PROJECT / "README.md").read_text()
+PYTHON_LINES, HTML_LINES = 12, 6  # that make a first call, blank ones too
 
 
 def block(language: str, beginning: str) -> str:
@@ -21,19 +22,21 @@ def block(language: str, beginning: str) -> str:
     return found
 
 
-def test_the_first_steps_work_as_they_stand_in_readme(
+def test_the_first_call_works_as_it_stands_in_readme(
     start: Start, page: Page, complaints: Complaints, tmp_path: Path
 ) -> None:
-    complaints.expected = [r"404 .*/favicon\.ico"]  # a page of two lines has no icon
-    (tmp_path / "app.py").write_text(block("python", "# app.py"))
-    (tmp_path / "index.html").write_text("<!doctype html>\n" + block("html", "<script"))
-    gateway = start("app:One", cwd=tmp_path)
+    complaints.expected = [r"404 .*/favicon\.ico"]  # a page of six lines has no icon
+    app, html = block("python", "# app.py"), block("html", "<!doctype html>")
+    assert len(app.splitlines()) <= PYTHON_LINES
+    assert len(html.splitlines()) <= HTML_LINES
+    (tmp_path / "app.py").write_text(app)
+    (tmp_path / "index.html").write_text(html)
+    command = block("sh", ".venv/bin/pbweb serve").split()
+    assert command[:2] == [".venv/bin/pbweb", "serve"]
+    gateway = start(*command[2:], cwd=tmp_path)
 
-    printed: list[str] = []
-    page.on("console", lambda message: printed.append(message.text))
-    with page.expect_console_message(lambda message: message.text == "12"):
-        page.goto(gateway.page)
-    assert [text for text in printed if text in ("36", "12")] == ["36", "12"]
+    page.goto(gateway.page)
+    expect(page.locator("body")).to_have_text("36")
 
     body = textwrap.indent(block("python", "async with pb.connect"), "    ")
     program = (
@@ -47,3 +50,28 @@ def test_the_first_steps_work_as_they_stand_in_readme(
         timeout=60,
     )
     assert (ended.stdout, ended.stderr) == ("36\n", "")
+
+
+def test_the_first_call_is_formatted_as_all_our_code() -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--check", "--stdin-filename", "app.py", "-"],
+        input=block("python", "# app.py"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_commands_at_the_top_are_those_of_the_makefile() -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    targets = re.findall(r"^make (\w+)", block("sh", "make demo"), re.MULTILINE)
+    assert targets == ["demo", "test"]
+    for target in [*targets, *re.findall(r"`make (\w+)`", README)]:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"there is no make {target}"
+
+
+def test_the_benchmark_has_its_place() -> None:
+    begin, end = "<!-- benchmark table -->", "<!-- /benchmark table -->"
+    assert README.count(begin) == README.count(end) == 1
+    assert "| **pbweb** |" in README.partition(begin)[2].partition(end)[0]
