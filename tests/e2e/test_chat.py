@@ -245,6 +245,23 @@ def test_everybody_comes_back_when_the_server_was_away(
     assert sum("Ada: before" in line for line in grace.lines) == 1
 
 
+def test_who_leaves_while_the_server_is_away_stays_out(
+    start: Start, page: Page, complaints: Complaints, terminal: Terminals
+) -> None:
+    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    gateway = start(TARGET)
+    join(page, gateway.page, "Ada")
+    gateway.stop()
+    expect(page.get_by_test_id("status")).to_have_attribute("data-state", "away")
+    page.get_by_test_id("leave").click()
+    expect(page.get_by_test_id("status")).to_have_text("Not in a room.")
+
+    gateway = start(TARGET, port=gateway.port)
+    terminal(gateway, "Grace").wait_for(r"\* you are Grace; here are Grace")
+    page.get_by_role("button", name="Join").click()
+    expect_people(page, "Grace", "Ada")
+
+
 def test_who_is_killed_has_left(start: Start, page: Page, terminal: Terminals) -> None:
     gateway = start(TARGET)
     join(page, gateway.page, "Ada")
