@@ -34,7 +34,6 @@ class Echo(pb.Root):
 
     def __init__(self) -> None:
         self.listeners: list[pb.RemoteReference] = []
-        self.blobs: dict[int, str] = {}
 
     def remote_echo(self, value: Any) -> Any:
         """Called at once, without a task."""
@@ -76,8 +75,8 @@ class Echo(pb.Root):
             listener.callRemoteOnly("deliver", text)
 
     def remote_blob(self, size: int) -> str:
-        """A long text, of which there is one only, as of a page or a picture."""
-        return self.blobs.setdefault(size, "x" * size)
+        """A long text, made anew for each who asks."""
+        return str(size).ljust(size)
 
     async def remote_push(self, listener: pb.RemoteReference, size: int, seconds: float) -> None:
         """Call the caller's object every so many seconds, with a new text of *size* characters."""

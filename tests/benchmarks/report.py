@@ -72,14 +72,16 @@ def part_of_page(part: str, rows: list[Row], results: Results) -> list[str]:
     if part == "latency":
         tables = [line for row in rows for line in percentiles(row, results.rows.get(row.key))]
         return [*tables, "![Latency](images/bench-latency.svg)\n"]
-    shown = [goals(rows, results)]
+    made = [goals(rows, results)]
+    if part in ("speed", "growth"):
+        made += [absolutes(rows, results)]
     if part == "growth":
-        shown.append("![Cost per call as things grow a hundredfold](images/bench-growth.svg)\n")
+        made += ["![Cost per call as things grow a hundredfold](images/bench-growth.svg)\n"]
     if part == "memory":
         idle = next(row for row in rows if row.key == "idle")
-        shown += [figures_of(idle, results.rows.get("idle"))]
-        shown += ["![Memory of an idle connection](images/bench-memory.svg)\n"]
-    return shown
+        made += ["An idle connection:\n", figures_of(idle, results.rows.get("idle"))]
+        made += ["![Memory of an idle connection](images/bench-memory.svg)\n"]
+    return made
 
 
 # ------------------------------------------------------------------ tables
@@ -118,9 +120,24 @@ def goals(rows: list[Row], results: Results) -> str:
         for at, goal in enumerate(row.goals):
             judged = verdict(row, goal, result)
             title = row.title if at == 0 else ""
-            lines.append([title, said(row, judged, result), bound(row, goal), mark(judged)])
-            lines[-1].append(absolute(row, result) if at == 0 else "")
-    return table(["", "measured", "goal", "", "figures"], lines)
+            lines.append([title, said(row, judged, result), bound(row, goal) + mark(judged)])
+    return table(["", "measured", "goal"], lines)
+
+
+def absolutes(rows: list[Row], results: Results) -> str:
+    """What was measured of each system, in a row's unit."""
+    lines = [
+        [row.title, cell(absolute(row, results.rows[row.key]))]
+        for row in rows
+        if row.key in results.rows
+    ]
+    return "The medians of the rounds:\n\n" + table(["", "figures"], lines) if lines else ""
+
+
+def shown(row: Row, result: Result, name: str) -> str:
+    """A system's figure, or that there is none."""
+    value = result.middle(name, row.figure)
+    return "?" if value is None else number(value)
 
 
 def said(row: Row, judged: Verdict, result: Result | None) -> str:
@@ -152,26 +169,23 @@ def bound(row: Row, goal: Goal) -> str:
 
 def mark(judged: Verdict) -> str:
     """Whether it is reached."""
-    return {True: "met", False: "**missed**", None: ""}[judged.met]
+    return {True: ": met", False: ": **missed**", None: ""}[judged.met]
 
 
-def absolute(row: Row, result: Result | None) -> str:
-    """What was measured of each system, in its unit."""
-    if result is None:
-        return ""
-    made = []
-    for name in row.jobs:
-        value = result.middle(name, row.figure)
-        if value is not None:
-            made.append(f"{TEXTS.get(name, name)} {number(value)}")
-        elif name in result.failures:
-            made.append(f"{TEXTS.get(name, name)} failed: {cell(result.failures[name])}")
-    more = [
-        f"{figure} {number(value)}"
-        for figure in row.also
-        if len(row.jobs) == 1 and (value := result.middle("pbweb", figure)) is not None
-    ]
-    return f"{row.unit}: " + ", ".join([*made, *more]) if made or more else ""
+def absolute(row: Row, result: Result) -> str:
+    """What was measured of each system, in one line."""
+    made = [f"{TEXTS.get(name, name)} {shown(row, result, name)}" for name in row.jobs]
+    made = [line for line in made if not line.endswith("?")]
+    failed = [f"{TEXTS.get(name, name)} failed: {why}" for name, why in result.failures.items()]
+    return f"{row.unit}: " + ", ".join([*made, *further(row, result), *failed])
+
+
+def further(row: Row, result: Result) -> list[str]:
+    """The further figures of a row that has one system only."""
+    if len(row.jobs) > 1:
+        return []
+    values = {figure: result.middle("pbweb", figure) for figure in row.also}
+    return [f"{figure} {number(value)}" for figure, value in values.items() if value is not None]
 
 
 def percentiles(row: Row, result: Result | None) -> list[str]:

@@ -108,14 +108,14 @@ def beside_limit1(server: str, *shared: str, own: tuple[str, ...] = BATCHES) -> 
 def growing(load_of: dict[str, tuple[str, ...]], wire: str = "pbweb") -> dict[str, Job]:
     """pbweb under loads of several sizes."""
     return {
-        f"pbweb, {size}": load("pbweb", wire, *arguments, *BATCHES)
+        f"pbweb ({size})": load("pbweb", wire, *arguments, *BATCHES)
         for size, arguments in load_of.items()
     }
 
 
 def within(few: str, many: str) -> tuple[Goal, ...]:
     """What grew a hundredfold may cost a fifth more a call."""
-    return (Goal(1.2, f"pbweb, {few}", own=f"pbweb, {many}"),)
+    return (Goal(1.2, f"pbweb ({few})", own=f"pbweb ({many})"),)
 
 
 SPEED = [
@@ -262,8 +262,8 @@ GROWTH = [
         "10 and 1,000 connections, one call after the other on each",
         growing({"10": ("--connections", "10"), "1,000": MANY})
         | {
-            "limit1, 10": load("limit1", "raw", "--connections", "10"),
-            "limit1, 1,000": load("limit1", "raw", *MANY),
+            "limit1 (10)": load("limit1", "raw", "--connections", "10"),
+            "limit1 (1,000)": load("limit1", "raw", *MANY),
         },
         within("10", "1,000"),
         part="growth",

@@ -22,7 +22,7 @@ def test_lines_are_whole_or_not_drawn():
 
 
 def test_growth_is_many_of_few():
-    row = {"pbweb, 10": {"cpu": 2.0}, "pbweb, 1,000": {"cpu": 2.5}}
+    row = {"pbweb (10)": {"cpu": 2.0}, "pbweb (1,000)": {"cpu": 2.5}}
     assert plots.growth_bars(results(connections=row)) == {GROWTH[0].title: 1.25}
 
 

@@ -41,12 +41,18 @@ def test_others_are_compared_as_multiples_of_limit1(results):
 
 def test_goals_are_met_or_missed_with_their_figures(results):
     page = report.page(results, {"b": "the way is\nlong"})
-    first = lines_with(page, "| a: one call after the other")[0]
-    assert first.startswith("| a: one call after the other | 0.5 of limit1 | at most 0.75 | met |")
-    assert "pbweb 50, limit1 100, Cap'n Web 110" in first
-    assert "| 0.3 of limit1 | at most 0.2 | **missed** |" in page
-    assert "|  | 0.1 of Twisted PB | at most 0.07 | **missed** |" in page
+    first, figures = lines_with(page, "| a: one call after the other")
+    assert first == "| a: one call after the other | 0.5 of limit1 | at most 0.75: met |"
+    assert figures == ("| a: one call after the other | µs: pbweb 50, limit1 100, Cap'n Web 110 |")
+    assert "| 0.3 of limit1 | at most 0.2: **missed** |" in page
+    assert "|  | 0.1 of Twisted PB | at most 0.07: **missed** |" in page
     assert "failed: python-socketio: it \\| broke" in page
+
+
+def test_a_line_for_the_terminal_has_all_figures_and_reasons(results):
+    row = next(row for row in ROWS if row.key == "b")
+    line = report.absolute(row, results.rows["b"])
+    assert line == "µs: pbweb 3, limit1 10, Twisted PB 30, python-socketio failed: it | broke"
 
 
 def test_what_stands_in_the_way_is_said_of_missed_rows_alone(results):
