@@ -36,7 +36,7 @@ class BareSession(Session):
             check(frame)
         return 0
 
-    def _owe(self, frames: int, size: int) -> None: ...
+    def _owe(self, size: int) -> None: ...
 
     def _keep(self, frames: list[Frame], size: int) -> None:
         self.broker.incoming.acknowledged(frames)
