@@ -45,14 +45,15 @@ UNCOUNTED = frozenset({"version", "ack", "ping", "pong", "close"})
 COUNTS = frozenset({"ack", "ping", "pong"})
 """Frames that carry ``received`` and ``sent``."""
 
-_PARSER_DEPTH = 1024  # orjson.loads refuses what is nested deeper
+_COUNTED = 8192  # bytes up to which counting brackets costs less than writing once more
+_WRITER_DEPTH = 254  # orjson.dumps refuses what is nested deeper
 
 
 def parse(data: bytes, depth: int) -> tuple[Any, bool]:
     """The JSON of a message, and whether a value in it may be nested deeper than *depth*.
 
     Whether it may is found without a walk: text with few brackets cannot be deep, and
-    other text is parsed once more inside so many brackets that the parser's own limit
+    other text is written once more inside so many lists that the writer's own limit
     tells. True only says that each frame must be looked at.
 
     Raises:
@@ -68,17 +69,23 @@ def parse(data: bytes, depth: int) -> tuple[Any, bool]:
         raise ProtocolError(f"the message is not JSON that may be sent: {error}") from None
     if len(data) <= 2 * depth:
         return message, False
-    brackets = data.count(b"[") + data.count(b"{") - 1
-    if type(message) is list and message and type(message[0]) is list:
-        brackets -= len(message)  # a batch: one for each frame
-    if brackets <= depth:
-        return message, False
-    around = _PARSER_DEPTH - depth - 1
+    if len(data) <= _COUNTED:
+        brackets = data.count(b"[") + data.count(b"{") - 1
+        if type(message) is list and message and type(message[0]) is list:
+            brackets -= len(message)  # a batch: one for each frame
+        if brackets <= depth:
+            return message, False
+    return message, _is_deep(message, depth + 1)  # the frame is one
+
+
+def _is_deep(nested: Any, depth: int) -> bool:
+    for _ in range(_WRITER_DEPTH - depth):
+        nested = [nested]
     try:
-        orjson.loads(b"[" * around + data + b"]" * around)
-    except orjson.JSONDecodeError:
-        return message, True
-    return message, False
+        orjson.dumps(nested)
+    except TypeError:
+        return True
+    return False
 
 
 def split_batch(message: Any, batch: int) -> list[Frame]:

@@ -10,13 +10,14 @@ What a value means to a session (references, promises, failures) is not known he
 from __future__ import annotations
 
 import base64
-import gc
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from gc import get_referents, is_tracked
 from itertools import compress, count
 from math import isfinite
+from sys import getrefcount
 from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
@@ -117,10 +118,9 @@ class Jellier:
                 self.size += len(value)
                 return value
         elif kind in CONTAINERS:
-            floats = _survey(value, self.limits.depth)
-            data = None if floats is None else _dump_plain(value)
-            if data is not None and not _lost_numbers(data, floats or []):
-                return self._fragment(data)
+            plain = _dump_plain((value,), self.limits.depth)
+            if plain is not None:
+                return self._fragment(plain[0])
         elif goes_as_it_is(value):
             return value
         self._begin(value, place)
@@ -131,15 +131,9 @@ class Jellier:
 
     def encode_call(self, args: Sequence[Any], kw: dict[str, Any]) -> tuple[Json, Json]:
         """``args`` and ``kw`` of one frame, which share what stands in both; as `encode`."""
-        floats = _survey((args, kw), self.limits.depth + 2)
-        if floats is not None:
-            first, second = _dump_plain(args), _dump_plain(kw)
-            if (
-                first is not None
-                and second is not None
-                and not _lost_numbers(first + second, floats)
-            ):
-                return self._fragment(first), self._fragment(second)
+        plain = _dump_plain((args, kw), self.limits.depth + 1)
+        if plain is not None:
+            return self._fragment(plain[0]), self._fragment(plain[1])
         self._begin((args, kw), "args")
         encoded = orjson.dumps(self._list(args, -1))
         self._path[:] = ["kw"]
@@ -335,8 +329,27 @@ def goes_as_it_is(value: Any) -> bool:
     return value is None or kind is bool or (kind is float and isfinite(value))
 
 
-def _dump_plain(value: Any) -> bytes | None:
-    """The JSON of *value*, which was surveyed, or None if it is not plain or nearly so."""
+def _dump_plain(values: Sequence[Any], depth: int) -> list[bytes] | None:
+    """The JSON of each of *values*, or None if they are not plain or nearly so, in one tree.
+
+    The survey comes first: the JSON library would write a container once for each time it
+    stands there, and thirty lists of two make 2 to the 30th.
+    """
+    arrays = _survey(values, depth, is_tracked)
+    if arrays is None:
+        return None
+    dumped = [data for value in values if (data := _dump(value)) is not None]
+    text = dumped[0] if len(dumped) == 1 else b"".join(dumped)
+    if len(dumped) != len(values) or (b"null" in text and not _all_finite(values)):
+        return None
+    # More arrays than were seen? Tuples in dicts that were not looked into.
+    if text.count(b"[") != arrays and _survey(values, depth, bool) is None:
+        return None
+    return dumped
+
+
+def _dump(value: Any) -> bytes | None:
+    """The JSON of *value*, in which nothing but what a hook knows becomes a tagged value."""
     tagged = 0
 
     def leaf(item: Any) -> Tagged:
@@ -351,48 +364,65 @@ def _dump_plain(value: Any) -> bytes | None:
         data = orjson.dumps(value, leaf, _OPTIONS)
     except TypeError:
         return None
+    if not tagged and b"$" not in data:  # searched for in no time
+        return data
     return data if data.count(b'"$":') == tagged else None
 
 
-def _survey(value: Any, depth: int) -> list[tuple[list[Any], list[type]]] | None:
-    """None if *value* has a shared container or is deeper than *depth*; else where floats are.
+def _survey(values: Sequence[Any], depth: int, looked_into: Callable[[Any], bool]) -> int | None:
+    """How many lists and tuples there are; None with a shared container, or deeper than *depth*.
 
-    Goes down level by level, with every loop inside the interpreter's C code. It comes before
-    the JSON library is given the value: that would write a container once for each time it
-    stands there, and thirty lists of two make 2 to the 30th. A tagged leaf (a datetime, say)
-    is a level of the text that is not seen here: it costs one of *depth*.
+    Goes down level by level, with every loop inside the interpreter's C code. What is held once
+    stands in one place; only containers that are held more often are told apart. A tagged leaf
+    (a datetime, say) is a level of the text that is not seen here: it costs one of *depth*.
+
+    Args:
+        looked_into: which containers to look into. `is_tracked` leaves out the dicts that the
+            garbage collector does not track, as most records are: they hold scalars, and
+            perhaps tuples of scalars.
     """
-    level = [value]
-    seen: set[int] = set()
-    floats: list[tuple[list[Any], list[type]]] = []
-    total = 0
-    while level:
+    seen = set(map(id, values))
+    counted = len(values)
+    arrays = 0
+    types, containers = list(map(type, values)), list(values)
+    while containers:
         depth -= 1
-        total += len(level)
-        seen.update(map(id, level))
-        if depth < 1 or len(seen) != total:
+        if depth < 1:
             return None
-        items = gc.get_referents(*level)
-        kinds = list(map(type, items))
-        present = set(kinds)
-        if float in present:
-            floats.append((items, kinds))
-        if present.isdisjoint(CONTAINERS):
-            break
-        level = list(compress(items, map(CONTAINERS.__contains__, kinds)))
-    return floats
+        arrays += len(containers) - types.count(dict)
+        items = get_referents(*filter(looked_into, containers))
+        types = list(map(type, items))
+        containers = list(compress(items, map(CONTAINERS.__contains__, types)))
+        if containers and max(map(getrefcount, containers)) > _ALONE:
+            held = list(compress(containers, map(_ALONE.__lt__, map(getrefcount, containers))))
+            counted += len(held)
+            seen.update(map(id, held))
+            if len(seen) != counted:
+                return None
+    return arrays
 
 
-def _lost_numbers(data: bytes, floats: list[tuple[list[Any], list[type]]]) -> bool:
-    """Whether a NaN or infinity became a null in the text."""
-    return (
-        bool(floats)
-        and b"null" in data
-        and not all(
-            all(map(isfinite, compress(items, map(_FLOATS.__contains__, kinds))))
-            for items, kinds in floats
-        )
-    )
+def _count_alone() -> int:
+    """What `getrefcount` says in `_survey` of a container that stands in one place only."""
+    parent: list[list[Any]] = [[]]
+    items = get_referents(parent)
+    containers = list(items)
+    return max(map(getrefcount, containers))
+
+
+_ALONE = _count_alone()
+
+
+def _all_finite(values: Sequence[Any]) -> bool:
+    """Whether no null in the text was a NaN or infinity; *values* are trees."""
+    containers = list(values)
+    while containers:
+        items = get_referents(*containers)
+        types = list(map(type, items))
+        if not all(map(isfinite, compress(items, map(_FLOATS.__contains__, types)))):
+            return False
+        containers = list(compress(items, map(CONTAINERS.__contains__, types)))
+    return True
 
 
 def _shared_containers(value: Any, depth: int) -> dict[int, bool]:

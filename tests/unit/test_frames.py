@@ -60,11 +60,21 @@ def test_a_lone_surrogate_written_as_an_escape_is_4400():
 def test_what_is_too_deep_is_always_seen(depth, around):
     before, after = around
     assert parse(before + nested(depth + 1) + after, depth)[1]
+    long = b'"' + b"x" * 10_000 + b'",'
+    assert parse(before + long + nested(depth + 1) + after, depth)[1]
+
+
+@pytest.mark.parametrize("depth", [250, 252, 253, 254, 400])
+def test_a_limit_of_depth_beyond_that_of_the_writer(depth):
+    assert not parse(b'["answer",1,' + nested(250) + b"]", depth)[1]
+    assert parse(b'["answer",1,' + nested(depth + 1) + b"]", depth)[1]
 
 
 @pytest.mark.parametrize("depth", [1, 20, 100])
 def test_what_is_not_too_deep_costs_no_walk(depth):
     assert not parse(b'["answer",1,' + nested(depth) + b"]", depth)[1]
+    long = b"[" + b"1," * 10_000
+    assert not parse(b'["answer",1,' + long + nested(depth - 1) + b"]]", depth)[1]
     flat = b"[" + b",".join([b'["answer",1,[[]]]'] * 500) + b"]"
     assert not parse(flat, max(depth, 3))[1]
 

@@ -3,11 +3,14 @@
 The vectors have what each value is on the wire, tests/property that it arrives exact.
 """
 
+import gc
+import sys
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
+from gc import is_tracked
 from uuid import UUID
 
 import orjson
@@ -337,3 +340,54 @@ def test_a_value_that_changes_while_it_is_encoded_does_not_end_the_interpreter()
     flavors.value[1] = Marked()
     with pytest.raises((RuntimeError, InsecureJelly)):
         Jellier(flavors, Limits()).encode(flavors.value)
+
+
+def untracked(record):
+    """*record* as the garbage collector leaves it: not tracked, where Python has that."""
+    for _ in range(10):  # one level of tuples at a time
+        gc.collect()
+    assert not is_tracked(record) or sys.version_info >= (3, 14)
+    return record
+
+
+def test_records_that_are_not_tracked_are_shared_and_deep_as_all_others():
+    record = untracked({"id": 1, "name": "item"})
+    assert encode([record, {"other": 2}]) == [record, {"other": 2}]
+    assert encode([record, [record]]) == [
+        {"$": "def", "id": 1, "value": record},
+        [{"$": "use", "id": 1}],
+    ]
+    assert encode([{"a": record}, {"b": record}])[1] == {"b": {"$": "use", "id": 1}}
+    assert encode([[record]], depth=3) == [[record]]
+    with pytest.raises(LimitExceeded, match="depth"):
+        encode([[record]], depth=2)
+
+
+def test_tuples_in_records_that_are_not_tracked_count_as_depth():
+    deep = (1,)
+    for _ in range(5):
+        deep = (deep,)
+    record = untracked({"deep": deep})
+    assert encode([record], depth=8)[0]["deep"][0]
+    with pytest.raises(LimitExceeded, match="depth"):
+        encode([record], depth=7)
+
+
+def test_numbers_that_json_has_not_are_found_in_records_that_are_not_tracked():
+    record = untracked({"empty": None, "number": float("nan")})
+    assert encode([record])[0]["number"] == {"$": "float", "value": "nan"}
+
+
+def test_data_that_others_hold_too_is_no_shared_data():
+    records = [{"id": number, "tags": ["a"]} for number in range(10)]
+    held = [*records, *(record["tags"] for record in records)]
+    assert type(Jellier(Marks(), Limits()).encode(records)) is orjson.Fragment
+    assert encode(records) == records
+    assert encode([records, held[3]])[1] == {"$": "use", "id": 1}
+
+
+def test_a_container_that_is_held_once_and_stands_twice_is_shared():
+    twice = [[]] * 2  # only this list holds it
+    assert encode(twice) == [{"$": "def", "id": 1, "value": []}, {"$": "use", "id": 1}]
+    assert encode([[[1]] * 2])[0][1] == {"$": "use", "id": 1}
+    assert encode({"a": [[{}] * 3]})["a"][0][2] == {"$": "use", "id": 1}
