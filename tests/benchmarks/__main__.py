@@ -19,7 +19,7 @@ from . import report
 from .jobs import QUICK, Size
 from .results import Results
 from .rows import ROWS, Row
-from .runner import on_the_cores_of_the_load, run_row
+from .runner import on_the_cores_of_the_load, run_row, steps_of
 from .servers import PEERS, PEERS_PYTHON, ROOT, Cores
 
 DOCS = ROOT / "docs"
@@ -80,7 +80,7 @@ def run(rows: list[Row], size: Size, results: Results, into: Path) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     cores = Cores.of_this_machine()
     results.about = about(size)
-    total = sum(len(row.jobs) * min(size.rounds, row.rounds or size.rounds) for row in rows)
+    total = sum(steps_of(row, size) for row in rows)
     with (
         on_the_cores_of_the_load(cores),
         Progress(*columns, TimeRemainingColumn(), console=console) as progress,

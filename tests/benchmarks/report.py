@@ -119,7 +119,9 @@ def goals(rows: list[Row], results: Results) -> str:
         result = results.rows.get(row.key)
         for at, goal in enumerate(row.goals):
             judged = verdict(row, goal, result)
-            title = row.title if at == 0 else ""
+            title = row.title if at == 0 else goal.figure
+            if at == 0 and goal.figure:
+                title = f"{row.title}: {goal.figure}"
             lines.append([title, said(row, judged, result), bound(row, goal) + mark(judged)])
     return table(["", "measured", "goal"], lines)
 
@@ -176,6 +178,8 @@ def absolute(row: Row, result: Result) -> str:
     """What was measured of each system, in one line."""
     made = [f"{TEXTS.get(name, name)} {shown(row, result, name)}" for name in row.jobs]
     made = [line for line in made if not line.endswith("?")]
+    if row.at_once and made:
+        made[0] = f"{row.figure}: {made[0]}"
     failed = [f"{TEXTS.get(name, name)} failed: {why}" for name, why in result.failures.items()]
     return f"{row.unit}: " + ", ".join([*made, *further(row, result), *failed])
 

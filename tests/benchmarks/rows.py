@@ -56,6 +56,8 @@ class Row:
         rounds: how often it is measured, at most; None for as often as the run says.
         fresh: whether each measurement has a server of its own, as memory needs it.
         in_quick_run: whether `--quick` measures it too.
+        at_once: whether its one command measures all systems in turns itself, and prints a list:
+            for each round, the figures by system.
     """
 
     key: str
@@ -68,6 +70,7 @@ class Row:
     rounds: int | None = None
     fresh: bool = False
     in_quick_run: bool = True
+    at_once: bool = False
     also: tuple[str, ...] = field(default=())
     """Further figures that are shown."""
 

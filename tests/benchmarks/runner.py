@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from .jobs import Job, Size
 from .results import Figures, Result, Round
@@ -55,10 +56,22 @@ def on_the_cores_of_the_load(cores: Cores) -> Iterator[None]:
 
 
 def measure(job: Job, servers: Servers, size: Size) -> Figures:
-    """Run one job.
+    """Run one job that prints its figures.
 
     Raises:
-        Failed: it has no figures.
+        Failed: it has none.
+    """
+    said = printed(job, servers, size)
+    if not isinstance(said, dict):
+        raise Failed(f"the figures are no object: {str(said)[:300]}")
+    return {name: float(value) for name, value in said.items()}
+
+
+def printed(job: Job, servers: Servers, size: Size) -> Any:
+    """What one job prints, as JSON.
+
+    Raises:
+        Failed: it failed, or printed something else.
     """
     values = dataclasses.asdict(size)
     if job.server is not None:
@@ -66,7 +79,7 @@ def measure(job: Job, servers: Servers, size: Size) -> Figures:
         values |= {"url": server.url, "port": server.port, "pid": server.pid}
     said = figures(job.words(values), size.seconds + MORE_SECONDS + size.stalled)
     try:
-        return {name: float(value) for name, value in json.loads(said).items()}
+        return json.loads(said)
     except ValueError:
         raise Failed(f"the figures are no JSON: {said[:300]!r}") from None
 
@@ -78,30 +91,62 @@ def run_row(row: Row, size: Size, cores: Cores, step: Callable[[str], None]) -> 
         step: is told before each measurement what comes.
     """
     servers = Servers(cores)
-    reasons: dict[str, list[str]] = {}
-    rounds: list[Round] = []
     try:
-        for _ in range(min(size.rounds, row.rounds or size.rounds)):
-            rounds.append({})
-            for name, job in row.jobs.items():
-                step(name)
-                if len(reasons.get(name, ())) >= MOST_FAILURES:
-                    continue
-                try:
-                    rounds[-1][name] = measure(job, servers, size)
-                except Failed as error:
-                    reasons.setdefault(name, []).append(told(error))
-                    servers.end(job.server)
-                if row.fresh:
-                    servers.end(job.server)
+        if row.at_once:
+            return run_at_once(row, size, servers, step)
+        return run_in_turns(row, size, servers, step)
     finally:
         servers.end_all()
+
+
+def run_in_turns(row: Row, size: Size, servers: Servers, step: Callable[[str], None]) -> Result:
+    """Round by round, one system after the other."""
+    reasons: dict[str, list[str]] = {}
+    rounds: list[Round] = []
+    for _ in range(rounds_of(row, size)):
+        rounds.append({})
+        for name, job in row.jobs.items():
+            step(name)
+            if len(reasons.get(name, ())) >= MOST_FAILURES:
+                continue
+            try:
+                rounds[-1][name] = measure(job, servers, size)
+            except Failed as error:
+                reasons.setdefault(name, []).append(told(error))
+                servers.end(job.server)
+            if row.fresh:
+                servers.end(job.server)
     failures = {
         name: said[-1]
         for name, said in reasons.items()
         if not any(name in measured for measured in rounds)
     }
-    return Result(rounds, failures, datetime.datetime.now(datetime.UTC).date().isoformat())
+    return Result(rounds, failures, today())
+
+
+def run_at_once(row: Row, size: Size, servers: Servers, step: Callable[[str], None]) -> Result:
+    """All rounds and systems by the one command that the row has."""
+    step(" and ".join(row.jobs))
+    try:
+        rounds = printed(next(iter(row.jobs.values())), servers, size)
+    except Failed as error:
+        return Result([], dict.fromkeys(row.jobs, told(error)), today())
+    return Result(rounds, {}, today())
+
+
+def rounds_of(row: Row, size: Size) -> int:
+    """How often *row* is measured."""
+    return min(size.rounds, row.rounds or size.rounds)
+
+
+def steps_of(row: Row, size: Size) -> int:
+    """How many measurements *row* is."""
+    return 1 if row.at_once else len(row.jobs) * rounds_of(row, size)
+
+
+def today() -> str:
+    """The day."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def told(error: Failed) -> str:

@@ -5,7 +5,7 @@ import sys
 
 from .jobs import Job, Size
 from .rows import Row
-from .runner import on_the_cores_of_the_load, run_row, told
+from .runner import on_the_cores_of_the_load, run_row, steps_of, told
 from .servers import COMMANDS, ROOT, Cores, Failed
 
 CORES = Cores.of_this_machine()
@@ -63,7 +63,8 @@ def test_what_failed_once_is_no_failure(tmp_path):
 
 def test_a_command_that_is_missing_or_prints_nonsense_is_a_failure():
     jobs = {"twisted": Job(("/no/such/command",)), "pbweb": printing("nonsense")}
-    measured, _ = run(jobs, rounds=2)
+    measured, _ = run(jobs | {"limit1": printing("[1]")}, rounds=2)
+    assert "no object" in measured.failures["limit1"]
     assert "No such file" in measured.failures["twisted"]
     assert "no JSON" in measured.failures["pbweb"]
 
@@ -72,6 +73,19 @@ def test_a_server_that_does_not_start_is_a_failure(monkeypatch):
     monkeypatch.setitem(COMMANDS, "broken", [sys.executable, "-c", "import nowhere"])
     measured, _ = run({"pbweb": Job((sys.executable, "-c", "print(1)"), "broken")}, rounds=2)
     assert "nowhere" in measured.failures["pbweb"]
+
+
+def test_a_command_may_measure_all_systems_itself():
+    said = '[{{"pbweb": {{"cpu": 1}}, "capnweb": {{"cpu": 2}}}}]'
+    job = printing(said)
+    row = Row("r", "a row", {"pbweb": job, "capnweb": job}, at_once=True)
+    measured = run_row(row, Size(), CORES, lambda name: None)
+    assert measured.rounds == [{"pbweb": {"cpu": 1}, "capnweb": {"cpu": 2}}]
+    assert steps_of(row, Size()) == 1
+    job = Job((sys.executable, "-c", "raise SystemExit('no such thing')"))
+    row = Row("r", "a row", {"pbweb": job, "capnweb": job}, at_once=True)
+    measured = run_row(row, Size(), CORES, lambda name: None)
+    assert measured.failures == {"pbweb": "no such thing", "capnweb": "no such thing"}
 
 
 def test_a_reason_names_no_folder_of_this_machine():
