@@ -1,8 +1,9 @@
 """pbweb: Perspective Broker for the web. Live objects, called from browsers and from Python."""
 
+from typing import TYPE_CHECKING, Any
+
 from .asgi import Endpoint, endpoint
 from .broker import Broker
-from .client import ConnectFailed, connect
 from .connection import Connection
 from .errors import (
     CancelledError,
@@ -21,6 +22,9 @@ from .limits import Limits
 from .promises import RemotePromise, remote
 from .references import RemoteReference
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .client import ConnectFailed, connect
 
 __all__ = [
     "Broker",
@@ -49,3 +53,12 @@ __all__ = [
     "remote",
     "setUnjellyableForClass",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The client comes when it is asked for: half of the time of an import is its WebSocket's."""
+    if name not in ("ConnectFailed", "connect"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import client  # noqa: PLC0415
+
+    return getattr(client, name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import mimetypes
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import cache
@@ -312,15 +311,10 @@ def client_files() -> dict[str, tuple[str, bytes]]:
     """
     here = Path(__file__).resolve().parent
     for folder in (here / "_client_js", here.parent / "client_js" / "src"):
-        if any(folder.glob("*.js")):
-            mimetypes.add_type("text/javascript", ".js")
-            return {
-                path.name: (
-                    f"{mimetypes.guess_type(path.name)[0]}; charset=utf-8",
-                    path.read_bytes(),
-                )
-                for path in folder.glob("*.js")
-            }
+        modules = list(folder.glob("*.js"))
+        if modules:
+            kind = "text/javascript; charset=utf-8"
+            return {path.name: (kind, path.read_bytes()) for path in modules}
     raise FileNotFoundError("the JavaScript client is missing from this installation of pbweb")
 
 

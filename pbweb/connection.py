@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
-import secrets
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -222,7 +222,7 @@ class Connection:
 
     def report(self, what: str, error: BaseException | None = None) -> str:
         """Log *what*; of one cause ten times a minute, then how many there were."""
-        entry = secrets.token_hex(4)
+        entry = os.urandom(4).hex()
         cause = re.sub(r"\d+", "", what)[:80]
         if self._reports is None:
             self._reports = {}

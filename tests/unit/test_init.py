@@ -3,6 +3,8 @@
 import ast
 import importlib
 import pkgutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -46,6 +48,20 @@ def test_the_public_names_are_exactly_these():
     assert len(pbweb.__all__) == len(PUBLIC)
     for name in PUBLIC:
         assert name == "__version__" or getattr(pbweb, name).__module__.startswith("pbweb")
+
+
+def test_an_import_brings_no_server_and_no_client():
+    heavy = {"websockets", "uvicorn", "starlette", "uvloop", "httptools", "hashlib"}
+    loaded = f"import sys, pbweb; print(sorted({heavy} & set(sys.modules)))"
+    assert _python(loaded) == "[]"
+    assert _python("import pbweb; print(pbweb.connect.__module__)") == "pbweb.client"
+    with pytest.raises(AttributeError, match="'pbweb' has no attribute 'disconnect'"):
+        _ = pbweb.disconnect
+
+
+def _python(code):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_nothing_else_stands_in_the_package_but_its_modules():
