@@ -1,6 +1,6 @@
 """pbweb: Perspective Broker for the web. Live objects, called from browsers and from Python."""
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from .asgi import Endpoint, endpoint
 from .broker import Broker
@@ -23,7 +23,7 @@ from .promises import RemotePromise, remote
 from .references import RemoteReference
 from .version import __version__
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from .client import ConnectFailed, connect
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     """The client comes when it is asked for: half of the time of an import is its WebSocket's."""
     if name not in ("ConnectFailed", "connect"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
