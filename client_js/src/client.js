@@ -25,8 +25,8 @@ const SUBPROTOCOL = "pb.json.1";
  * Raises PBConnectionLost when there is no connection to be had, and CancelledError.
  *
  * @template [Api=any]
- * @param {string | URL | Transport} urlOrTransport an address is resolved against the page's own;
- *   `http` stands for `ws`
+ * @param {string | URL | Transport} urlOrTransport an address is resolved as the platform's own
+ *   WebSocket does it, against the document's base; `http` stands for `ws`
  * @param {ConnectOptions} [options]
  * @returns {Promise<Connection<Api>>}
  */
@@ -50,10 +50,10 @@ function openWebSocket(url, WebSocket = /** @type {any} */ (globalThis).WebSocke
 
 /** @param {string | URL} url */
 function resolveUrl(url) {
-  const { location } = /** @type {any} */ (globalThis);
+  const { document, location } = /** @type {any} */ (globalThis); // a worker has no document
   let resolved;
   try {
-    resolved = new URL(url, location?.href);
+    resolved = new URL(url, document?.baseURI ?? location?.href);
   } catch (cause) {
     throw new TypeError(`"${url}" is no address here; pass "ws://host/pb".`, { cause });
   }

@@ -108,6 +108,26 @@ test("nobody there, no address, no WebSocket", async () => {
     assert.match((await failed(connect("ws://localhost/pb"))).message, /pass one/);
 });
 
+test("an address is resolved against the document's base, in a worker against its own", async (t) => {
+  const opened = [];
+  class Recorder {
+    readyState = 0;
+    constructor(url) {
+      opened.push(url);
+      setImmediate(() => this.onclose({ code: 1006, reason: "" }));
+    }
+  }
+  t.after(() => {
+    delete globalThis.document;
+    delete globalThis.location;
+  });
+  globalThis.location = { href: "https://example.org/app/worker.js" };
+  await failed(connect("./pb", { WebSocket: Recorder }));
+  globalThis.document = { baseURI: "http://example.org/base/" };
+  await failed(connect("./pb#part", { WebSocket: Recorder }));
+  assert.deepEqual(opened, ["wss://example.org/app/pb", "ws://example.org/base/pb"]);
+});
+
 /** A transport whose other end is the test. */
 function fake(more = {}) {
   const transport = {

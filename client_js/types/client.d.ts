@@ -23,8 +23,8 @@ export type ConnectOptions = import("./connection.js").ConnectionOptions & {
  * Raises PBConnectionLost when there is no connection to be had, and CancelledError.
  *
  * @template [Api=any]
- * @param {string | URL | Transport} urlOrTransport an address is resolved against the page's own;
- *   `http` stands for `ws`
+ * @param {string | URL | Transport} urlOrTransport an address is resolved as the platform's own
+ *   WebSocket does it, against the document's base; `http` stands for `ws`
  * @param {ConnectOptions} [options]
  * @returns {Promise<Connection<Api>>}
  */
