@@ -35,7 +35,13 @@ EXAMPLES = [
             "the server says: hello network",
             "and: {'numbers': [1, 2.5, 1180591620717411303424], 'none': None}",
         ],
-        page=["hello network", "1970-01-01T00:00:00.000Z, 3 bytes"],
+        page=[
+            "done",
+            "hello network",
+            "1970-01-01T00:00:00.000Z, 3 bytes, 1180591620717411303424",
+            "1,2,3",
+            "done",
+        ],
     ),
     Example(
         "references",
@@ -47,7 +53,7 @@ EXAMPLES = [
             "pb.remote(two).three(5) = 15",
             "after release(): DeadReferenceError",
         ],
-        page=["RemoteReference", "36", "36", "15", "DeadReferenceError"],
+        page=["done", "RemoteReference", "36", "36", "15", "done", "DeadReferenceError", "done"],
     ),
     Example(
         "identity",
@@ -58,7 +64,7 @@ EXAMPLES = [
             "an object of ours is not that Two: True",
             "ours comes home as itself: True",
         ],
-        page=["true", "true", "false", "true"],
+        page=["done", "true", "true", "false", "true", "done"],
     ),
     Example(
         "callbacks",
@@ -71,7 +77,16 @@ EXAMPLES = [
             "the server counts: 1",
             "countDown answers: lift-off",
         ],
-        page=["12", "printed 12", "3", "2", "1", "lift-off"],
+        page=[
+            "done",
+            "the server calls two.print(12)",
+            "printed 12",
+            "the server calls report(3)",
+            "the server calls report(2)",
+            "the server calls report(1)",
+            "lift-off",
+            "done",
+        ],
     ),
     Example(
         "exceptions",
@@ -87,14 +102,14 @@ EXAMPLES = [
             re.compile(r"^NoSuchMethod: .*noSuchThing"),
         ],
         page=[
+            "done",
             "response",
             re.compile("^InsecureJelly: .*Dangerous"),
             "MyException: do not panic",
-            "examples.exceptions.app.MyError",
-            "fall down go boom",
-            "division by zero",
-            "builtins.ArithmeticError",
+            "examples.exceptions.app.MyError: fall down go boom",
+            "builtins.ZeroDivisionError, so builtins.ArithmeticError: division by zero",
             re.compile("^NoSuchMethod: .*noSuchThing"),
+            "done",
         ],
     ),
     Example(
@@ -106,6 +121,8 @@ EXAMPLES = [
             "a later call: DeadReferenceError",
         ],
         page=[
+            "done",
+            "the call is in progress",
             re.compile(f"^PBConnectionLost, ({OUTCOME.pattern})$"),
             "true",
             "DeadReferenceError",
@@ -123,14 +140,11 @@ def check_lines(lines: list[str], expected: list[str | re.Pattern[str]]) -> None
 
 
 def run_page(page: Page | FrameLocator, example: Example) -> None:
-    """Presses the button and reads the results, which stand behind what was called."""
+    """Presses the button and reads the results of all steps."""
     page.get_by_test_id("run").click()
     expect(page.locator("body")).to_have_attribute("data-state", re.compile("done|failed"))
-    lines = page.get_by_test_id("output").locator("li")
-    results = [
-        line.evaluate("line => line.lastChild.textContent") for line in lines.element_handles()
-    ]
-    check_lines(results, example.page)
+    lines = page.get_by_test_id("output").locator("output span")
+    check_lines(lines.all_text_contents(), example.page)
     expect(page.locator("body")).to_have_attribute("data-state", "done")
 
 
@@ -202,6 +216,24 @@ def test_an_example_says_when_the_server_is_away(
     expect(page.get_by_test_id("output")).to_contain_text("failed")
 
 
+def test_a_step_runs_those_before_it_and_the_first_starts_anew(start: Start, page: Page) -> None:
+    page.goto(start("examples.references.app:One").page)
+    steps = page.get_by_test_id("output").locator("li")
+    results = page.get_by_test_id("output").locator("output span")
+
+    steps.nth(2).get_by_role("button").click()
+    expect(results).to_have_text(["done", "RemoteReference", "36"])
+    assert steps.nth(3).get_attribute("data-state") == "next"
+
+    steps.nth(1).get_by_role("button").click()  # again: another Two, and nothing after it runs
+    expect(page.locator("body")).to_have_attribute("data-state", "done")
+    expect(results).to_have_text(["done", "RemoteReference", "36"])
+
+    steps.nth(0).get_by_role("button").click()
+    expect(results).to_have_text(["done"])
+    assert steps.nth(1).get_attribute("data-state") == "next"
+
+
 def test_only_the_unexpected_exception_is_logged_and_once(start: Start) -> None:
     gateway = start("examples.exceptions.app:One")
     run_client("examples/exceptions/client.py", f"ws://{gateway.address}/pb")
@@ -238,5 +270,5 @@ def test_the_pages_share_one_style_and_one_frame() -> None:
     for example in EXAMPLES:
         page = (example.folder / "index.html").read_text()
         style.add(page[page.index("<style>") : page.index("</style>")])
-        frame.add(page[page.index("const output =") :])
+        frame.add(page[page.index("// The frame around the steps") :])
     assert len(style) == len(frame) == 1
