@@ -100,6 +100,7 @@ export function decode(data) {
   try {
     if (binary) text = utf8.decode.decode(view.subarray(4, 4 + lengthAt(view, 0)));
     const value = JSON.parse(text);
+    /** @type {any[][]} */
     const frames = Array.isArray(value[0]) ? value : [value];
     const right = frames.every((frame) => Array.isArray(frame) && typeof frame[0] === "string");
     if (right) return { text, bytes, binary, frames };

@@ -192,7 +192,9 @@ test("bytes, frames and messages are counted, binary ones too", async () => {
     ],
   );
   for (const side of SIDES) {
-    const sent = ledger.messages.filter((message) => message.side === side && message.frames.length);
+    const sent = ledger.messages.filter(
+      (message) => message.side === side && message.frames.length,
+    );
     const sum = (what) => sent.reduce((sum, message) => sum + what(message), 0);
     assert.deepEqual(ledger.totals[side], {
       messages: sent.length,

@@ -37,13 +37,14 @@ document.body.dataset.state = "done";
 class WithPolicy:
     """Sets the header on every response, the library's files included."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, policy: str) -> None:
         self.app = app
+        self.policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                header = (b"content-security-policy", POLICY.encode())
+                header = (b"content-security-policy", self.policy.encode())
                 message["headers"] = [*message["headers"], header]
             await send(message)
 
@@ -70,5 +71,6 @@ app = WithPolicy(
             Route("/icon.svg", icon),
             Mount("/pb", pb.endpoint(EchoRoot())),
         ]
-    )
+    ),
+    POLICY,
 )

@@ -177,6 +177,7 @@ def test_an_example_runs_in_the_demo(example: Example, demo: Gateway, page: Page
     run_page(page, example)
 
 
+<<<<<<< HEAD
 def test_the_demo_page_runs_each_in_place(demo: Gateway, page: Page) -> None:
     page.goto(demo.page)
     expect(page.get_by_test_id("status")).to_have_text("Connected to the server.")
@@ -204,6 +205,8 @@ def test_the_demo_page_says_when_the_server_is_away(
     run_page(page.frame_locator('iframe[data-testid="echo"]'), EXAMPLES[0])
 
 
+=======
+>>>>>>> e7ec533 (The demo page shows one example at a time: its page, its frames as they go by, who holds what, and its files.)
 def test_an_example_says_when_the_server_is_away(
     start: Start, page: Page, complaints: Complaints
 ) -> None:

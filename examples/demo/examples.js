@@ -1,0 +1,178 @@
+/**
+ * The table of the examples: their order, what the page says of each, and what to look for. To add
+ * one, add its folder (app.py, client.py, index.html, README.md), its path in demo.py and a row here.
+ *
+ * A point of `points` is ticked when the first frame goes by that `sees` is true for; `…` stands
+ * around code.
+ *
+ * @module
+ */
+
+/** @typedef {import("./ledger.js").Frame} Frame */
+
+/**
+ * @typedef {object} Example
+ * @property {string} name its folder, and the part behind # in the address
+ * @property {string} title
+ * @property {string} target what `pbweb serve` is given for it alone
+ * @property {string} lead
+ * @property {{ text: string, sees: (frame: Frame) => boolean }[]} points
+ */
+
+/** @param {Frame} frame */
+const isCall = ({ name }) => name === "message";
+/** @param {Frame} frame */
+const handsOut = ({ name, changes }) => name !== "decref" && changes.length > 0;
+/** @param {RegExp} type */
+const failsWith =
+  (type) =>
+  (/** @type {Frame} */ { name, items }) =>
+    name === "error" && type.test(items[2]?.type);
+/** @param {Frame} frame */
+const bringsHome = ({ items }) => JSON.stringify(items).includes('"$":"local"');
+/** @param {Frame} frame */
+const fromServer = ({ side }) => side === "server";
+
+/** @type {Example[]} */
+export const EXAMPLES = [
+  {
+    name: "echo",
+    title: "Echo",
+    target: "EchoRoot",
+    lead: "A Python object lives in the server. This page calls one of its methods and gets back what the method returns. That is all there is to a call: one frame there, one frame back.",
+    points: [
+      {
+        text: "A call is one frame: a number, the object (`root`, which the server published), the method, the arguments.",
+        sees: isCall,
+      },
+      {
+        text: "The answer bears the number of its call. That is how the two find each other.",
+        sees: ({ name }) => name === "answer",
+      },
+      {
+        text: "Plain JSON goes as it is. What JSON lacks has a tag, such as `int` for 2^70.",
+        sees: ({ items }) => JSON.stringify(items).includes('"$":"int"'),
+      },
+      {
+        text: "Three calls made together are one message. No call waits for another.",
+        sees: (frame) => isCall(frame) && frame.message.frames.filter(isCall).length > 2,
+      },
+    ],
+  },
+  {
+    name: "references",
+    title: "References",
+    target: "One",
+    lead: "A method may return an object. The object does not travel: it stays in the server, and the page gets a reference to it, by which it calls that very object. Here is what it looks like.",
+    points: [
+      {
+        text: "`getTwo` was not answered with a Two, but with its number: a reference. The table shows who holds it.",
+        sees: (frame) => frame.name === "answer" && handsOut(frame),
+      },
+      {
+        text: "This call goes to that number: it runs on that very object, in the server.",
+        sees: (frame) => isCall(frame) && frame.items[2] > 0,
+      },
+      {
+        text: "Two calls in one message. The second is made on the answer to the first, which is not there yet.",
+        sees: (frame) => isCall(frame) && frame.items[2] < 0,
+      },
+      {
+        text: "`decref` gives the reference back. Nobody holds the object now, and the server lets go of it.",
+        sees: ({ name }) => name === "decref",
+      },
+    ],
+  },
+  {
+    name: "identity",
+    title: "Identity",
+    target: "One",
+    lead: "An object has one identity, wherever it goes. Handed out twice it is one reference, and a reference that comes back to its owner is the owner's own object again.",
+    points: [
+      {
+        text: "Handed out a second time, under the same number. The table counts: 2 times.",
+        sees: ({ changes }) => changes.some(({ count }) => count > 1),
+      },
+      {
+        text: "The page gives the reference back as an argument: `local`, the receiver's own. In Python `two is self.two`.",
+        sees: (frame) => isCall(frame) && bringsHome(frame),
+      },
+      {
+        text: "The page hands out an object of its own. Both sides can: the numbers of each side are its own.",
+        sees: (frame) => frame.side === "page" && handsOut(frame),
+      },
+      {
+        text: "The page's object comes home, from deep inside an answer.",
+        sees: (frame) => frame.name === "answer" && bringsHome(frame),
+      },
+    ],
+  },
+  {
+    name: "callbacks",
+    title: "Callbacks",
+    target: "One",
+    lead: "It works the other way round, too. The page hands the server an object, or just a function, and the Python code calls it, here in your browser.",
+    points: [
+      {
+        text: "The page hands out an object as an argument: the server gets a reference to it.",
+        sees: (frame) => isCall(frame) && frame.side === "page" && handsOut(frame),
+      },
+      {
+        text: "The server calls the page while the page still waits for its own answer: two lines side by side.",
+        sees: (frame) => isCall(frame) && fromServer(frame),
+      },
+      {
+        text: "The page answers the server, as any object does that is called.",
+        sees: ({ name, side }) => name === "answer" && side === "page",
+      },
+      {
+        text: "A plain function is a reference as well: its one method is `call`.",
+        sees: (frame) => isCall(frame) && fromServer(frame) && frame.items[3] === "call",
+      },
+    ],
+  },
+  {
+    name: "exceptions",
+    title: "Exceptions",
+    target: "One",
+    lead: "What a method raises is raised where the call is awaited. Expected errors are part of the conversation; unexpected ones end one call, never the connection.",
+    points: [
+      {
+        text: "An exception crosses: its class by name, its text, and the names of its base classes.",
+        sees: ({ name }) => name === "error",
+      },
+      {
+        text: "A class that the page registered is raised as that class: `catch` and `instanceof` work.",
+        sees: failsWith(/MyException$/),
+      },
+      {
+        text: "A mistake in the server: the page gets type and text, the server's log has the traceback.",
+        sees: failsWith(/ZeroDivisionError$/),
+      },
+      {
+        text: "Only `remote_` methods can be called. All else is not there. The connection goes on.",
+        sees: failsWith(/NoSuchMethod$/),
+      },
+    ],
+  },
+  {
+    name: "stale",
+    title: "Stale",
+    target: "StaleRoot",
+    lead: "Connections end. Then every call in progress ends with an error that says what is known of it, and every reference is dead, and tells those who asked to be told.",
+    points: [
+      {
+        text: "A call that nobody answers. Its line stays open, and holds up nothing.",
+        sees: ({ items }) => items[3] === "waitForever",
+      },
+      {
+        text: "A call with the number 0 wants no answer.",
+        sees: (frame) => isCall(frame) && frame.items[1] === 0,
+      },
+      {
+        text: "The server says why it ends the session. Both sides forget everything; the open call is lost.",
+        sees: ({ name }) => name === "close",
+      },
+    ],
+  },
+];

@@ -1,0 +1,146 @@
+/**
+ * The demo page: one example at a time, its page, its wire, its tables and its files.
+ *
+ * @module
+ */
+
+import { get, make } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
+import { showFrames } from "./frames.js";
+import { look, showGuide } from "./guide.js";
+import { showHoldings } from "./holdings.js";
+import { Ledger, SIDES } from "./ledger.js";
+import { followChips } from "./objects.js";
+import { showRunning, showSources } from "./source.js";
+import { showStage } from "./stage.js";
+import { watchServer } from "./status.js";
+import { followTabs, selectTab } from "./tabs.js";
+
+/** @typedef {import("./examples.js").Example} Example */
+
+let ledger = new Ledger();
+/** @type {Map<number, number>} */
+const starts = new Map();
+let shown = new AbortController();
+/** The example that could not be shown, since the server was away. @type {Example | null} */
+let missing = null;
+let drawing = false;
+/** The newest call since the last picture. @type {import("./ledger.js").Call | null} */
+let running = null;
+
+const tabs = get("tabs");
+
+/** The example that the address names. */
+const current = () =>
+  EXAMPLES.find(({ name }) => location.hash === `#${name}`) ?? /** @type {Example} */ (EXAMPLES[0]);
+
+async function show() {
+  const example = current();
+  shown.abort();
+  shown = new AbortController();
+  ledger = new Ledger();
+  starts.clear();
+  missing = null;
+  introduce(example);
+  draw();
+  const { signal } = shown;
+  try {
+    await Promise.all([showStage(example, signal, onWire), showSources(example.name, signal)]);
+  } catch {
+    if (!signal.aborted) missing = example;
+  }
+}
+
+/** @param {Example} example */
+function introduce(example) {
+  const { name, title, lead, target } = example;
+  document.title = `pbweb: ${title}`;
+  selectTab(tabs, `tab-${name}`);
+  get("example").setAttribute("aria-labelledby", `tab-${name}`);
+  get("title").textContent = title;
+  get("lead").textContent = lead;
+  get("alone").href = `./${name}/`;
+  get("command").textContent = `pbweb serve examples.${name}.app:${target}`;
+  get("stage").replaceChildren();
+  showGuide(example);
+}
+
+/** @param {import("./stage.js").Wire} wire */
+function onWire({ kind, session, side, data, text, time }) {
+  if (kind === "opened") starts.set(session, time);
+  if (kind === "opened") ledger.opened(session, time);
+  if (kind === "closed") ledger.closed(session, time, text);
+  if (kind === "message") {
+    for (const frame of ledger.message(session, side, data, time).frames) {
+      look(frame);
+      if (frame.name === "message") running = frame.call;
+    }
+  }
+  draw();
+}
+
+/** Once for everything that comes before the next picture. */
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    if (running) showRunning(running);
+    running = null;
+    if (showHoldings(ledger)) setTimeout(draw, 500);
+    showFrames(ledger, starts);
+    showTotals();
+  });
+}
+
+function showTotals() {
+  for (const side of SIDES) {
+    const { frames, messages, bytes } = ledger.totals[side];
+    get(`total-${side}`).textContent = `${frames} frames in ${messages} messages, ${bytes} bytes`;
+  }
+}
+
+/** @param {Example} example @param {number} at */
+const tabOf = ({ name, title }, at) =>
+  make(
+    "a",
+    { role: "tab", id: `tab-${name}`, href: `#${name}`, "aria-controls": "example" },
+    make("span", { "aria-hidden": "true" }, `${at + 1} `),
+    title,
+  );
+
+function followSources() {
+  const list = get("source-tabs");
+  const select = (/** @type {HTMLElement} */ tab) => {
+    selectTab(list, tab.id);
+    for (const file of ["index.html", "client.py"]) {
+      get(`source-${file}`).hidden = tab.id !== `tab-source-${file}`;
+    }
+  };
+  followTabs(list, select);
+  list.addEventListener("click", (/** @type {Event} */ { target }) => {
+    const tab = target instanceof Element && target.closest('[role="tab"]');
+    if (tab instanceof HTMLElement) select(tab);
+  });
+}
+
+tabs.append(...EXAMPLES.map(tabOf));
+followTabs(tabs, (tab) => location.replace(/** @type {HTMLAnchorElement} */ (tab).href));
+followSources();
+followChips();
+addEventListener("hashchange", show);
+get("skip").addEventListener("click", (/** @type {Event} */ event) => {
+  event.preventDefault(); // what stands behind # is the example
+  get("example").focus();
+});
+get("clear").addEventListener("click", () => {
+  ledger.clear();
+  draw();
+});
+get("housekeeping").addEventListener("change", (/** @type {any} */ { target }) => {
+  get("frames").toggleAttribute("data-all", target.checked);
+});
+show();
+watchServer(/** @type {Example} */ (EXAMPLES[0]).name, () => {
+  if (missing) show();
+});

@@ -1,0 +1,50 @@
+/**
+ * Where an example's page runs: its own file in a frame, with a tap on its WebSockets.
+ *
+ * @module
+ */
+
+import { get, make } from "./dom.js";
+
+/** @typedef {{ kind: "opened" | "closed" | "message", session: number, side: import("./ledger.js").Side, data: any, text: string, time: number }} Wire */
+
+/**
+ * Show an example's page. What is in the frame is the file as it is, but for its beginning: where it
+ * lies, for its relative addresses, and the tap.
+ * @param {import("./examples.js").Example} example
+ * @param {AbortSignal} signal ends it
+ * @param {(wire: Wire) => void} onWire is told of everything that goes over the wire
+ */
+export async function showStage({ name, title }, signal, onWire) {
+  const base = new URL(`./${name}/`, document.baseURI).href;
+  const answer = await fetch(base, { signal });
+  if (!answer.ok) throw new Error(`${base}: ${answer.status}`);
+  const page = await answer.text();
+  signal.throwIfAborted();
+  const frame = make("iframe", { title: `The example ${title}`, "data-testid": name });
+  frame.addEventListener("wire", (/** @type {CustomEvent<Wire>} */ { detail }) => {
+    if (!signal.aborted) onWire(detail);
+  });
+  frame.addEventListener("load", () => fit(frame));
+  frame.srcdoc = tapped(page, base);
+  get("stage").replaceChildren(frame);
+}
+
+/**
+ * @param {string} page
+ * @param {string} base
+ */
+function tapped(page, base) {
+  const tap = new URL("./tap.js", import.meta.url).href;
+  const first = `<base href="${base}"><script src="${tap}"></script>`;
+  return page.replace(/<head[^>]*>/i, (head) => head + first);
+}
+
+/** A frame is as tall as its content. @param {HTMLIFrameElement} frame */
+function fit(frame) {
+  const page = frame.contentDocument?.documentElement;
+  if (!page) return;
+  new ResizeObserver(() => {
+    frame.style.height = `${page.offsetHeight}px`;
+  }).observe(page);
+}

@@ -1,0 +1,123 @@
+/**
+ * Values of the wire, to be read: plain data as JavaScript writes it, references as chips.
+ *
+ * @module
+ */
+
+import { make } from "./dom.js";
+import { keyOf, peerOf } from "./ledger.js";
+import { chip, shortName } from "./objects.js";
+
+/** What is cut in a line; the whole stands in the frame's details. */
+const MOST = { items: 6, letters: 60 };
+
+/** Tags whose value is short enough to be shown as it is. @type {Record<string, (tagged: any) => string>} */
+const SCALARS = {
+  bytes: ({ base64, at }) => (base64 === undefined ? `bytes, part ${at}` : `bytes "${base64}"`),
+  int: ({ value }) => value,
+  float: ({ value }) => value,
+  decimal: ({ value }) => `decimal ${value}`,
+  datetime: ({ value }) => value,
+  date: ({ value }) => value,
+  time: ({ value }) => value,
+  timedelta: ({ seconds }) => `${seconds} s`,
+  failure: ({ type, message }) => `${type}: ${message}`,
+  use: ({ id }) => `the same as ${id}`,
+};
+
+/** @param {string} text */
+const cut = (text) => (text.length > MOST.letters ? `${text.slice(0, MOST.letters)}…` : text);
+
+/**
+ * @param {any} value
+ * @param {import("./ledger.js").Frame} frame that it stands in
+ * @returns {Node}
+ */
+export function valueNode(value, frame) {
+  if (typeof value === "string") return make("span.text", {}, JSON.stringify(cut(value)));
+  if (typeof value !== "object" || value === null) return make("span.plain", {}, String(value));
+  if (Array.isArray(value)) return group("[", "]", value, (item) => [valueNode(item, frame)]);
+  if (typeof value.$ === "string") return taggedNode(value, frame);
+  return group("{", "}", Object.entries(value), ([key, item]) => [
+    `${cut(key)}: `,
+    valueNode(item, frame),
+  ]);
+}
+
+/**
+ * @param {Record<string, any>} tagged
+ * @param {import("./ledger.js").Frame} frame
+ */
+function taggedNode(tagged, frame) {
+  const { $: tag, id, items, value } = tagged;
+  if (tag === "remote" || tag === "local") return referenceNode(tag, id, frame);
+  if (tag === "answer") return answerNode(id, frame, tagged.path);
+  if (tag === "def") return valueNode(value, frame);
+  if (tag === "dict" && Array.isArray(items)) {
+    return group("dict {", "}", items, ([key, item]) => [
+      valueNode(key, frame),
+      ": ",
+      valueNode(item, frame),
+    ]);
+  }
+  if (Array.isArray(items))
+    return group(`${tag} {`, "}", items, (item) => [valueNode(item, frame)]);
+  const scalar = SCALARS[tag];
+  return make("span.tagged", {}, cut(scalar ? scalar(tagged) : JSON.stringify(tagged)));
+}
+
+/**
+ * @param {"remote" | "local"} tag
+ * @param {number | string} id
+ * @param {import("./ledger.js").Frame} frame
+ */
+function referenceNode(tag, id, { side, message }) {
+  const owner = tag === "remote" ? side : peerOf(side);
+  const title =
+    tag === "remote"
+      ? `a reference to an object of the ${owner}'s`
+      : `the ${owner}'s own object, coming home`;
+  return chip(keyOf(message.session, owner, id), owner, `${tag} ${shortName(id)}`, title);
+}
+
+/**
+ * The answer to an earlier call of the sender's, by the call's number.
+ * @param {number} id
+ * @param {import("./ledger.js").Frame} frame
+ * @param {(string | number)[]} [path]
+ */
+export function answerNode(id, { side, message }, path = []) {
+  const place = path.map((item) => `[${JSON.stringify(item)}]`).join("");
+  const title = `whatever the ${side}'s call ${id} is answered with`;
+  const key = keyOf(message.session, side, `answer ${id}`);
+  return chip(key, peerOf(side), `the answer to ${id}${place}`, title);
+}
+
+/**
+ * @param {string} open
+ * @param {string} close
+ * @param {any[]} items
+ * @param {(item: any) => (Node | string)[]} show
+ */
+function group(open, close, items, show) {
+  const node = make("span.group", {}, open);
+  items.slice(0, MOST.items).forEach((item, at) => {
+    node.append(at ? ", " : "", ...show(item));
+  });
+  if (items.length > MOST.items) node.append(`, … ${items.length - MOST.items} more`);
+  node.append(close);
+  return node;
+}
+
+/**
+ * The arguments of a call, as they stand between its brackets.
+ * @param {import("./ledger.js").Frame} frame
+ */
+export function argumentNodes(frame) {
+  const [args = [], kw = {}] = frame.items.slice(4);
+  const nodes = args.map((/** @type {any} */ value) => [valueNode(value, frame)]);
+  for (const [name, value] of Object.entries(kw)) nodes.push([`${name}=`, valueNode(value, frame)]);
+  return nodes.flatMap((/** @type {Node[]} */ node, /** @type {number} */ at) =>
+    at ? [", ", ...node] : node,
+  );
+}

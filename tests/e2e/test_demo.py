@@ -1,0 +1,562 @@
+"""The demo page in Chromium: what it runs, what it shows of the wire, and how it is used."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from playwright.sync_api import Frame, Locator, Page, expect
+
+import pbweb as pb
+from examples import demo as demo_services
+from tests.e2e.chromium import PROJECT
+from tests.e2e.conftest import Complaints, Gateway, Start, _starting
+
+FOLDERS = sorted(path.parent.name for path in (PROJECT / "examples").glob("*/app.py"))
+PAGES = ("--pages", "examples")
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """The demo, which tells the server's tables besides."""
+    with _starting(tmp_path_factory.mktemp("watched")) as starter:
+        yield starter("tests.e2e.demo_app:SERVICES", *PAGES)
+
+
+def table_of_examples(page: Page, gateway: Gateway) -> list[dict[str, Any]]:
+    page.goto(gateway.page)
+    found: list[dict[str, Any]] = page.evaluate(
+        "async () => (await import('/demo/examples.js')).EXAMPLES"
+        ".map(({ name, title, target }) => ({ name, title, target }))"
+    )
+    return found
+
+
+def open_example(page: Page, gateway: Gateway, name: str) -> Frame:
+    page.goto(f"{gateway.page}/#{name}")
+    element = page.locator(f'iframe[data-testid="{name}"]').element_handle()
+    frame = element.content_frame()
+    assert frame is not None
+    frame.locator("li button").first.wait_for()
+    return frame
+
+
+def run_steps(frame: Frame, number: int) -> None:
+    """Runs the first steps, one after the other."""
+    for at in range(number):
+        frame.locator("li").nth(at).get_by_role("button").click()
+        expect(frame.locator("li").nth(at)).to_have_attribute("data-state", "done")
+        expect(frame.locator("body")).to_have_attribute("data-state", "done")
+
+
+def run_all(frame: Frame) -> None:
+    frame.get_by_test_id("run").click()
+    expect(frame.locator("body")).to_have_attribute("data-state", "done")
+
+
+def holdings(page: Page) -> Locator:
+    return page.locator("#holdings tr:not(.gone)")
+
+
+def frames(page: Page, name: str) -> Locator:
+    return page.locator(f'#frames .frame[data-name="{name}"]')
+
+
+# What it shows.
+
+
+def test_the_table_of_examples_is_complete(demo: Gateway, page: Page) -> None:
+    table = table_of_examples(page, demo)
+    assert sorted(example["name"] for example in table) == FOLDERS
+    assert sorted(demo_services.SERVICES) == [f"/{name}/pb" for name in FOLDERS]
+    expect(page.get_by_role("tablist", name="Examples").get_by_role("tab")).to_have_text(
+        [re.compile(re.escape(example["title"])) for example in table]
+    )
+    for example in table:
+        readme = (PROJECT / "examples" / example["name"] / "README.md").read_text()
+        assert f"pbweb serve examples.{example['name']}.app:{example['target']}" in readme
+
+
+STEPPED = [
+    name
+    for name in FOLDERS
+    if "or step by step" in (PROJECT / "examples" / name / "index.html").read_text()
+]
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_an_example_runs_in_place_and_shows_each_point(
+    name: str, demo: Gateway, page: Page
+) -> None:
+    frame = open_example(page, demo, name)
+    expect(page.get_by_test_id("status")).to_have_text("Connected to the server.")
+    points = page.locator("#guide li")
+    assert points.count() >= 3
+    expect(page.locator("#guide li.seen")).to_have_count(0)
+    run_all(frame)
+    expect(page.locator("#guide li:not(.seen)")).to_have_count(0)
+    for at in range(points.count()):
+        points.nth(at).get_by_role("button", name="Show the frame").click()
+        expect(page.locator("#frames .label:focus")).to_have_count(1)
+    # The session is over: what was held is gone, and leaves the table.
+    expect(page.locator("#holdings tr")).to_have_count(0)
+    expect(page.locator("#holdings-summary")).to_have_text(
+        "The page holds 0 of the server's objects, the server 0 of the page's."
+    )
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_files_are_shown_as_they_are(name: str, demo: Gateway, page: Page) -> None:
+    page.goto(f"{demo.page}/#{name}")
+    for file in ("app.py", "client.py"):
+        text = (PROJECT / "examples" / name / file).read_text().rstrip()
+        expect(page.locator(f'[id="source-{file}"] .line')).to_have_count(len(text.splitlines()))
+        shown = page.locator(f'[id="source-{file}"]').text_content() or ""
+        assert shown.rstrip() == text
+    html = (PROJECT / "examples" / name / "index.html").read_text()
+    shown = page.locator('[id="source-index.html"]').text_content() or ""
+    assert len(shown.splitlines()) > 10
+    assert all(line.strip() in html for line in shown.splitlines())
+    assert page.locator('[id="source-app.py"] .token.keyword').count() > 0
+    assert page.locator('[id="source-index.html"] .token.keyword').count() > 0
+
+
+def test_a_call_is_joined_with_its_answer(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "echo")
+    run_steps(frame, 2)
+    call, answer = frames(page, "message"), frames(page, "answer")
+    expect(call.locator(".content")).to_have_text(
+        re.compile(r'^root.*\.echo\("hello network"\) ⇒ "hello network" after \d+\.\d ms$')
+    )
+    expect(answer.locator(".content")).to_have_text('echo ⇒ "hello network"')
+    assert call.get_attribute("data-state") == "answer"
+    expect(call.locator("[data-part=begins]")).to_have_count(1)
+    expect(answer.locator("[data-part=ends]")).to_have_count(1)
+
+    call.get_by_role("button", name="message 1").click()
+    detail = call.locator(".detail")
+    expect(detail).to_contain_text(
+        "The page calls echo on what the server published as “root”, as its call 1."
+    )
+    expect(detail.locator("pre")).to_have_text('["message",1,"root","echo",["hello network"]]')
+    expect(detail).to_contain_text("In a message of 45 bytes.")
+    detail.get_by_role("button", name="Go to its answer").click()
+    expect(answer.get_by_role("button", name="answer 1")).to_be_focused()
+
+
+def test_a_batch_is_one_group(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "echo")
+    run_steps(frame, 4)
+    group = page.locator('#frames .message[data-side="page"]', has=page.locator(".group-head"))
+    expect(group).to_have_count(1)
+    expect(group.locator(".frame")).to_have_count(3)
+    expect(group.locator(".group-head")).to_have_text(re.compile(r"^one message, 3 frames, \d+ by"))
+
+
+def test_a_call_on_an_answer_that_is_not_there_says_so(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "references")
+    run_steps(frame, 4)
+    expect(frames(page, "message").last.locator(".content")).to_have_text(
+        re.compile(r"^the answer to 3.*\.three\(12\) ⇒ 36")
+    )
+
+
+def test_a_callback_runs_beside_the_call(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "callbacks")
+    run_steps(frame, 2)
+    call = page.locator('.message[data-side="server"] .frame[data-name="message"]')
+    expect(call.locator("[data-part='goes on'][data-side=page]")).to_have_count(1)
+    expect(call.locator("[data-part=begins][data-side=server]")).to_have_count(1)
+    expect(call.locator(".content")).to_have_text(re.compile(r"^#1.*\.print\(12\) ⇒ .printed 12"))
+
+
+def test_a_call_that_is_lost_says_so(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "stale")
+    run_all(frame)
+    expect(frames(page, "message").first).to_have_attribute("data-state", "lost")
+    expect(frames(page, "message").first).to_contain_text("lost: the session ended")
+    expect(page.locator("#frames .event").last).to_contain_text("connection closed: 4410")
+
+
+def test_an_object_lights_up_wherever_it_is_named(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "references")
+    run_steps(frame, 4)
+    chip = frames(page, "answer").first.get_by_role("button", name="remote #1")
+    lit = page.locator("[data-lit]")
+    chip.hover()
+    # The chips of the answer, of the call that it answers, of the call on it, and the table's two.
+    expect(lit).to_have_count(5)
+    page.mouse.move(0, 0)
+    expect(lit).to_have_count(0)
+
+    chip.click()
+    page.mouse.move(0, 0)
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    expect(lit).to_have_count(5)
+    frame.locator("li").nth(2).get_by_role("button").click()  # one more call on it
+    expect(lit).to_have_count(6)
+    assert {element.get_attribute("data-object") for element in lit.element_handles()} == {
+        chip.get_attribute("data-object")
+    }
+    chip.press("Escape")
+    expect(lit).to_have_count(0)
+
+
+def test_the_table_rises_and_what_is_released_goes_away(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "references")
+    expect(page.locator("#no-holdings")).to_be_visible()
+    run_steps(frame, 2)
+    expect(holdings(page).locator(".object")).to_have_text(["object root", "object #1"])
+    expect(holdings(page).last.locator(".times")).to_have_text("1 \u00d7")
+    for step in (2, 5):
+        frame.locator("li").nth(step).get_by_role("button").click()
+        expect(frame.locator("li").nth(step)).to_have_attribute("data-state", "done")
+    gone = page.locator('#holdings tr.gone [data-object$="server 1"].object')
+    expect(gone).to_have_count(1)
+    expect(gone).to_have_count(0)  # by itself
+    expect(page.locator('#holdings [data-object$="server 1"]')).to_have_count(0)
+
+
+# The ledger against both sides' own tables.
+
+
+def server_tables(gateway: Gateway) -> list[dict[str, Any]]:
+    async def ask() -> list[dict[str, Any]]:
+        async with pb.connect(f"ws://{gateway.address}/tables/pb") as connection:
+            root = await connection.getRootObject()
+            found: list[dict[str, Any]] = await root.callRemote("tables")
+            return found
+
+    # In a thread of its own: Playwright's loop runs in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, ask()).result()
+
+
+def shown_counts(page: Page, owner: str) -> dict[str, int]:
+    found: dict[str, int] = page.evaluate(
+        """(owner) => Object.fromEntries(
+            [...document.querySelectorAll(`#holdings tr[data-owner="${owner}"]:not(.gone)`)]
+            .map((row) => [row.dataset.key.split(" ")[2], Number(row.dataset.count)])
+            .filter(([id]) => id !== "root"))""",
+        owner,
+    )
+    return found
+
+
+def check_tables(page: Page, gateway: Gateway, frame: Frame) -> tuple[int, int]:
+    """The page shows what both sides have; gives how many objects of each side are held."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    statistics = frame.evaluate("() => window.kept.connection.broker.statistics()")
+    # The last session is the page's example's; the status keeps one of its own.
+    server = server_tables(gateway)[-1]
+    assert shown_counts(page, "server") == server["handed_out_counts"]
+    assert shown_counts(page, "page") == server["held_counts"]
+    of_server, of_page = len(server["handed_out_counts"]), len(server["held_counts"])
+    assert (of_server, of_page) == (server["handed_out"], server["held"])
+    assert (of_page, of_server) == (statistics["exported"], statistics["imported"])
+    expect(page.locator("#holdings-summary")).to_have_text(
+        f"The page holds {of_server} of the server's objects, the server {of_page} of the page's."
+    )
+    return of_server, of_page
+
+
+STEPS = [
+    ("kept.made = await root.callRemote('make', 3)", (3, 0)),
+    ("kept.same = await root.callRemote('same')", (4, 0)),
+    ("await root.callRemote('same')", (4, 0)),
+    ("await kept.same.callRemote('touch')", (4, 0)),
+    ("await root.callRemote('keep', kept.mine, kept.report)", (4, 2)),
+    ("await root.callRemote('keep', [kept.mine, { deep: [kept.mine] }])", (4, 2)),
+    ("await root.callRemote('echo', [kept.mine, kept.same, kept.made[0]])", (4, 2)),
+    (
+        "await root.callRemote('noSuchMethod', new Referenceable(), kept.mine).catch(() => {})",
+        (4, 2),
+    ),
+    ("await root.callRemote('keep', root.callRemote('same'))", (4, 2)),
+    ("await root.callRemote('echo', new Uint8Array(4000))", (4, 2)),
+    ("kept.made[1].release(); await root.callRemote('echo', 1)", (3, 2)),
+    ("kept.same.release(); await root.callRemote('echo', 1)", (2, 2)),
+    ("await root.callRemote('drop'); await root.callRemote('echo', 1)", (2, 0)),
+    ("for (const thing of kept.made) thing.release(); await root.callRemote('echo', 1)", (0, 0)),
+]
+
+
+def test_the_tables_are_those_of_both_sides(watched: Gateway, page: Page) -> None:
+    frame = open_example(page, watched, "echo")
+    frame.evaluate(
+        """async () => {
+            const base = new URL("./pb/pbweb.js", document.baseURI);
+            const { connect, Referenceable } = await import(base);
+            const connection = await connect("../keeper/pb");
+            const root = await connection.getRootObject();
+            const kept = { connection, mine: new Referenceable(), report: () => {} };
+            Object.assign(window, { kept, root, Referenceable });
+        }"""
+    )
+    assert check_tables(page, watched, frame) == (0, 0)
+    for step, expected in STEPS:
+        frame.evaluate(f"async () => {{ {step} }}")
+        assert check_tables(page, watched, frame) == expected, step
+    frame.evaluate("() => kept.connection.close()")
+    expect(holdings(page)).to_have_count(0)
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_after_each_example_the_server_is_at_its_baseline(
+    name: str, watched: Gateway, page: Page
+) -> None:
+    run_all(open_example(page, watched, name))
+    expect(holdings(page)).to_have_count(0)
+    for table in server_tables(watched):
+        assert {key: value for key, value in table.items() if value} == {}
+
+
+def test_the_log_does_not_grow_without_bounds(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "echo")
+    frame.evaluate(
+        """async () => {
+            const { connect } = await import(new URL("./pb/pbweb.js", document.baseURI));
+            const connection = await connect("./pb");
+            const root = await connection.getRootObject();
+            for (let at = 0; at < 250; at++) await root.callRemote("echo", at);
+            await connection.close();
+        }"""
+    )
+    expect(page.locator("#frames .event").last).to_contain_text("connection closed")
+    assert page.locator("#frames > li").count() == 400  # of more than 500
+    total = re.search(r"in (\d+) messages", page.locator("#total-page").text_content() or "")
+    assert total is not None
+    assert int(total[1]) > 250
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#frames > li")).to_have_count(0)
+    expect(page.locator("#total-page")).to_have_text("0 frames in 0 messages, 0 bytes")
+
+
+def test_an_example_that_is_left_lets_go(watched: Gateway, page: Page) -> None:
+    frame = open_example(page, watched, "references")
+    run_steps(frame, 2)
+    assert any(table["handed_out"] for table in server_tables(watched))
+    page.get_by_role("tab", name="Identity").click()
+    expect(page.locator("iframe[data-testid=identity]")).to_be_visible()
+    expect(page.locator("#holdings tr")).to_have_count(0)
+    expect(page.locator("#frames > li")).to_have_count(0)
+    while any(table["handed_out"] for table in server_tables(watched)):
+        pass  # each question is an event that the server answers after the end of that session
+
+
+# How it is used.
+
+
+def test_an_address_leads_to_an_example_and_back(demo: Gateway, page: Page) -> None:
+    page.goto(f"{demo.page}/#callbacks")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Callbacks")
+    expect(page).to_have_title("pbweb: Callbacks")
+    page.get_by_role("tab", name="Stale").click()
+    expect(page).to_have_url(f"{demo.page}/#stale")
+    expect(page.locator("iframe[data-testid=stale]")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Callbacks")
+    expect(page.locator("iframe[data-testid=callbacks]")).to_be_visible()
+    page.goto(f"{demo.page}/#nothing-of-that-name")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Echo")
+
+
+def focused(page: Page) -> str:
+    text: str = page.evaluate("() => document.activeElement?.textContent ?? ''")
+    return text.strip()
+
+
+def test_everything_is_reached_by_keyboard(demo: Gateway, page: Page) -> None:
+    open_example(page, demo, "echo")
+    page.keyboard.press("Tab")
+    assert focused(page) == "Skip to the example"
+    page.keyboard.press("Tab")
+    assert focused(page) == "1 Echo"
+    outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("heading", level=1)).to_have_text("References")
+    assert focused(page) == "2 References"
+    page.keyboard.press("End")
+    last = page.get_by_role("tablist", name="Examples").get_by_role("tab").last
+    expect(last).to_be_focused()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    selected = page.locator('#tabs [aria-selected="true"]')
+    expect(selected).to_have_text("2 References")
+    expect(page.get_by_role("tabpanel", name="References")).to_be_visible()
+
+    # Into the example's page: its steps by Tab and Enter.
+    frame = page.frame_locator("iframe[data-testid=references]")
+    frame.locator("li button").first.wait_for()
+    page.keyboard.press("Tab")
+    assert focused(page) == "on its own"
+    page.keyboard.press("Tab")
+    expect(frame.get_by_test_id("run")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(frame.locator("li").nth(1)).to_have_attribute("data-state", "done")
+
+
+def test_the_frames_are_one_stop_and_arrows_go_through_them(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "references")
+    run_steps(frame, 3)
+    labels = page.locator("#frames .label:visible")
+    expect(labels).to_have_count(4)
+    assert page.locator('#frames button:visible:not([tabindex="-1"])').count() <= 3
+    labels.last.focus()
+    page.keyboard.press("ArrowUp")
+    expect(labels.nth(2)).to_be_focused()
+    page.keyboard.press("Home")
+    expect(labels.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(labels.first).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("Tab")  # to what the frame names
+    expect(frames(page, "message").first.locator(".chip").first).to_be_focused()
+    expect(page.locator("[data-lit]").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(labels.nth(1)).to_be_focused()
+    page.keyboard.press("End")
+    expect(labels.last).to_be_focused()
+
+
+def test_housekeeping_is_shown_when_it_is_asked_for(demo: Gateway, page: Page) -> None:
+    frame = open_example(page, demo, "echo")
+    run_steps(frame, 1)
+    expect(frames(page, "version").first).to_be_hidden()
+    page.get_by_label("also version, ack, ping").check()
+    expect(frames(page, "version").first).to_be_visible()
+
+
+def test_the_sources_tabs(demo: Gateway, page: Page) -> None:
+    open_example(page, demo, "echo")
+    tabs = page.get_by_role("tablist", name="Clients")
+    expect(page.get_by_role("tabpanel", name="The page's JavaScript")).to_be_visible()
+    tabs.get_by_role("tab", name="A Python client").click()
+    expect(page.get_by_role("tabpanel", name="A Python client")).to_contain_text("asyncio.run")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("tabpanel", name="The page's JavaScript")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 768, 390, 320])
+def test_no_width_scrolls_sideways(width: int, demo: Gateway, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    for name in STEPPED:
+        run_all(open_example(page, demo, name))
+        for label in page.locator("#frames .label:visible").element_handles()[:3]:
+            label.click()
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width, name
+        inner = page.locator("iframe").element_handle().content_frame()
+        assert inner is not None
+        fits = "() => document.documentElement.scrollWidth <= innerWidth"
+        assert inner.evaluate(fits), f"{name}: the example's page scrolls sideways"
+
+
+# WCAG's measure of contrast, for the colours as they are computed.
+CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) {
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+    }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (channels) => {
+    const [r, g, b] = channels.map((part) => part / 255)
+      .map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const weak = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility() || element.closest(".gone, .unseen")) continue;
+    const backs = [];
+    for (let at = element; at; at = at.parentElement) {
+      backs.unshift(getComputedStyle(at).backgroundColor);
+    }
+    const back = light(rgb(backs));
+    const front = light(rgb([...backs, getComputedStyle(element).color]));
+    const ratio = (Math.max(back, front) + 0.05) / (Math.min(back, front) + 0.05);
+    if (ratio < 4.5) weak.push(`${element.outerHTML.slice(0, 90)}: ${ratio.toFixed(2)}`);
+  }
+  return weak;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_schemes_are_readable(scheme: Any, demo: Gateway, page: Page) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    back = "() => getComputedStyle(document.body).backgroundColor"
+    for name in ("references", "callbacks", "exceptions"):
+        frame = open_example(page, demo, name)
+        lightness = sum(map(int, re.findall(r"\d+", page.evaluate(back))[:3]))
+        assert (lightness > 600) == (scheme == "light")
+        run_steps(frame, 3)
+        page.locator("#frames .label:visible").first.click()
+        assert page.evaluate(CONTRAST) == []
+        assert frame.evaluate(CONTRAST) == []
+
+
+def test_nothing_moves_for_those_who_asked_for_that(demo: Gateway, page: Page) -> None:
+    animations = "() => document.getAnimations().length"
+    page.emulate_media(reduced_motion="reduce")
+    run_steps(open_example(page, demo, "references"), 2)
+    assert page.evaluate(animations) == 0
+    page.emulate_media(reduced_motion="no-preference")
+    page.evaluate(
+        "() => { const animate = Element.prototype.animate;"
+        "Element.prototype.animate = function (...given) {"
+        "window.moved = true; return animate.apply(this, given); }; }"
+    )
+    run_steps(open_example(page, demo, "identity"), 2)
+    assert page.evaluate("() => window.moved")
+
+
+def test_it_says_when_the_server_is_away_and_goes_on_by_itself(
+    start: Start, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    gateway = start("examples.demo:SERVICES", *PAGES)
+    frame = open_example(page, gateway, "references")
+    status = page.get_by_test_id("status")
+    expect(status).to_have_attribute("data-state", "connected")
+    run_steps(frame, 2)
+    expect(holdings(page)).to_have_count(2)
+
+    gateway.stop()
+    expect(status).to_have_attribute("data-state", "away")
+    expect(status).to_contain_text("make demo")
+    expect(holdings(page)).to_have_count(0)
+    expect(page.locator("#frames .event").last).to_contain_text("connection closed")
+    page.get_by_role("tab", name="Echo").click()  # cannot be shown now
+    expect(page.get_by_role("heading", level=1)).to_have_text("Echo")
+
+    start("examples.demo:SERVICES", *PAGES, port=gateway.port)
+    expect(status).to_have_attribute("data-state", "connected")
+    inner = page.locator("iframe[data-testid=echo]").element_handle().content_frame()
+    assert inner is not None
+    run_all(inner)
+    expect(frames(page, "answer").first).to_be_attached()
+
+
+# Under a policy: nothing inline but the examples' own scripts and styles, by their hashes.
+
+
+def test_it_works_under_a_strict_policy(start: Start, page: Page) -> None:
+    uvicorn = [sys.executable, "-m", "uvicorn", "tests.e2e.demo_policy_app:app"]
+    gateway = start(command=uvicorn, ready="/readyz")
+    response = page.goto(gateway.page)
+    assert response is not None
+    policy = response.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    frame = open_example(page, gateway, "references")
+    run_all(frame)
+    expect(page.locator("#guide li:not(.seen)")).to_have_count(0)
