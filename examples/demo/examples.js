@@ -175,4 +175,28 @@ export const EXAMPLES = [
       },
     ],
   },
+  {
+    name: "chat",
+    title: "Chat",
+    target: "ChatRoot",
+    lead: "A whole program out of what the other examples show. Who joins a room brings an object, which the server calls whenever something happens there, and gets a seat: to hold it is the right to speak.",
+    points: [
+      {
+        text: "Joining hands the server an object of the page's: its listener. The server keeps it.",
+        sees: (frame) => isCall(frame) && frame.side === "page" && handsOut(frame),
+      },
+      {
+        text: "The answer is a seat, by reference. Nothing has to say again who speaks: who else could call it?",
+        sees: (frame) => frame.name === "answer" && handsOut(frame),
+      },
+      {
+        text: "Something was said, and the server calls everybody's listener. Nobody asks again and again.",
+        sees: ({ side, items }) => side === "server" && items[3] === "said",
+      },
+      {
+        text: "Open the page on its own as well, and join as somebody else: the server calls `came`.",
+        sees: ({ side, items }) => side === "server" && items[3] === "came",
+      },
+    ],
+  },
 ];

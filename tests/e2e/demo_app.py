@@ -1,6 +1,5 @@
 """What `make demo` serves, and beside it a Root to play with and the server's own tables."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pbweb as pb
@@ -9,14 +8,15 @@ from examples import demo
 brokers: list[pb.Broker] = []
 
 
-def watched(root: Any) -> Callable[[], pb.Root]:
-    class Watched(pb.Root):
-        def rootObject(self, broker: pb.Broker) -> pb.Referenceable:
-            brokers.append(broker)
-            found: pb.Referenceable = root().rootObject(broker)
-            return found
+class Watched(pb.Root):
+    """Another root, whose sessions can be looked into."""
 
-    return Watched
+    def __init__(self, root: pb.Root) -> None:
+        self.root = root
+
+    def rootObject(self, broker: pb.Broker) -> pb.Referenceable:
+        brokers.append(broker)
+        return self.root.rootObject(broker)
 
 
 class Thing(pb.Referenceable):
@@ -67,7 +67,7 @@ class Tables(pb.Root):
         return [tables(broker) for broker in brokers if not broker.disconnected]
 
 
-SERVICES = {path: watched(root) for path, root in demo.SERVICES.items()} | {
-    "/keeper/pb": watched(Keeper),
+SERVICES = {path: Watched(root()) for path, root in demo.SERVICES.items()} | {
+    "/keeper/pb": Watched(Keeper()),
     "/tables/pb": Tables,
 }

@@ -108,6 +108,30 @@ def test_an_example_runs_in_place_and_shows_each_point(
     )
 
 
+def test_chat_runs_in_place_beside_a_tab_of_its_own(watched: Gateway, page: Page) -> None:
+    page.goto(f"{watched.page}/#chat")
+    chat = page.frame_locator("iframe[data-testid=chat]")
+    chat.get_by_test_id("name").fill("Ada")
+    chat.get_by_role("button", name="Join").click()
+    chat.get_by_test_id("text").fill("hello")
+    chat.get_by_role("button", name="Send").click()
+    points = page.locator("#guide li")
+    for at in range(3):
+        expect(points.nth(at)).to_have_class("seen")
+    objects = holdings(page).locator(".object")
+    expect(objects).to_have_text(["object root", "object #1", "object #1"])
+
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="on its own").click()
+    popup.value.get_by_test_id("name").fill("Bob")
+    popup.value.get_by_role("button", name="Join").click()
+    expect(points.nth(3)).to_have_class("seen")
+    popup.value.close()
+    expect(frames(page, "message").last).to_contain_text('went("Bob")')
+    chat.get_by_role("button", name="Leave").click()
+    expect(holdings(page)).to_have_count(0)
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_files_are_shown_as_they_are(name: str, demo: Gateway, page: Page) -> None:
     page.goto(f"{demo.page}/#{name}")

@@ -177,36 +177,6 @@ def test_an_example_runs_in_the_demo(example: Example, demo: Gateway, page: Page
     run_page(page, example)
 
 
-<<<<<<< HEAD
-def test_the_demo_page_runs_each_in_place(demo: Gateway, page: Page) -> None:
-    page.goto(demo.page)
-    expect(page.get_by_test_id("status")).to_have_text("Connected to the server.")
-    assert page.locator("iframe").count() == len(EXAMPLES) + 1  # chat: see test_chat.py
-    for example in EXAMPLES:
-        run_page(page.frame_locator(f'iframe[data-testid="{example.name}"]'), example)
-
-
-def test_the_demo_page_says_when_the_server_is_away(
-    start: Start, page: Page, complaints: Complaints
-) -> None:
-    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
-    demo = ("examples.demo:SERVICES", "--pages", "examples")
-    gateway = start(*demo)
-    page.goto(gateway.page)
-    status = page.get_by_test_id("status")
-    expect(status).to_have_attribute("data-state", "connected")
-
-    gateway.stop()
-    expect(status).to_have_attribute("data-state", "away")
-    expect(status).to_contain_text("make demo")
-
-    start(*demo, port=gateway.port)
-    expect(status).to_have_attribute("data-state", "connected")
-    run_page(page.frame_locator('iframe[data-testid="echo"]'), EXAMPLES[0])
-
-
-=======
->>>>>>> e7ec533 (The demo page shows one example at a time: its page, its frames as they go by, who holds what, and its files.)
 def test_an_example_says_when_the_server_is_away(
     start: Start, page: Page, complaints: Complaints
 ) -> None:
