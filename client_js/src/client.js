@@ -50,10 +50,10 @@ function openWebSocket(url, WebSocket = /** @type {any} */ (globalThis).WebSocke
 
 /** @param {string | URL} url */
 function resolveUrl(url) {
-  const { document, location } = /** @type {any} */ (globalThis); // a worker has no document
+  const page = /** @type {any} */ (globalThis); // a worker has no document
   let resolved;
   try {
-    resolved = new URL(url, document?.baseURI ?? location?.href);
+    resolved = new URL(url, page.document?.baseURI ?? page.location?.href);
   } catch (cause) {
     throw new TypeError(`"${url}" is no address here; pass "ws://host/pb".`, { cause });
   }
