@@ -19,6 +19,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol, Side
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -243,7 +244,10 @@ class PBWebSocketProtocol(asyncio.Protocol):
         websocket.send_response(response)
         self._transport.write(b"".join(websocket.data_to_send()))
         connection = endpoint.connect(identity=identity)
-        link = _ServerLink(websocket, self._transport, connection, endpoint.limits)
+        # A protocol of its own: the one of the handshake would keep the request for ever.
+        limit = endpoint.limits.message
+        protocol = Protocol(Side.SERVER, max_size=limit, logger=_quiet)
+        link = _ServerLink(protocol, self._transport, connection, endpoint.limits)
         link.endpoint, link.state = endpoint, self._state
         self._state.connections.add(cast(Any, link))
         connection.attach(link)

@@ -1,11 +1,15 @@
 """`pbweb_server.protocol`: the classes that uvicorn uses, without a socket."""
 
 import asyncio
+import gc
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
 import pbweb as pb
 from pbweb.asgi import Endpoint
@@ -198,6 +202,25 @@ def test_an_upgrade_hands_the_connection_to_a_link() -> None:
         assert not it.state.connections
         assert not it.endpoint.connections
         assert not timers()
+
+    asyncio.run(scene())
+
+
+def test_a_connection_does_not_keep_the_request_of_its_upgrade() -> None:
+    async def scene() -> None:
+        it = Scene()
+        it.upgrade()
+        await asyncio.sleep(0)
+        gc.collect()
+        reached, waiting = set(), [it.transport.protocol]
+        while waiting:
+            held = waiting.pop()
+            if id(held) not in reached and not isinstance(held, type | ModuleType | FunctionType):
+                reached.add(id(held))
+                assert not isinstance(held, Request | Headers)
+                waiting += gc.get_referents(held)
+        assert id(it.endpoint) in reached
+        it.lose()
 
     asyncio.run(scene())
 
