@@ -100,7 +100,8 @@ class Outgoing:
         if timeout is not None:
             mine = broker.runtime.clock() + timeout
             deadline = mine if deadline is None else min(mine, deadline)
-            promise.timer = broker.runtime.call_later(timeout, self._timed_out, promise, timeout)
+            promise.timeout = timeout, mine
+            promise.timer = broker.runtime.call_later(timeout, self._timed_out, promise)
         call = _Held(promise, target, name, args, kw, deadline)
         if self._must_hold():
             self._hold(call)
@@ -284,9 +285,9 @@ class Outgoing:
 
     # ---------------------------------------------------------- cancelling
 
-    def _timed_out(self, promise: RemotePromise, timeout: float) -> None:
+    def _timed_out(self, promise: RemotePromise) -> None:
         promise.timer = None
-        error = TimeoutError(f"no answer within {timeout} seconds")
+        error = _out_of_time(promise)
         if not promise.cancelling:
             promise.cancelling = True
             self.cancel(promise, error)
@@ -357,11 +358,17 @@ class Outgoing:
         try:
             if frame[2].get("$") != "failure":
                 raise InsecureJelly("what an error frame brings is no failure")
-            promise.settle(error=from_failure(frame[2], self._broker.options.registry))
+            promise.settle(error=self._failure(promise, frame[2]))
         except InsecureJelly as error:
             promise.settle(error=error)
         if self._held:
             self.let_go()
+
+    def _failure(self, promise: RemotePromise, tagged: dict[str, Any]) -> BaseException:
+        """What *promise* failed with: out of time, also if the peer's clock says so before ours."""
+        error = from_failure(tagged, self._broker.options.registry)
+        late = promise.timer is not None and self._broker.runtime.clock() >= promise.timeout[1]
+        return _out_of_time(promise) if late and type(error) is CancelledError else error
 
     def _check_asked(self, frame: Frame) -> None:
         """An answer that nobody waits for: settled already, or never asked for."""
@@ -411,6 +418,10 @@ def _note_pipelined(promise: RemotePromise, target: Target) -> None:
             source.behind.popleft()()
 
     promise.then_call(settled)
+
+
+def _out_of_time(promise: RemotePromise) -> TimeoutError:
+    return TimeoutError(f"no answer within {promise.timeout[0]} seconds")
 
 
 def _copy_of(error: PBConnectionLost, outcome: Outcome) -> PBConnectionLost:

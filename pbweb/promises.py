@@ -59,6 +59,7 @@ class RemotePromise(Target):
         "pipelined",
         "request",
         "target",
+        "timeout",
         "timer",
     )
 
@@ -73,6 +74,7 @@ class RemotePromise(Target):
         self.pipelined = 0  # calls that were sent to this by name and are not answered
         self.behind: deque[Callable[[], None]] | None = None  # local ones that wait for these
         self.timer: Any = None
+        self.timeout = (0.0, 0.0)  # the timer's: seconds, and when they are over
         self._value: Any = None
         self._error: BaseException | None = None
         self._seen = False

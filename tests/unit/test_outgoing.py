@@ -626,6 +626,17 @@ def test_one_of_two_that_await_a_promise_does_not_cancel_it():
     run_paired(One(), body)
 
 
+def test_the_peer_may_find_first_that_a_call_is_out_of_time():
+    link = stepped()
+    promise = link.client.broker.remoteForName("root").call("wait", timeout=2)
+    link.settle()
+    link.runtime._now += 2  # both clocks are there, and the peer is the first to look
+    link.server.broker.incoming.cancel(1)
+    link.settle()
+    assert isinstance(promise.error(), TimeoutError)
+    assert "2 seconds" in str(promise.error())
+
+
 def test_the_timeout_of_a_call():
     link = stepped()
     root = link.client.broker.remoteForName("root")
