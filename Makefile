@@ -51,7 +51,7 @@ lint-python: .venv/dev.stamp
 
 lint-js: client_js/node_modules/.stamp
 	cd client_js && npm run --silent check
-	cd client_js && npm run --silent lint
+	cd client_js && npm run --silent lint && node_modules/.bin/biome check ../docs/typedoc/describe.mjs
 	cd client_js && npm run --silent types:check
 	cd client_js && npm run --silent size
 	cd client_js && npm run --silent package

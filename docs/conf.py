@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-from sphinx.application import Sphinx
-
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "server"), str(PROJECT / "docs")]
 
@@ -33,16 +31,19 @@ nitpick_ignore_regex = [
 default_role = "code"
 show_warning_types = True
 
-myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
+myst_enable_extensions = ["fieldlist", "substitution"]
 myst_heading_anchors = 4
+myst_substitutions = {"version": version}
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
+maximum_signature_line_length = 100
 napoleon_use_rtype = False
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"pbweb {version}"
 html_static_path = ["_static"]
 html_css_files = ["pbweb.css"]
@@ -58,15 +59,3 @@ html_theme_options = {
         "color-brand-content": "#8ab0ff",
     },
 }
-
-
-def _leave_out_what_is_not_there(_: Sphinx, name: str, source: list[str]) -> None:
-    """Pages that are still to be written have their place in the navigation already."""
-    if name == "index":
-        for page in ("mounting", "operations", "mistakes"):
-            if not (PROJECT / "docs" / f"{page}.md").exists():
-                source[0] = source[0].replace(f"\n{page}\n", "\n")
-
-
-def setup(app: Sphinx) -> None:
-    app.connect("source-read", _leave_out_what_is_not_there)

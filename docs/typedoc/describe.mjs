@@ -33,7 +33,11 @@ if (!project) process.exit(1);
 app.validate(project);
 if (app.logger.hasErrors() || app.logger.hasWarnings()) process.exit(1);
 
-const plain = (parts) => (parts ?? []).map((part) => part.text).join("").trim();
+const plain = (parts) =>
+  (parts ?? [])
+    .map((part) => part.text)
+    .join("")
+    .trim();
 const line = ({ sources }) => sources?.[0]?.line ?? 0;
 const isConstructor = ({ kind }) => kind === ReflectionKind.Constructor;
 const place = ({ sources: [source] = [] }) => `${source?.fullFileName}:${source?.line}`;
@@ -41,7 +45,7 @@ const place = ({ sources: [source] = [] }) => `${source?.fullFileName}:${source?
 /** What a reader can use of a type: its name, without what only computes the types of calls. */
 function typeText(type) {
   const text = type?.toString() ?? "";
-  if (type?.refersToTypeParameter) return "";
+  if (type?.refersToTypeParameter || text.startsWith("T[")) return "";
   const inner = INNER.find((name) => text.includes(`${name}<`));
   return inner ? text.slice(0, text.indexOf("<")).replace(inner, "") : text;
 }

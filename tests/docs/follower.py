@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Browser
 from sybil import Document, Example
@@ -83,9 +82,11 @@ class Follower:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        if self.server is not None:
-            self.server.stop()
+        try:
+            self._stack.close()
+        finally:
+            if self.server is not None:
+                self.server.stop()
 
     def follow(self) -> None:
         """Do what the page says; what does not come out as it says is an AssertionError."""
@@ -181,24 +182,29 @@ class Follower:
     # ---------------------------------------------------------------- Python
 
     def _python(self, block: Example) -> None:
-        if self._kernel is None:
-            self._kernel = self._stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, str(Path(__file__).with_name("kernel.py"))],
-                    cwd=self.folder,
-                    env=environment(),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            self._stack.callback(self._kernel.stdin.close)
-        kernel: Any = self._kernel
+        kernel = self._kernel = self._kernel or self._start_kernel()
+        assert kernel.stdin is not None
+        assert kernel.stdout is not None
         kernel.stdin.write(json.dumps(self.here(block.parsed)) + "\n")
         kernel.stdin.flush()
         answer = json.loads(kernel.stdout.readline())
         assert answer["failed"] is None, answer["failed"]
         self._printed = answer["printed"]
+
+    def _start_kernel(self) -> "subprocess.Popen[str]":
+        """It ends when its standard input does, which the stack closes first."""
+        kernel = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("kernel.py"))],
+            cwd=self.folder,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert kernel.stdin is not None
+        self._stack.enter_context(kernel)
+        self._stack.callback(kernel.stdin.close)
+        return kernel
 
     # ------------------------------------------------------------ JavaScript
 

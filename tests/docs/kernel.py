@@ -14,6 +14,7 @@ import traceback
 from inspect import isawaitable
 from typing import Any
 
+SECONDS = 60.0  # a bound for a cell that hangs
 NAMES: dict[str, Any] = {"__name__": "__main__"}
 
 
@@ -23,7 +24,8 @@ async def run(source: str) -> str | None:
         code = compile(source, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         result = eval(code, NAMES)
         if isawaitable(result):
-            await result
+            async with asyncio.timeout(SECONDS):
+                await result
     except Exception:
         return traceback.format_exc()
     return None

@@ -24,7 +24,7 @@ from tests.docs.follower import (
 from tests.e2e.conftest import browser  # noqa: F401
 
 DOCS = PROJECT / "docs"
-FOLLOWED = sorted([*DOCS.glob("tutorial/*.md"), *DOCS.glob("howto/*.md")])
+FOLLOWED = sorted([DOCS / "index.md", *DOCS.glob("tutorial/*.md"), *DOCS.glob("howto/*.md")])
 READ = sorted(
     path
     for path in [*DOCS.rglob("*.md"), PROJECT / "README.md", PROJECT / "ARCHITECTURE.md"]
