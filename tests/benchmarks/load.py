@@ -183,17 +183,24 @@ class Load:
 
 
 class TimedLoad(Load):
-    """Looks at the time that each call takes: from when it was made, one after the other."""
+    """Looks at the time that each call takes, from when it was made."""
 
-    times: list[float]
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__(arguments)
+        self.times: list[float] = []
 
     def counted(self, client: Client, number: int) -> None:
+        now = self.look(client, number)
+        if not self.ending:
+            self.call(client, number, now)
+
+    def look(self, client: Client, number: int) -> float:
+        """*number* calls of *client*'s are done now, which is returned."""
         now = time.perf_counter()
         for _ in range(number):
             self.times.append(now - client.began.popleft())
         self.answered += number
-        if not self.ending:
-            self.call(client, number, now)
+        return now
 
     def call(self, client: Client, number: int, now: float) -> None:
         """Make calls that began *now*."""
@@ -201,7 +208,6 @@ class TimedLoad(Load):
         client.call(number)
 
     def begin(self) -> None:
-        self.times = []
         for client in self.clients:
             self.call(client, self.options.in_flight, time.perf_counter())
 
@@ -218,16 +224,14 @@ class RatedLoad(TimedLoad):
     A call's time counts from when it was due: what a slow server does to those that wait is seen.
     """
 
-    rate = 1.0
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__(arguments)
+        self.pause = 1 / arguments.rate
 
     def counted(self, client: Client, number: int) -> None:
-        now = time.perf_counter()
-        for _ in range(number):
-            self.times.append(now - client.began.popleft())
-        self.answered += number
+        self.look(client, number)
 
     def begin(self) -> None:
-        self.times = []
         self.turns: Iterator[Client] = cycle(self.clients)
         self.due = time.perf_counter()
         asyncio.get_running_loop().call_soon(self.make_due)
@@ -237,7 +241,7 @@ class RatedLoad(TimedLoad):
         now = time.perf_counter()
         while self.due <= now:
             self.call(next(self.turns), 1, self.due)
-            self.due += 1 / self.rate
+            self.due += self.pause
         if not self.ending:
             asyncio.get_running_loop().call_soon(self.make_due)
 
@@ -278,9 +282,7 @@ def cpu_seconds(pid: int) -> float:
 def load_of(arguments: argparse.Namespace) -> Load:
     """The kind of load that the arguments ask for."""
     if arguments.rate:
-        load = RatedLoad(arguments)
-        load.rate = arguments.rate
-        return load
+        return RatedLoad(arguments)
     if arguments.fan_out:
         return FanOutLoad(arguments)
     return TimedLoad(arguments) if arguments.latency else Load(arguments)

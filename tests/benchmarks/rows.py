@@ -362,7 +362,7 @@ MEMORY = [
             fresh=True,
         )
         for way, what, clients in (
-            ("asks", "asks for half a megabyte 256 times", 20),
+            ("asks", "asks for half a megabyte 256 times", 4),
             ("is pushed to", "is pushed 1 MB a second", 20),
             ("echoes", "sends 16 kB 256 times, to be echoed", 20),
             ("echoes much", "sends 1 MB 256 times, to be echoed", 2),
