@@ -8,6 +8,7 @@
 #   make bench    the figures, beside other systems: 25 minutes on a quiet machine, which docs/ shows;
 #                 BENCH_ARGS='--only b' measures one row again, BENCH_ARGS=--quick tries all
 #   make fuzz     the fuzzers, for FUZZ_SECONDS each
+#   make picture  README's picture of the demo page, in docs/images
 #   make dist     the packages for PyPI and npm, in dist/ (DIST=… for another folder)
 #   make version  V=1.2.3 becomes the version, wherever it stands
 #   make clean    removes what the others made
@@ -27,7 +28,7 @@ CONSUMERS := tests/packages/consumers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lint-python lint-js test-python test-js format docs bench fuzz dist version \
+.PHONY: help demo picture test lint lint-python lint-js test-python test-js format docs bench fuzz dist version \
         chromium nginx lock clean
 .DELETE_ON_ERROR:
 
@@ -96,6 +97,9 @@ chromium: .venv/dev.stamp
 
 nginx: .venv/dev.stamp
 	@$(BIN)/python -m tests.integration.nginx
+
+picture: chromium
+	@$(BIN)/python -m tests.e2e.picture
 
 clean:
 	rm -rf .venv build dist $(PEERS)/.venv \

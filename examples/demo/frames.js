@@ -7,7 +7,7 @@
 
 import { flash, get, make } from "./dom.js";
 import { explain } from "./explain.js";
-import { peerOf } from "./ledger.js";
+import { keyOf, peerOf } from "./ledger.js";
 import { chip, shortName } from "./objects.js";
 import { answerNode, argumentNodes, valueNode } from "./values.js";
 
@@ -122,6 +122,10 @@ function frameElement(frame, start) {
     make("span.unseen", {}, `from the ${side}: `),
     label,
   );
+  if (name === "answer" || name === "error") {
+    const key = keyOf(message.session, peerOf(side), `answer ${items[1]}`);
+    toggle.setAttribute("data-object", key); // lights up with the calls that are made on it
+  }
   const alone = message.frames.length === 1;
   row.append(
     lanesElement(lanes),
@@ -163,6 +167,7 @@ function contentNodes(frame) {
   if (name === "cancel") return [call?.name ?? ""];
   if (name === "version") return [items[2]?.software ?? `version ${items[1]}`];
   if (name === "ack") return [`received ${items[1]}, sent ${items[2]}`];
+  if (name === "close") return [`${items[1]} ${items[2]}`];
   return [items.slice(1).map(String).join(" ")];
 }
 

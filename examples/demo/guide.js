@@ -28,9 +28,8 @@ export function look(frame) {
   unseen = unseen.filter(({ sees, item }) => {
     if (!sees(frame)) return true;
     item.classList.add("seen");
-    item.append(
-      make("button.link", { type: "button", click: () => goTo(frame) }, "Show the frame"),
-    );
+    const click = () => goTo(frame);
+    item.firstElementChild?.append(" ", make("button.link", { type: "button", click }, "Show it"));
     flash(item);
     return false;
   });

@@ -21,7 +21,7 @@ const SCALARS = {
   date: ({ value }) => value,
   time: ({ value }) => value,
   timedelta: ({ seconds }) => `${seconds} s`,
-  failure: ({ type, message }) => `${type}: ${message}`,
+  failure: ({ type, message }) => `${String(type).split(".").at(-1)}: ${message}`,
   use: ({ id }) => `the same as ${id}`,
 };
 

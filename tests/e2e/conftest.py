@@ -102,7 +102,7 @@ Start = Callable[..., Gateway]
 
 
 @contextmanager
-def _starting(log_folder: Path) -> Iterator[Start]:
+def starting(log_folder: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start(
@@ -126,14 +126,14 @@ def _starting(log_folder: Path) -> Iterator[Start]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts servers for one test: start("examples.echo.app:EchoRoot")."""
-    with _starting(tmp_path) as starter:
+    with starting(tmp_path) as starter:
         yield starter
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """What `make demo` serves."""
-    with _starting(tmp_path_factory.mktemp("demo")) as starter:
+    with starting(tmp_path_factory.mktemp("demo")) as starter:
         yield starter("examples.demo:SERVICES", "--pages", "examples")
 
 

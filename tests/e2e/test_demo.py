@@ -13,7 +13,7 @@ from playwright.sync_api import Frame, Locator, Page, expect
 import pbweb as pb
 from examples import demo as demo_services
 from tests.e2e.chromium import PROJECT
-from tests.e2e.conftest import Complaints, Gateway, Start, _starting
+from tests.e2e.conftest import Complaints, Gateway, Start, starting
 
 FOLDERS = sorted(path.parent.name for path in (PROJECT / "examples").glob("*/app.py"))
 PAGES = ("--pages", "examples")
@@ -22,7 +22,7 @@ PAGES = ("--pages", "examples")
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """The demo, which tells the server's tables besides."""
-    with _starting(tmp_path_factory.mktemp("watched")) as starter:
+    with starting(tmp_path_factory.mktemp("watched")) as starter:
         yield starter("tests.e2e.demo_app:SERVICES", *PAGES)
 
 
@@ -99,7 +99,7 @@ def test_an_example_runs_in_place_and_shows_each_point(
     run_all(frame)
     expect(page.locator("#guide li:not(.seen)")).to_have_count(0)
     for at in range(points.count()):
-        points.nth(at).get_by_role("button", name="Show the frame").click()
+        points.nth(at).get_by_role("button", name="Show it").click()
         expect(page.locator("#frames .label:focus")).to_have_count(1)
     # The session is over: what was held is gone, and leaves the table.
     expect(page.locator("#holdings tr")).to_have_count(0)
@@ -452,7 +452,7 @@ def test_housekeeping_is_shown_when_it_is_asked_for(demo: Gateway, page: Page) -
     frame = open_example(page, demo, "echo")
     run_steps(frame, 1)
     expect(frames(page, "version").first).to_be_hidden()
-    page.get_by_label("also version, ack, ping").check()
+    page.get_by_label("all frames").check()
     expect(frames(page, "version").first).to_be_visible()
 
 
@@ -584,3 +584,8 @@ def test_it_works_under_a_strict_policy(start: Start, page: Page) -> None:
     frame = open_example(page, gateway, "references")
     run_all(frame)
     expect(page.locator("#guide li:not(.seen)")).to_have_count(0)
+
+
+def test_readme_shows_a_picture_of_it() -> None:
+    (shown,) = re.findall(r"!\[.*?\]\((.*?)\)", (PROJECT / "README.md").read_text())
+    assert 50_000 < (PROJECT / shown).stat().st_size <= 300_000, "make picture"
