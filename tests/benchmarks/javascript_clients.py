@@ -12,7 +12,6 @@ from typing import Any
 
 from .servers import HERE, Failed, figures
 
-SCRIPTS = HERE / "javascript"
 SECONDS = 300.0
 
 
@@ -20,8 +19,8 @@ def command(where: str, rounds: int, calls: int) -> list[str]:
     """What measures *where*."""
     numbers = [str(rounds), str(calls)]
     if where == "node":
-        return ["node", str(SCRIPTS / "node.mjs"), *numbers]
-    return [sys.executable, str(SCRIPTS / "chromium.py"), *numbers]
+        return ["node", str(HERE / "javascript" / "node.mjs"), *numbers]
+    return [sys.executable, "-m", "tests.benchmarks.javascript.chromium", *numbers]
 
 
 def by_round(results: dict[str, Any]) -> list[dict[str, dict[str, float]]]:

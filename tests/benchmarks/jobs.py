@@ -35,6 +35,7 @@ class Size:
         many: connections, where there are many.
         idle: connections that do nothing.
         loops: repetitions inside a process.
+        calls: made by a client of JavaScript in a round.
         stalled: seconds that readers stall; the server closes them after 10.
     """
 
@@ -43,10 +44,11 @@ class Size:
     many: int = 1000
     idle: int = 5000
     loops: int = 3000
+    calls: int = 12_800
     stalled: float = 13.0
 
 
-QUICK = Size(rounds=1, seconds=0.3, many=100, idle=300, loops=200, stalled=1.0)
+QUICK = Size(rounds=1, seconds=0.3, many=100, idle=300, loops=200, calls=640, stalled=1.0)
 
 
 def module(name: str, *arguments: str, server: str | None = None) -> Job:
@@ -80,6 +82,12 @@ def client(what: str, *arguments: str) -> Job:
     script = str(PEERS / "twisted_pb.py")
     command = (PEERS_PYTHON, script, "calls", "--port", "{port}", *seconds, *arguments)
     return Job(command, "twisted")
+
+
+def javascript(where: str) -> dict[str, Job]:
+    """Microseconds of both JavaScript clients per call: see `javascript_clients`."""
+    job = module("javascript_clients", where, "--rounds", "{rounds}", "--calls", "{calls}")
+    return {"pbweb": job, "capnweb": job}
 
 
 def once(what: str) -> Job:

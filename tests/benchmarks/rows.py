@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .jobs import Job, client, idle, load, module, once, slow_reader
+from .jobs import Job, client, idle, javascript, load, module, once, slow_reader
 
 TEXTS = {
     "pbweb": "pbweb",
@@ -74,6 +74,15 @@ class Row:
     also: tuple[str, ...] = field(default=())
     """Further figures that are shown."""
 
+
+SHAPES = (
+    "small, 64 in a batch",
+    "small, one after the other",
+    "1 KiB of JSON, one after the other",
+    "1 KiB of JSON, 64 in a batch",
+    "references, 64 in a batch",
+)
+"""What the JavaScript clients are asked to call."""
 
 A = ()
 B = ("--in-flight", "64")
@@ -256,6 +265,17 @@ SPEED = [
         (Goal(8, "twisted", least=True),),
         figure="rate",
         unit="calls/s",
+    ),
+    *(
+        Row(
+            f"javascript {where.lower()}",
+            f"the JavaScript client in {where}, encoding and decoding",
+            javascript(where.lower()),
+            tuple(Goal(0.5, "capnweb", figure=shape) for shape in SHAPES),
+            figure=SHAPES[0],
+            at_once=True,
+        )
+        for where in ("Node", "Chromium")
     ),
 ]
 
