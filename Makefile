@@ -69,7 +69,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format
 
 docs: .venv/dev.stamp docs/typedoc/node_modules/.stamp
-	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs build/docs
+	$(BIN)/sphinx-build -E -n -W --keep-going -q -b html docs build/docs
 	@echo "The documentation is at build/docs/index.html"
 
 bench: .venv/dev.stamp $(PEERS)/.venv/.stamp $(PEERS)/node_modules/.stamp

@@ -14,6 +14,9 @@ const INNER = [
   "Result",
 ];
 
+/** Classes above public ones that are not public, and the public one above them. */
+const ABOVE = { AttributeError: ["PBError"], Callable: [], Held: [] };
+
 const client = fileURLToPath(new URL("../../client_js/", import.meta.url));
 const app = await Application.bootstrap({
   entryPoints: [`${client}src/pbweb.js`],
@@ -90,7 +93,7 @@ function whole(reflection) {
     .sort((one, other) => line(one) - line(other));
   return {
     ...describe(reflection),
-    extends: (reflection.extendedTypes ?? []).map(typeText),
+    extends: (reflection.extendedTypes ?? []).flatMap(({ name }) => ABOVE[name] ?? [name]),
     constructor: own.filter(isConstructor).map(describe)[0] ?? null,
     members: own.filter((child) => !isConstructor(child)).map(describe),
   };

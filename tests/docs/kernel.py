@@ -6,7 +6,6 @@ a line: {"printed": …, "failed": a traceback or null}.
 
 import ast
 import asyncio
-import contextlib
 import io
 import json
 import sys
@@ -33,13 +32,12 @@ async def run(source: str) -> str | None:
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    answers = sys.stdout
+    answers, sys.stdout = sys.stdout, io.StringIO()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            failed = await run(json.loads(line))
-        print(
-            json.dumps({"printed": printed.getvalue(), "failed": failed}), file=answers, flush=True
-        )
+        sys.stdout = printed = io.StringIO()  # what was printed since the last cell is nobody's
+        failed = await run(json.loads(line))
+        answer = {"printed": printed.getvalue(), "failed": failed}
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":
