@@ -100,12 +100,12 @@ def run(rows: list[Row], size: Size, results: Results, into: Path) -> None:
 def write(results: Results, into: Path, readme: Path | None) -> None:
     """Write the page, the plots, and the table of README."""
     (into / "benchmarks.md").write_text(report.page(results, report.read_standing()))
-    subprocess.run([PEERS_PYTHON, "-m", "tests.benchmarks.plots", str(into)], cwd=ROOT, check=True)
     if readme is not None:
         text = readme.read_text()
         fresh = report.filled(text, report.comparison(results))
         if fresh != text:
             readme.write_text(fresh)
+    subprocess.run([PEERS_PYTHON, "-m", "tests.benchmarks.plots", str(into)], cwd=ROOT, check=True)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -146,16 +146,12 @@ def said(row: Row, judged: Verdict, result: Result | None) -> str:
     """The figure that a goal is about."""
     goal = judged.goal
     if judged.value is None:
-        wanted = (goal.own, goal.of or "")
-        reasons = (
-            []
-            if result is None
-            else [
-                f"{TEXTS.get(name, name)}: {why}"
-                for name, why in result.failures.items()
-                if name in wanted
-            ]
-        )
+        failures = {} if result is None else result.failures
+        reasons = [
+            f"{TEXTS.get(name, name)}: {failures[name]}"
+            for name in (goal.own, goal.of)
+            if name in failures
+        ]
         return "failed: " + cell("; ".join(reasons)) if reasons else "not measured"
     if goal.of is None:
         return in_unit(number(judged.value), row.unit)

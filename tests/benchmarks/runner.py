@@ -87,6 +87,8 @@ def printed(job: Job, servers: Servers, size: Size) -> Any:
 def run_row(row: Row, size: Size, cores: Cores, step: Callable[[str], None]) -> Result:
     """Measure *row*; what fails twice is left out, and the reason kept.
 
+    Never raises for a row that cannot be measured: the others are to be measured all the same.
+
     Args:
         step: is told before each measurement what comes.
     """
@@ -95,6 +97,8 @@ def run_row(row: Row, size: Size, cores: Cores, step: Callable[[str], None]) -> 
         if row.at_once:
             return run_at_once(row, size, servers, step)
         return run_in_turns(row, size, servers, step)
+    except Exception as error:
+        return Result([], dict.fromkeys(row.jobs, told(error)), today())
     finally:
         servers.end_all()
 
@@ -149,7 +153,7 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def told(error: Failed) -> str:
+def told(error: Exception) -> str:
     """Why, in one line, without the folder where this lies."""
     lines = str(error).replace(f"{ROOT}/", "").replace(str(ROOT), "").strip().splitlines()
     return lines[-1].strip()[:300] if lines else "no reason was given"

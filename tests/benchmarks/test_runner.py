@@ -88,6 +88,12 @@ def test_a_command_may_measure_all_systems_itself():
     assert measured.failures == {"pbweb": "no such thing", "capnweb": "no such thing"}
 
 
+def test_a_mistake_in_a_row_is_a_failure_of_that_row_alone():
+    measured, _ = run({"pbweb": Job((sys.executable, "{no_such_word}"))})
+    assert measured.rounds == []
+    assert "no_such_word" in measured.failures["pbweb"]
+
+
 def test_a_reason_names_no_folder_of_this_machine():
     assert told(Failed(f"Traceback\n  {ROOT}/tests/x.py went wrong")) == "tests/x.py went wrong"
 
