@@ -91,11 +91,10 @@ class Follower:
     def follow(self) -> None:
         """Do what the page says; what does not come out as it says is an AssertionError."""
         for block in blocks(self.page):
-            where = f"{self.page.relative_to(PROJECT)}:{block.line}"
             try:
                 self._take(block)
-            except AssertionError as error:
-                raise AssertionError(f"{where}: {error}") from None
+            except (AssertionError, ValueError, SyntaxError) as error:
+                raise AssertionError(f"{self.page.name}:{block.line}: {error}") from None
 
     def _write(self) -> None:
         for name, text in self._files.items():

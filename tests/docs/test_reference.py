@@ -11,6 +11,7 @@ import pytest
 from sphinx.util.inventory import InventoryFile
 
 import pbweb
+import pbweb.testing
 from pbweb.limits import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -42,8 +43,9 @@ def inventory(built: Path) -> dict[str, set[str]]:
 
 
 def test_python_is_complete(inventory: dict[str, set[str]]) -> None:
-    missing = [name for name in pbweb.__all__ if f"pbweb.{name}" not in inventory["py"]]
-    assert missing == []
+    names = [f"pbweb.{name}" for name in pbweb.__all__]
+    names += [f"pbweb.testing.{name}" for name in pbweb.testing.__all__]
+    assert [name for name in names if name not in inventory["py"]] == []
 
 
 @pytest.mark.parametrize("name", sorted({*CLASSES} - MACHINERY))
