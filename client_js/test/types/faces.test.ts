@@ -1,8 +1,13 @@
 // What must compile, and, with @ts-expect-error, what must not. `npm run check` compiles it.
 
 import {
+  type CallOptions,
   type Connection,
+  type ConnectOptions,
   connect,
+  type Ending,
+  type Outcome,
+  PBConnectionLost,
   PBError,
   Referenceable,
   type RemotePromise,
@@ -144,4 +149,16 @@ export function errors(error: unknown): void {
   }
   // @ts-expect-error a class is needed
   setUnjellyableForClass("x", "y");
+}
+
+export async function optionsHaveNames(error: unknown): Promise<void> {
+  const options: ConnectOptions = { limits: { calls: 5 }, software: "test" };
+  const patience: CallOptions<[string]> = { args: ["hello"], timeout: 5 };
+  const connection = await connect<One>("./pb", options);
+  await (await connection.getRootObject()).call("echo", patience);
+  const ending: Ending = await connection.closed;
+  const outcome: Outcome | false = error instanceof PBConnectionLost && error.outcome;
+  // @ts-expect-error no such option
+  const wrong: ConnectOptions = { limit: 5 };
+  void [ending.code, outcome, wrong];
 }
