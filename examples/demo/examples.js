@@ -39,7 +39,7 @@ export const EXAMPLES = [
     name: "echo",
     title: "Echo",
     target: "EchoRoot",
-    lead: "A Python object lives in the server. This page calls one of its methods and gets back what the method returns. That is all there is to a call: one frame there, one frame back.",
+    lead: "With Perspective Broker, programs call each other's objects. Here a Python object lives in the server; the page calls one of its methods, and gets back what the method returns: one frame there, one frame back.",
     points: [
       {
         text: "A call is one frame: a number, the object (`root`, which the server published), the method, the arguments.",

@@ -59,6 +59,7 @@
  * @property {"message" | "opened" | "closed"} kind
  * @property {Side} side
  * @property {number} time in milliseconds
+ * @property {number} since milliseconds since the connection was there
  * @property {number} bytes
  * @property {boolean} binary
  * @property {string} text its JSON, or what is wrong with it, or why the connection ended
@@ -149,7 +150,7 @@ export class Ledger {
       names: { page: new Map(), server: new Map() },
       calls: { page: new Map(), server: new Map() },
     });
-    return this.#keep({ ...blank(id, "opened", "page", time), text: "connected" });
+    return this.#keep(this.#message(id, "opened", "page", time));
   }
 
   /**
@@ -161,7 +162,7 @@ export class Ledger {
    */
   message(id, side, data, time) {
     const { text, bytes, binary, frames } = decode(data);
-    const message = { ...blank(id, "message", side, time), text, bytes, binary };
+    const message = { ...this.#message(id, "message", side, time), text, bytes, binary };
     const total = this.totals[side];
     total.messages++;
     total.bytes += bytes;
@@ -171,17 +172,17 @@ export class Ledger {
   }
 
   /**
-   * A connection has gone, and both sides' tables with it.
+   * A connection has gone, if there was one, and both sides' tables with it.
    * @param {number} id
    * @param {number} time
    * @param {string} why
    */
   closed(id, time, why) {
     const session = this.sessions.get(id);
-    const message = { ...blank(id, "closed", "page", time), text: why };
-    if (session) this.#end(session, time);
+    if (!session) return;
+    this.#end(session, time);
+    this.#keep({ ...this.#message(id, "closed", "page", time), text: why });
     this.sessions.delete(id);
-    return this.#keep(message);
   }
 
   /** Forget what went by; what is held now stays. */
@@ -190,6 +191,18 @@ export class Ledger {
     this.gone = [];
     this.totals = { page: emptyTotal(), server: emptyTotal() };
     this.#kept = 0;
+  }
+
+  /**
+   * @param {number} session
+   * @param {Message["kind"]} kind
+   * @param {Side} side
+   * @param {number} time
+   * @returns {Message}
+   */
+  #message(session, kind, side, time) {
+    const since = time - (this.sessions.get(session)?.opened ?? time);
+    return { session, kind, side, time, since, bytes: 0, binary: false, text: "", frames: [] };
   }
 
   /** @param {Message} message */
@@ -414,24 +427,6 @@ export class Ledger {
 }
 
 const emptyTotal = () => ({ messages: 0, frames: 0, bytes: 0 });
-
-/**
- * @param {number} session
- * @param {Message["kind"]} kind
- * @param {Side} side
- * @param {number} time
- * @returns {Message}
- */
-const blank = (session, kind, side, time) => ({
-  session,
-  kind,
-  side,
-  time,
-  bytes: 0,
-  binary: false,
-  text: "",
-  frames: [],
-});
 
 /**
  * @param {number} session

@@ -19,12 +19,12 @@ import { followTabs, selectTab } from "./tabs.js";
 /** @typedef {import("./examples.js").Example} Example */
 
 let ledger = new Ledger();
-/** @type {Map<number, number>} */
-const starts = new Map();
 let shown = new AbortController();
 /** The example that could not be shown, since the server was away. @type {Example | null} */
 let missing = null;
 let drawing = false;
+/** Draws again while there is something going away. */
+let timer = 0;
 /** The newest call since the last picture. @type {import("./ledger.js").Call | null} */
 let running = null;
 
@@ -39,7 +39,6 @@ async function show() {
   shown.abort();
   shown = new AbortController();
   ledger = new Ledger();
-  starts.clear();
   missing = null;
   introduce(example);
   draw();
@@ -67,7 +66,6 @@ function introduce(example) {
 
 /** @param {import("./stage.js").Wire} wire */
 function onWire({ kind, session, side, data, text, time }) {
-  if (kind === "opened") starts.set(session, time);
   if (kind === "opened") ledger.opened(session, time);
   if (kind === "closed") ledger.closed(session, time, text);
   if (kind === "message") {
@@ -87,8 +85,9 @@ function draw() {
     drawing = false;
     if (running) showRunning(running);
     running = null;
-    if (showHoldings(ledger)) setTimeout(draw, 500);
-    showFrames(ledger, starts);
+    clearTimeout(timer);
+    if (showHoldings(ledger)) timer = setTimeout(draw, 500);
+    showFrames(ledger);
     showTotals();
   });
 }

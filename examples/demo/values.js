@@ -114,10 +114,11 @@ function group(open, close, items, show) {
  * @param {import("./ledger.js").Frame} frame
  */
 export function argumentNodes(frame) {
-  const [args = [], kw = {}] = frame.items.slice(4);
-  const nodes = args.map((/** @type {any} */ value) => [valueNode(value, frame)]);
-  for (const [name, value] of Object.entries(kw)) nodes.push([`${name}=`, valueNode(value, frame)]);
-  return nodes.flatMap((/** @type {Node[]} */ node, /** @type {number} */ at) =>
-    at ? [", ", ...node] : node,
-  );
+  const [args, kw = {}] = frame.items.slice(4);
+  /** @type {(Node | string)[]} */
+  const nodes = [];
+  for (const value of Array.isArray(args) ? args : []) nodes.push(", ", valueNode(value, frame));
+  for (const [name, value] of Object.entries(kw)) nodes.push(`, ${name}=`, valueNode(value, frame));
+  if (nodes.length) nodes[0] = String(nodes[0]).slice(2);
+  return nodes;
 }

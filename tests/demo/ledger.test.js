@@ -160,7 +160,7 @@ test("a call on an answer that is not there yet names the call", async () => {
 
 test("calls without an answer, cancelled ones and those that are lost", async () => {
   const { page, ledger } = await between();
-  page.broker.outgoing.start(page.root, "echo", { args: [1] }, true);
+  page.root.callRemoteOnly("echo", 1);
   const stop = new AbortController();
   const cancelled = page.root.call("wait", { signal: stop.signal }).then(null, () => {});
   page.root.callRemote("wait").then(null, () => {});
@@ -204,6 +204,14 @@ test("bytes, frames and messages are counted, binary ones too", async () => {
   }
   assert.equal(decode('["ping",0,0]').bytes, 12);
   assert.equal(decode('"é"').bytes, 4);
+});
+
+test("times count from the beginning of the connection", () => {
+  const ledger = new Ledger();
+  ledger.closed(7, 5, "never was there");
+  assert.deepEqual(ledger.messages, []);
+  ledger.opened(1, 1000);
+  assert.equal(ledger.message(1, "page", '["ping",0,0]', 1010).since, 10);
 });
 
 test("what is no message is shown and changes nothing", () => {
