@@ -401,8 +401,12 @@ def test_lifespan_is_answered():
     run(body)
 
 
+# uvicorn puts its --root-path before the path; Hypercorn and Granian leave the path as it came.
+@pytest.mark.parametrize("is_before_the_path", [True, False])
 @pytest.mark.parametrize("root_path", ["", "/app", "/app/", "/p"])
-def test_or_else_answers_at_its_path_and_beneath_and_the_application_elsewhere(root_path):
+def test_or_else_answers_at_its_path_and_beneath_and_the_application_elsewhere(
+    root_path, is_before_the_path
+):
     seen = []
 
     async def application(scope, receive, send):
@@ -411,7 +415,7 @@ def test_or_else_answers_at_its_path_and_beneath_and_the_application_elsewhere(r
     both = Endpoint(Root).or_else(application, "/pb")
 
     async def body():
-        prefix = root_path.rstrip("/")
+        prefix = root_path.rstrip("/") if is_before_the_path else ""
         for path in ("/", "/pbx", "/x/pb", "/p"):
             request = {"type": "http", "path": prefix + path, "root_path": root_path}
             await both(request, None, None)
