@@ -6,6 +6,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class Process:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self._fresh: queue.Queue[str | None] = queue.Queue()
@@ -71,8 +73,9 @@ class Process:
         return code
 
     def kill(self) -> None:
+        """End it and what it started, which would hold its output open."""
         if self._popen.poll() is None:
-            self._popen.kill()
+            os.killpg(self._popen.pid, signal.SIGKILL)
         self.end()
 
 
@@ -122,6 +125,7 @@ def running(command: list[str], cwd: Path = PROJECT) -> Iterator[Process]:
         yield process
     finally:
         process.kill()
+        print(process.output)  # pytest shows it beside a test that failed
 
 
 @contextmanager

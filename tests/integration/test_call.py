@@ -62,12 +62,9 @@ def test_what_failed_over_there_is_1(port: int) -> None:
     url = f"ws://localhost:{port}/pb"
     for words, complained in (
         (["fail"], "pbweb: builtins.ValueError: MARK-of-the-fault\n"),
-        (
-            ["nosuch"],
-            "pbweb: NoSuchMethod: no method 'nosuch': the object's class has to define it",
-        ),
+        (["nosuch"], "pbweb: NoSuchMethod: no method 'nosuch'"),
         (["echo"], "pbweb: TypeError: echo: missing a required argument: 'value'\n"),
-        (["nosuch.add", "1"], "pbweb: NoSuchMethod: no method 'nosuch': the object's class"),
+        (["nosuch.add", "1"], "pbweb: NoSuchMethod: no method 'nosuch'"),
     ):
         code, said, heard = call(url, *words)
         assert (code, said) == (1, "")
@@ -98,14 +95,14 @@ def test_what_is_no_address_is_2(url: str) -> None:
 def test_no_connection_is_3(port: int) -> None:
     nobody = free_port()
     for url, why in (
-        (f"ws://localhost:{nobody}/pb", f"ws://localhost:{nobody}/pb: nobody answers there"),
-        (f"http://localhost:{port}/nosuch", "answered 404: WebSockets are answered at /pb"),
+        (f"ws://localhost:{nobody}/pb", f"ws://localhost:{nobody}/pb.*nobody answers"),
+        (f"http://localhost:{port}/nosuch", f"ws://localhost:{port}/nosuch.*404.*/pb"),
         (f"https://localhost:{port}/pb", f"wss://localhost:{port}/pb"),
     ):
         code, said, complained = call(url, "echo", "1")
         assert (code, said) == (3, "")
         assert complained.startswith("pbweb: ")
-        assert why in complained
+        assert re.search(why, complained)
         assert "Traceback" not in complained
 
 
