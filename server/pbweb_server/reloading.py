@@ -24,7 +24,7 @@ def serve_and_reload(settings: Settings) -> None:
     """Serve as *settings* say until a signal; again after each change of a Python file here.
 
     Raises:
-        BadTarget: the library that watches files is not installed.
+        BadTarget: the library that watches files is not installed, or cannot watch them.
     """
     # uvicorn would make do without, and read the times of all files four times a second.
     if find_spec("watchfiles") is None:
@@ -39,7 +39,15 @@ def serve_and_reload(settings: Settings) -> None:
         reload=True,
     )
     listening = config.bind_socket()
-    ChangeReload(config, target=partial(_serve_again, settings), sockets=[listening]).run()
+    supervisor = ChangeReload(config, partial(_serve_again, settings), [listening])
+    try:
+        supervisor.run()
+    except (OSError, RuntimeError) as error:  # a system has only so many watches
+        supervisor.shutdown()  # the server would go on without anybody to start it again
+        raise BadTarget(
+            f"--reload cannot watch this folder: {error}; set WATCHFILES_FORCE_POLLING=1 "
+            "to look at the files again and again in place of being told"
+        ) from None
 
 
 def _serve_again(settings: Settings, sockets: list[socket]) -> None:

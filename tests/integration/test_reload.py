@@ -79,3 +79,19 @@ def test_without_the_library_it_says_what_to_install() -> None:
         assert process.end() == 2
         assert "pip install 'pbweb[reload]'" in process.output
         assert "Traceback" not in process.output
+
+
+def test_when_files_cannot_be_watched_it_ends_and_says_so() -> None:
+    program = (
+        "import watchfiles\n"
+        "def watch(*paths, **options):\n"
+        "    raise RuntimeError('too many open files')\n"
+        "    yield\n"
+        "watchfiles.watch = watch\n"
+        "from pbweb_server.cli import main\n"
+        "main(['serve', 'examples.echo.app:EchoRoot', '--reload', '--port', '0'])\n"
+    )
+    with running([sys.executable, "-c", program], cwd=PROJECT) as process:
+        assert process.end() == 2
+        assert "too many open files; set WATCHFILES_FORCE_POLLING=1" in process.output
+        assert "Traceback" not in process.output
