@@ -246,22 +246,14 @@ class Broker:
 
     # ----------------------------------------------------- frames of the peer's
 
-    def handle(
-        self, frame: Frame, walk: bool = False, attachments: list[memoryview] | None = None
-    ) -> None:
-        """Take one frame whose envelope was checked, and which is no ``message``.
-
-        Args:
-            walk: whether its values may hold tags, or be nested too deep.
-            attachments: the bytes beside it (protocol section 8).
+    def handle(self, frame: Frame) -> None:
+        """Take one frame whose envelope was checked, and which is no ``message`` or ``answer``.
 
         Raises:
             ProtocolError: an id or count that cannot be; the session ends.
         """
         name = frame[0]
-        if name == "answer":
-            self.outgoing.answered(frame, walk, attachments)
-        elif name == "error":
+        if name == "error":
             self.outgoing.failed(frame)
         elif name == "decref":
             for at in range(1, len(frame), 2):

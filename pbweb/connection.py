@@ -36,7 +36,7 @@ class Link(Protocol):
     """Carries messages to the peer."""
 
     def write(self, messages: list[Message]) -> None:
-        """Send *messages* in their order. Never waits."""
+        """Send *messages*, none of which is empty, in their order. Never waits."""
 
     def writable(self) -> bool:
         """Whether more should be written now; if not, the link flushes when it is again."""

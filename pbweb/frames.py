@@ -113,19 +113,22 @@ def check(frame: Any) -> str:
     Raises:
         ProtocolError: 4400: no frame, or wrong types or counts of items.
     """
-    if type(frame) is list and len(frame) == 5:
-        # Most frames are these, calls of a published object: looked at in half the time.
-        name, request, target, method, args = frame
-        if (
-            name == "message"
-            and type(request) is int
-            and 0 <= request <= MAX_INTEGER
-            and type(target) is type(method) is str
-            and type(args) is list
-        ):
-            return "message"
     if type(frame) is list and frame:
         name = frame[0]
+        # Most frames are these two, which are looked at in half the time here.
+        if len(frame) == 5 and name == "message":
+            _, request, target, method, args = frame
+            if (
+                type(request) is int
+                and 0 <= request <= MAX_INTEGER
+                and type(target) is type(method) is str
+                and type(args) is list
+            ):
+                return "message"
+        elif len(frame) == 3 and name == "answer":
+            request = frame[1]
+            if type(request) is int and 0 < request <= MAX_INTEGER:
+                return "answer"
         if type(name) is str:
             checker = _CHECKERS.get(name)
             if checker is None or checker(frame):

@@ -37,6 +37,7 @@ __all__ = [
     "Tagged",
     "goes_as_it_is",
     "is_reference",
+    "size_as_it_is",
 ]
 
 Json = Any
@@ -327,6 +328,17 @@ def goes_as_it_is(value: Any) -> bool:
     if kind is int:
         return bool(-MAX_INTEGER <= value <= MAX_INTEGER)
     return value is None or kind is bool or (kind is float and isfinite(value))
+
+
+def size_as_it_is(values: Sequence[Any]) -> int | None:
+    """How many characters the strings of *values* have, or None if one does not `goes_as_it_is`."""
+    size = 0
+    for value in values:
+        if type(value) is str and len(value) <= SHORT and value.isascii():
+            size += len(value)
+        elif not goes_as_it_is(value):
+            return None
+    return size
 
 
 def _dump_plain(values: Sequence[Any], depth: int) -> list[bytes] | None:

@@ -18,7 +18,7 @@ from .errors import (
 )
 from .failures import from_failure
 from .frames import Frame
-from .jelly import Jellier, goes_as_it_is
+from .jelly import Jellier, size_as_it_is
 from .methods import find_method
 from .promises import PromisedItem, RemotePromise, follow
 from .references import RemoteReference
@@ -102,23 +102,23 @@ class Outgoing:
             deadline = mine if deadline is None else min(mine, deadline)
             promise.timeout = timeout, mine
             promise.timer = broker.runtime.call_later(timeout, self._timed_out, promise)
-        call = _Held(promise, target, name, args, kw, deadline)
         if self._must_hold():
-            self._hold(call)
+            self._hold(_Held(promise, target, name, args, kw, deadline))
         else:
-            self._let_go(call)
+            self._let_go(promise, target, name, args, kw, deadline)
         return promise
 
     def call_only(self, target: Target, name: str, args: Sequence[Any], kw: dict[str, Any]) -> None:
         """Call *name* on *target* without an answer: see `RemoteReference.callRemoteOnly`."""
-        call = _Held(None, target, name, args, kw, DEADLINE.get())
         if self._must_hold():
-            self._hold(call)
+            self._hold(_Held(None, target, name, args, kw, DEADLINE.get()))
         else:
-            self._let_go_only(call)
+            self._let_go_only(target, name, args, kw, DEADLINE.get())
 
     def _must_hold(self) -> bool:
-        return not self._broker.disconnected and (bool(self._held) or not self._has_room())
+        if self._held:
+            return not self._broker.disconnected
+        return not (self._has_room() or self._broker.disconnected)
 
     def _hold(self, call: _Held) -> None:
         if self._held is None:
@@ -133,45 +133,60 @@ class Outgoing:
         """Send what was held back, as far as there is room now."""
         while self._held and self._has_room():
             call = self._held.popleft()
+            what = (call.target, call.name, call.args, call.kw, call.deadline)
             if call.promise is not None:
-                self._let_go(call)
+                self._let_go(call.promise, *what)
                 continue
             try:
-                self._let_go_only(call)
+                self._let_go_only(*what)
             except Exception as error:  # nobody waits for it
-                what = f"the call of {call.name!r} without answer was not sent"
-                self._broker.runtime.report(what, error)
+                text = f"the call of {call.name!r} without answer was not sent"
+                self._broker.runtime.report(text, error)
 
-    def _let_go(self, call: _Held) -> None:
-        promise = call.promise
-        assert promise is not None
+    def _let_go(
+        self,
+        promise: RemotePromise,
+        target: Target,
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        deadline: float | None,
+    ) -> None:
         try:
-            where = self._address(call.target)
+            where = self._address(target)
             if type(where) is _Home:
-                self._call_home(promise, call, where.object)
+                self._call_home(promise, target, where.object, name, args, kw)
                 return
             if type(where) is RemoteReference:  # of another session
-                left = self._left(call.deadline)
-                self._settle_with(promise, where.call(call.name, call.args, call.kw, timeout=left))
+                left = self._left(deadline)
+                self._settle_with(promise, where.call(name, args, kw, timeout=left))
                 return
             request = self._last_request + 1
-            self._post(request, where, call)
+            self._post(request, where, name, args, kw, deadline, promise)
         except BaseException as error:  # each call ends exactly once, with its error
             promise.settle(error=error)
             return
         self._last_request = promise.request = request
         self._waiting[request] = promise
-        if type(call.target) is not RemoteReference:
-            _note_pipelined(promise, call.target)
+        if type(target) is not RemoteReference:
+            _note_pipelined(promise, target)
 
-    def _let_go_only(self, call: _Held) -> None:
-        where = self._address(call.target)
+    def _let_go_only(
+        self,
+        target: Target,
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        deadline: float | None,
+    ) -> None:
+        where = self._address(target)
         if type(where) is _Home:
-            self._call_home(RemotePromise(self._broker), call, where.object)
+            promise = RemotePromise(self._broker)
+            self._call_home(promise, target, where.object, name, args, kw)
         elif type(where) is RemoteReference:
-            where.callRemoteOnly(call.name, *call.args, **call.kw)
+            where.callRemoteOnly(name, *args, **kw)
         else:
-            self._post(0, where, call)
+            self._post(0, where, name, args, kw, deadline)
 
     def _address(self, target: Target) -> Any:
         """What *target* is on the wire, or an object of this side, or a reference elsewhere.
@@ -202,15 +217,23 @@ class Outgoing:
             return {"$": "answer", "id": target.request, "path": list(path)}
         return -target.request
 
-    def _call_home(self, promise: RemotePromise, call: _Held, object: Any) -> None:
+    def _call_home(
+        self,
+        promise: RemotePromise,
+        target: Target,
+        object: Any,
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+    ) -> None:
         """Call an object of our own that came home in a promise, behind what was pipelined."""
-        method = find_method(object, call.name)
-        target = call.target.promise if type(call.target) is PromisedItem else call.target
+        method = find_method(object, name)
+        target = target.promise if type(target) is PromisedItem else target
         assert isinstance(target, RemotePromise)
 
         async def run() -> None:
             try:
-                result = method(object, *call.args, **call.kw)
+                result = method(object, *args, **kw)
                 if hasattr(type(result), "__await__"):
                     result = await result
             except BaseException as error:  # as a remote call would end
@@ -252,17 +275,26 @@ class Outgoing:
 
         promise.then_call(ended)
 
-    def _post(self, request: int, where: int | str | dict[str, Any], call: _Held) -> None:
+    def _post(
+        self,
+        request: int,
+        where: int | str | dict[str, Any],
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        deadline: float | None,
+        promise: RemotePromise | None = None,
+    ) -> None:
         """Put a ``message`` into the outbox; nothing has changed when this raises."""
-        name, args, kw = call.name, call.args, call.kw
         if type(name) is not str or not name.isascii():
             raise NoSuchMethod(f"a method's name is a string of ASCII letters, not {name!r}")
         frame: Frame = ["message", request, where, name]
-        left = self._left(call.deadline)
-        if not kw and all(map(goes_as_it_is, args)):
+        left = None if deadline is None else self._left(deadline)
+        size = None if kw else size_as_it_is(args)
+        if size is not None:
             if args:
                 frame.append(list(args))
-                self._broker.queued += sum(len(arg) for arg in args if type(arg) is str)
+                self._broker.queued += size
             if left is not None:
                 frame += ([], {}, {"deadline": left})[len(frame) - 4 :]
             self._broker.send(frame)
@@ -270,8 +302,8 @@ class Outgoing:
 
         def fill(jellier: Jellier) -> None:
             frame.extend(jellier.encode_call(args, kw))
-            if call.promise is not None:
-                call.promise.hangs = bool(jellier.answers)
+            if promise is not None:
+                promise.hangs = bool(jellier.answers)
             if left is not None:
                 frame.append({"deadline": left})
             elif not kw:

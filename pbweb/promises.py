@@ -84,7 +84,10 @@ class RemotePromise(Target):
     def __await__(self) -> Generator[Any, None, Any]:
         if not self.done:
             future = self.broker.runtime.future()
-            self._waiters = [*(self._waiters or ()), future]
+            if self._waiters is None:
+                self._waiters = [future]
+            else:
+                self._waiters.append(future)
             try:
                 yield from future
             except BaseException:
@@ -146,12 +149,15 @@ class RemotePromise(Target):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        for waiter in self._waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
-        callbacks, self._waiters, self._after = self._after, None, None
-        for callback in callbacks or ():
-            callback(self)
+        if self._waiters is not None:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiters = None
+        if self._after is not None:
+            callbacks, self._after = self._after, None
+            for callback in callbacks:
+                callback(self)
 
 
 class PromisedItem(Target):

@@ -182,15 +182,18 @@ class Session:
             self._owe(size)
         self._heard += 1
         walk = deep or attachments is not None or has_tags(data)
-        call, handle = self.broker.incoming.message, self.broker.handle
+        broker = self.broker
+        call, answer = broker.incoming.message, broker.outgoing.answered
         for frame in frames:
             name = frame[0]
             if name == "message":
                 call(frame, walk, attachments)
+            elif name == "answer":
+                answer(frame, walk, attachments)
             elif name in UNCOUNTED:
                 self._handle_uncounted(frame)
             else:
-                handle(frame, walk, attachments)
+                broker.handle(frame)
             if self.closing is not None and self.closing[0] != 4410:
                 return
 

@@ -10,7 +10,10 @@ takes five times the work for it; all else is the library's to take or to refuse
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from struct import iter_unpack
+from typing import Any, cast
 
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
@@ -33,7 +36,9 @@ _SERVER = Side.SERVER
 
 BACKLOG = 262_144  # bytes read and not parsed yet, from which on reading pauses
 _WHOLE_TEXT = 0x81  # the first byte of a text frame that is a whole message
+_NO_MASKS: Iterator[tuple[Any, ...]] = iter(())
 _SHORT_TEXT = [bytes((_WHOLE_TEXT, size)) for size in range(126)]
+MASKS = 256  # random masks of a client's frames that are fetched at once
 JOINED = 65_536  # bytes up to which copying them together costs less than writing them apart
 
 
@@ -58,6 +63,7 @@ class WebSocketLink(asyncio.Protocol):
         "_is_server",
         "_limits",
         "_loop",
+        "_masks",
         "_message_timer",
         "_paused",
         "_protocol",
@@ -77,6 +83,7 @@ class WebSocketLink(asyncio.Protocol):
         self._connection = connection
         self._limits = limits
         self._is_server = protocol.side is _SERVER
+        self._masks = _NO_MASKS
         self._loop = asyncio.get_running_loop()
         self._backlog: list[memoryview] = []
         self._backlog_size = 0
@@ -237,22 +244,32 @@ class WebSocketLink(asyncio.Protocol):
         protocol = self._protocol
         if self._closing or protocol.close_sent is not None:
             return
-        if not self._is_server:
-            if protocol.state is not State.OPEN:  # closed before this link had it
-                return
-            for data, binary in messages:
-                if binary:
-                    protocol.send_binary(data)
-                else:
-                    protocol.send_text(data)
-        elif len(messages) == 1 and not (protocol.writes or self._paused):
-            data, binary = messages[0]
-            self._transport_write([_head(len(data), binary), data])
+        if not self._is_server and protocol.state is not State.OPEN:
+            return  # closed before this link had it
+        if len(messages) == 1 and not (protocol.writes or self._paused):
+            self._transport_write(self._frame(*messages[0]))
             return
-        else:
-            for data, binary in messages:
-                protocol.writes += (_head(len(data), binary), data)
+        for data, binary in messages:
+            protocol.writes += self._frame(data, binary)
         self._write_out()
+
+    def _frame(self, data: bytes, binary: bool) -> list[bytes]:
+        """A whole frame of *data*: its head, and what follows.
+
+        The library would copy the bytes to put the head there, and look at each frame again.
+        """
+        if self._is_server:
+            return [_head(len(data), binary), data]
+        mask = self._new_mask()
+        return [_masked_head(len(data), binary), mask, apply_mask(data, mask)]
+
+    def _new_mask(self) -> bytes:
+        """Four bytes that nobody can foresee (RFC 6455, 5.3), fetched many at a time."""
+        mask = next(self._masks, None)
+        if mask is None:
+            self._masks = iter_unpack("4s", os.urandom(MASKS * 4))
+            mask = next(self._masks)
+        return cast(bytes, mask[0])
 
     def _write_out(self) -> None:
         """Write all at once; while the peer does not read, pongs wait here (and are few)."""
@@ -390,10 +407,7 @@ def _whole_texts(data: bytes, masked: bool, messages: list[Message]) -> int:
 
 
 def _head(size: int, binary: bool) -> bytes:
-    """What stands before *size* bytes in a frame of a server's: whole, unmasked (RFC 6455, 5.2).
-
-    The library would copy the bytes to put it there, and look at each frame again.
-    """
+    """What stands before *size* bytes in a whole frame of a server's (RFC 6455, 5.2)."""
     if size < 126 and not binary:
         return _SHORT_TEXT[size]
     first = 0x82 if binary else _WHOLE_TEXT
@@ -402,3 +416,9 @@ def _head(size: int, binary: bool) -> bytes:
     if size < 65_536:
         return bytes((first, 126)) + size.to_bytes(2)
     return bytes((first, 127)) + size.to_bytes(8)
+
+
+def _masked_head(size: int, binary: bool) -> bytes:
+    """As `_head`, for a client's frame: the mask follows."""
+    head = _head(size, binary)
+    return bytes((head[0], head[1] | 0x80)) + head[2:]

@@ -16,7 +16,7 @@ from pbweb.connection import Connection
 from pbweb.flavors import Registry
 from pbweb.runtime import Options
 from pbweb.testing import tables
-from pbweb.websocket import JOINED, WebSocketLink, _whole_texts
+from pbweb.websocket import JOINED, MASKS, WebSocketLink, _whole_texts
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -412,5 +412,40 @@ def test_large_messages_arrive_whole():
                 value = ["y" * size, b"z" * (size // 10)]
                 assert await root.callRemote("echo", value) == value
             del root
+
+    run(body)
+
+
+@pytest.mark.parametrize("size", [1, 125, 126, 65_535, 65_536, 200_000])
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("is_server", [True, False])
+def test_what_is_written_the_library_takes(size, binary, is_server):
+    async def body():
+        one, two = socket.socketpair()
+        end = await End(pb.Limits(), is_server=is_server).open(one)
+        two.setblocking(False)
+        peer = Protocol(CLIENT if is_server else SERVER)
+        data = b"a" * size
+        end.link.write([(data, binary), (data, not binary)])
+        end.link.write([(b"last", binary)])
+        got = []
+        while len(got) < 3 + (not is_server):  # a client says its version first
+            peer.receive_data(await asyncio.get_running_loop().sock_recv(two, 1 << 20))
+            got += peer.events_received()
+        assert [event.data for event in got[-3:]] == [data, data, b"last"]
+        assert [event.opcode == BINARY for event in got[-3:]] == [binary, not binary, binary]
+        end.transport.abort()
+        two.close()
+        await end.connection.wait_closed()
+
+    run(body)
+
+
+def test_each_frame_of_a_client_has_a_mask_of_its_own():
+    async def body():
+        async with linked() as (client, _):
+            masks = {client.link._frame(b"data", False)[1] for _ in range(3 * MASKS)}
+            assert all(len(mask) == 4 for mask in masks)
+            assert len(masks) > 3 * MASKS - 3
 
     run(body)
