@@ -29,7 +29,9 @@ export function look(frame) {
     if (!sees(frame)) return true;
     item.classList.add("seen");
     const click = () => goTo(frame);
-    item.firstElementChild?.append(" ", make("button.link", { type: "button", click }, "Show it"));
+    const text = item.firstElementChild;
+    text?.prepend(make("span.unseen", {}, "Seen: "));
+    text?.append(" ", make("button.link", { type: "button", click }, "Show it"));
     flash(item);
     return false;
   });

@@ -10,7 +10,7 @@ import { showFrames } from "./frames.js";
 import { look, showGuide } from "./guide.js";
 import { showHoldings } from "./holdings.js";
 import { Ledger, SIDES } from "./ledger.js";
-import { followChips } from "./objects.js";
+import { dim, followChips } from "./objects.js";
 import { showRunning, showSources } from "./source.js";
 import { showStage } from "./stage.js";
 import { watchServer } from "./status.js";
@@ -40,6 +40,7 @@ async function show() {
   shown = new AbortController();
   ledger = new Ledger();
   missing = null;
+  dim(); // numbers of objects begin anew
   introduce(example);
   draw();
   const { signal } = shown;

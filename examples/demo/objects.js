@@ -62,8 +62,12 @@ export function followChips() {
     if (key) set("pinned", key === lit.pinned ? "" : key);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    set("pinned", "");
-    set("hover", "");
+    if (event.key === "Escape") dim();
   });
+}
+
+/** Nothing lights up any more. */
+export function dim() {
+  set("pinned", "");
+  set("hover", "");
 }

@@ -230,6 +230,11 @@ def test_an_object_lights_up_wherever_it_is_named(demo: Gateway, page: Page) -> 
     chip.press("Escape")
     expect(lit).to_have_count(0)
 
+    chip.click()
+    other = open_example(page, demo, "identity")
+    run_steps(other, 2)  # it has a #1 as well, which is another object
+    expect(lit).to_have_count(0)
+
 
 def test_the_table_rises_and_what_is_released_goes_away(demo: Gateway, page: Page) -> None:
     frame = open_example(page, demo, "references")

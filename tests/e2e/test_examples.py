@@ -183,10 +183,16 @@ def test_an_example_says_when_the_server_is_away(
     complaints.expected = [r"ERR_CONNECTION_REFUSED"]
     gateway = start("examples.echo.app:EchoRoot")
     page.goto(gateway.page)
+    page.get_by_test_id("run").click()
+    expect(page.locator("body")).to_have_attribute("data-state", "done")
     gateway.stop()
     page.get_by_test_id("run").click()
     expect(page.locator("body")).to_have_attribute("data-state", "failed")
-    expect(page.get_by_test_id("output")).to_contain_text("failed")
+    expect(page.get_by_test_id("output").locator("output span")).to_have_text(
+        [re.compile("^failed: Could not connect to ws://")]
+    )
+    steps = page.get_by_test_id("output").locator("li")
+    assert [steps.nth(at).get_attribute("data-state") for at in (0, 1)] == ["failed", "later"]
 
 
 def test_a_step_runs_those_before_it_and_the_first_starts_anew(start: Start, page: Page) -> None:
