@@ -37,6 +37,7 @@ def serve_and_reload(settings: Settings) -> None:
         port=settings.port,
         log_level=settings.log_level,
         reload=True,
+        reload_delay=0,  # it would begin to watch when the server may serve already
     )
     listening = config.bind_socket()
     supervisor = ChangeReload(config, partial(_serve_again, settings), [listening])
