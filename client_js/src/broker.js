@@ -16,6 +16,7 @@ import { newLine } from "./queue.js";
 import { newExports, newImports } from "./references.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./frames.js").Message} Message */
 
 /**
  * What the pure half is handed from outside.
@@ -48,12 +49,29 @@ import { newExports, newImports } from "./references.js";
 /** The frame that gives back what a tag brought. @type {Record<string, string>} */
 const GIVES_BACK = { remote: "decref", stream: "decref", cache: "decache", cached: "decache" };
 
+/** What is done with a frame. @type {Record<string, (broker: Broker, frame: Frame, message: Message) => void>} */
+const HANDLERS = {
+  // @ts-expect-error TypeScript takes it for a key: so no name of a frame is found anywhere else
+  __proto__: null,
+  message: accept,
+  cachemessage: accept,
+  answer: answered,
+  error: answered,
+  cancel: cancelled,
+  decref({ exports }, frame) {
+    for (let at = 1; at < frame.length; at += 2) exports.decref(frame[at], frame[at + 1]);
+  },
+  decache: () => breach("Nothing was handed out as a cache."),
+  uncache() {},
+  didNotUnderstand() {},
+};
+
 export class Broker {
   /** What the peer has said of itself. */
   peer = { limits: withDefaults(), binary: false, heartbeat: 15 };
   /** @type {Ending | null} */
   ending = null;
-  exports = newExports();
+  exports = newExports(this);
   imports = newImports(this);
 
   /** This side's calls that were sent and are not answered. @type {Map<number, import("./outgoing.js").Call>} */
@@ -74,7 +92,7 @@ export class Broker {
   /** The highest id accepted. */
   lastAccepted = 0;
 
-  /** @type {{ callback: Function, reference: unknown }[]} */
+  /** @type {[Function, unknown][]} */
   #notifiers = [];
   #violations = 0;
 
@@ -100,7 +118,7 @@ export class Broker {
    * @param {unknown} [reference] what it is called with
    */
   notifyOnDisconnect(callback, reference) {
-    this.#notifiers.push({ callback, reference });
+    this.#notifiers.push([callback, reference]);
     if (this.ending) Promise.resolve().then(() => this.#notify());
   }
 
@@ -109,15 +127,13 @@ export class Broker {
    * @param {unknown} [reference]
    */
   dontNotifyOnDisconnect(callback, reference) {
-    this.#notifiers = this.#notifiers.filter(
-      (notifier) => notifier.callback !== callback || notifier.reference !== reference,
-    );
+    this.#notifiers = this.#notifiers.filter((one) => one[0] !== callback || one[1] !== reference);
   }
 
   #notify() {
-    for (const { callback, reference } of this.#notifiers.splice(0)) {
+    for (const [callback, reference] of this.#notifiers.splice(0)) {
       try {
-        callback(...(reference ? [reference] : []));
+        callback(reference);
       } catch (error) {
         this.hooks.log(error, "a callback of notifyOnDisconnect");
       }
@@ -141,33 +157,12 @@ export class Broker {
   /**
    * Handle a frame whose envelope has been checked; false when its name is not known.
    * @param {Frame} frame
-   * @param {import("./frames.js").Message} message that it came in
+   * @param {Message} message that it came in
    */
   handle(frame, message) {
-    switch (frame[0]) {
-      case "message":
-      case "cachemessage":
-        accept(this, frame, message);
-        break;
-      case "answer":
-      case "error":
-        answered(this, frame, message);
-        break;
-      case "cancel":
-        cancelled(this, frame[1]);
-        break;
-      case "decref":
-        for (let at = 1; at < frame.length; at += 2) this.exports.decref(frame[at], frame[at + 1]);
-        break;
-      case "decache": // nothing is handed out as a cache yet
-        return breach(`decache of ${frame[1]}: too many.`);
-      case "uncache":
-      case "didNotUnderstand":
-        break;
-      default:
-        return false;
-    }
-    return true;
+    const handler = HANDLERS[frame[0]];
+    handler?.(this, frame, message);
+    return !!handler;
   }
 
   /** There is more room in the window. */

@@ -200,7 +200,7 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
   /** Wait until nothing has come for `heartbeat` seconds, then ask. */
   function beat() {
     if (broker.ending) return;
-    const left = Math.min(Math.max(broker.peer.heartbeat, 1), 3600) - (now() - heard);
+    const left = Math.max(broker.peer.heartbeat, 1) - (now() - heard);
     if (left > 0) wait(left, beat);
     else probe();
   }
@@ -276,7 +276,7 @@ export class Connection {
    * @returns {RemoteReference<any>}
    */
   remoteForName(name) {
-    return this.broker.imports.receive(name, Infinity);
+    return this.broker.imports.receive(name, {});
   }
 
   /**

@@ -93,7 +93,7 @@ export class PBError extends Error {
    */
   trap(...types) {
     const found = this.check(...types);
-    if (found === null) throw this;
+    if (!found) throw this;
     return found;
   }
 }
@@ -157,12 +157,15 @@ export function breach(text, code = 4400) {
 }
 
 /**
- * @param {keyof import("./limits.js").Limits} limit
- * @param {number} most
- * @param {string} [what] what is more
+ * @param {Partial<import("./limits.js").Limits>} limits
+ * @param {keyof import("./limits.js").Limits} name
+ * @param {number} amount
+ * @param {string | number} [what] what is more
  */
-export const overLimit = (limit, most, what = "this") =>
-  new LimitExceeded(`${limit}: ${what} is more than ${most}.`);
+export function checkLimit(limits, name, amount, what = amount) {
+  const most = limits[name] ?? Infinity;
+  if (amount > most) throw new LimitExceeded(`${name}: ${what} is more than ${most}.`);
+}
 
 /** The one text for every reference that names nothing, so that it tells a guesser nothing. */
 export const deadReference = () =>

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { breach } from "./errors.js";
+import { breach, checkLimit } from "./errors.js";
 
 /** A frame as it stands in the JSON; its envelope has been checked. @typedef {any[]} Frame */
 
@@ -23,7 +23,7 @@ const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** @param {string} text */
-export const byteLength = (text) => (/[^ -~]/.test(text) ? utf8.encode(text).length : text.length);
+export const byteLength = (text) => utf8.encode(text).length;
 
 /** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
 export const isWellFormed = (text) => text.isWellFormed();
@@ -46,11 +46,14 @@ export const isAnswer = (value) =>
  * @param {any} item
  */
 function kindOf(item) {
-  if (Number.isSafeInteger(item)) return item > 0 ? "+" : item ? "-" : "0";
+  if (Number.isSafeInteger(item)) return "-0+"[Math.sign(item) + 1];
   if (isList(item)) return "a";
   if (item === null) return "l";
   return isAnswer(item) ? "A" : (typeof item)[0];
 }
+
+/** @param {any[]} items */
+export const kindsOf = (items) => items.map(kindOf).join("");
 
 /** The kinds of the items of each frame, with its name. @type {Record<string, RegExp>} */
 const ENVELOPES = {
@@ -77,18 +80,18 @@ const ENVELOPES = {
  * @param {any} frame
  */
 function checkEnvelope(frame) {
-  const kindsOf = (/** @type {any[]} */ items) => items.map(kindOf).join("");
   const name = isList(frame) && frame[0];
-  if (typeof name !== "string") breach("A message holds what is no frame.");
-  const right =
+  if (typeof name !== "string") breach("This is no frame.");
+  const isRight =
     (ENVELOPES[name]?.test(kindsOf(frame)) ?? true) &&
     (name !== "message" || Number.isFinite(frame[6]?.deadline ?? 0)) &&
     (name !== "close" || !isList(frame[3]) || /^[+0n]{2}$/.test(kindsOf(frame[3])));
-  if (!right) breach(`A frame "${name}" has wrong items.`);
+  if (!isRight) breach(`A frame "${name}" has wrong items.`);
 }
 
 /**
- * The frames of a message, all checked. Throws a ProtocolError whose code closes the connection.
+ * The frames of a message, all checked. Throws what closes the connection: a ProtocolError with
+ * its code, or LimitExceeded.
  * @param {any} data what the transport delivered
  * @param {import("./limits.js").Limits} limits of this side
  * @returns {Message}
@@ -96,14 +99,14 @@ function checkEnvelope(frame) {
 export function decodeMessage(data, limits) {
   const isText = typeof data === "string";
   const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-  if (!isText && !ArrayBuffer.isView(bytes)) breach("A message is no text and no ArrayBuffer.");
+  if (!isText && !ArrayBuffer.isView(bytes)) breach("This is no text and no ArrayBuffer.");
   const size = isText ? byteLength(data) : bytes.byteLength;
-  if (size > limits.message) breach(`message: ${size} is more than ${limits.message} bytes.`, 4413);
+  checkLimit(limits, "message", size);
   const [text, ...attachments] = isText ? [data] : splitBinary(bytes);
   const value = parse(text);
   /** @type {Frame[]} */
   const frames = isText && isList(value?.[0]) ? value : [value];
-  if (frames.length > limits.batch) breach(`batch: more than ${limits.batch} frames.`, 4413);
+  checkLimit(limits, "batch", frames.length);
   frames.forEach(checkEnvelope);
   if (!isText) checkAttachments(frames, attachments);
   return {
@@ -111,7 +114,7 @@ export function decodeMessage(data, limits) {
     size,
     attachments,
     deep: text.length > 2 * limits.depth,
-    tagged: !isText || text.includes('"$"') || text.includes("\\u0024"),
+    tagged: /(\$|0024)"/.test(text), // "$" may be written "\u0024"
   };
 }
 
@@ -123,7 +126,7 @@ function parse(text) {
   try {
     if (isWellFormed(text) && !hasLoneEscape(text)) return JSON.parse(text);
   } catch {}
-  breach("A message is no JSON.");
+  breach("This is no JSON.");
 }
 
 /** @param {string} text */
@@ -167,7 +170,7 @@ function checkAttachments(frames, attachments) {
   eachTagged(frames, ({ $: tag, at }) => {
     if (tag === "bytes" && at !== undefined) right &&= open.delete(at);
   });
-  if (!right || open.size) breach("A binary message does not use each attachment once.");
+  if (!right || open.size) breach("Each attachment must be used once.");
 }
 
 /**
@@ -188,7 +191,7 @@ function splitBinary({ buffer, byteOffset, byteLength: size }) {
     }
     parts[0] = strictUtf8.decode(parts[0]);
   } catch {
-    breach("A binary message has wrong lengths, or is no UTF-8.");
+    breach("This has wrong lengths, or is no UTF-8.");
   }
   return /** @type {any} */ (parts);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { breach, CancelledError, deadReference, overLimit, PBError } from "./errors.js";
+import { breach, CancelledError, checkLimit, deadReference, PBError } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { invoke } from "./invocation.js";
 import { postJelly } from "./jelly.js";
@@ -80,8 +80,8 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
 function checkLimits(call, deep) {
   const { broker, frame } = call;
   const { limits, hooks, running } = broker;
-  if (running.size > limits.calls) throw overLimit("calls", limits.calls);
-  if (deep) checkDepth(frame.slice(4, 6), 2, limits.depth);
+  checkLimit(limits, "calls", running.size);
+  if (deep) checkDepth(frame.slice(4, 6), 2, limits);
   const seconds = frame[6]?.deadline;
   if (seconds === undefined) return;
   const text = "The call was over its deadline.";
@@ -188,9 +188,9 @@ function resume(call) {
 /**
  * The caller no longer wants an answer.
  * @param {Broker} broker
- * @param {number} id
+ * @param {Frame} frame
  */
-export function cancelled(broker, id) {
+export function cancelled(broker, [, id]) {
   if (id > broker.lastAccepted) breach(`Request ${id} was not made.`);
   const call = broker.answers.get(id);
   if (call?.pending) cancel(call, "The caller cancelled the call.");

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { deadReference, InsecureJelly, overLimit } from "./errors.js";
+import { checkLimit, deadReference, InsecureJelly } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { isList, isWellFormed } from "./frames.js";
 import { INLINE_BYTES } from "./limits.js";
@@ -180,8 +180,9 @@ function body(walk, value, depth, hashed) {
  * @param {number} levels
  */
 function deeper({ path, limits }, depth, levels) {
-  if (depth + levels > limits.depth) throw overLimit("depth", limits.depth, where(path));
-  return depth + levels;
+  depth += levels;
+  if (depth > limits.depth) checkLimit(limits, "depth", depth, where(path));
+  return depth;
 }
 
 /**
@@ -236,13 +237,12 @@ function special(walk, value) {
  * @param {Walk} walk
  * @param {any} value
  */
-function reference({ broker, limits, introduced }, value) {
+function reference({ broker, introduced }, value) {
   if (value instanceof RemoteReference) {
     if (value.broker === broker) return { $: "local", id: broker.imports.idOf(value) };
     if (value.broker.ending || value.released) throw deadReference();
   }
-  const most = Math.min(broker.limits.references, limits.references);
-  const id = broker.exports.introduce(value, most);
+  const id = broker.exports.introduce(value);
   if (typeof id === "number") introduced.push(id);
   return { $: "remote", id };
 }

@@ -224,7 +224,7 @@ export function answered(broker, frame, { tagged, deep, attachments }) {
   try {
     if (name === "error") outcome = unjellyFailure(value, broker.types);
     else if (!rejected) {
-      if (deep) checkDepth([value], 1, broker.limits.depth);
+      if (deep) checkDepth([value], 1, broker.limits);
       if (tagged) [outcome] = unjelly(unjellier, value);
     }
   } catch (error) {

@@ -7,7 +7,7 @@
 // So that types/ have Symbol.dispose whatever `lib` their reader compiles with.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { breach, deadReference, overLimit } from "./errors.js";
+import { breach, checkLimit, deadReference } from "./errors.js";
 import { Referenceable } from "./flavors.js";
 import { Callable } from "./promises.js";
 
@@ -15,8 +15,11 @@ import { Callable } from "./promises.js";
 
 /** What has an id of the peer's or of this side's, or a name, which is not counted. @typedef {number | string} Id */
 
-/** The objects that the peer can name: by the ids that it was given, and by published names. */
-export function newExports() {
+/**
+ * The objects that the peer can name: by the ids that it was given, and by published names.
+ * @param {Pick<Broker, "limits" | "peer">} broker
+ */
+export function newExports(broker) {
   /** @type {Map<Id, object>} */
   const published = new Map();
   /** @type {Map<Id, { id: Id, object: object, count: number }>} */
@@ -56,12 +59,12 @@ export function newExports() {
     /**
      * The id, or name, under which `object` is handed out once more.
      * @param {object} object
-     * @param {number} limit
      */
-    introduce(object, limit) {
+    introduce(object) {
       let entry = given.get(object);
       if (!entry) {
-        if (numbered.size >= limit) throw overLimit("references", limit);
+        checkLimit(broker.limits, "references", numbered.size + 1);
+        checkLimit(broker.peer.limits, "references", numbered.size + 1);
         entry = { id: next++, object, count: 0 };
         numbered.set(entry.id, entry);
         given.set(object, entry);
@@ -89,7 +92,9 @@ export function newExports() {
       return object;
     },
     clear() {
-      for (const table of [published, numbered, given]) table.clear();
+      published.clear();
+      numbered.clear();
+      given.clear();
     },
   };
 }
@@ -134,14 +139,14 @@ export function newImports(broker) {
     /**
      * The reference to what the peer hands out once more, or has published.
      * @param {Id} id
-     * @param {number} [limit]
+     * @param {{ references?: number }} [limits]
      * @returns {RemoteReference<any>}
      */
-    receive(id, limit = broker.limits.references) {
+    receive(id, limits = broker.limits) {
       const table = tableOf(id);
       let held = /** @type {Held} */ (table.get(id));
       if (!held) {
-        if (table.size >= limit) throw overLimit("references", limit);
+        checkLimit(limits, "references", table.size + 1);
         held = { id, count: 0 };
         table.set(id, held);
       }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { overLimit } from "./errors.js";
+import { checkLimit } from "./errors.js";
 
 const DAY = "(?!0000)\\d{4}-(0\\d|1[0-2])-[0-3]\\d";
 const CLOCK = "([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d{1,6})?)?";
@@ -28,6 +28,11 @@ export class Held {
     this.value = String(value);
     must(pattern, this.value, tag);
     Object.freeze(this);
+  }
+
+  /** @internal */
+  get tag() {
+    return /** @type {typeof Held} */ (this.constructor).tag;
   }
 
   /** The text. */
@@ -80,37 +85,38 @@ function must(pattern, text, tag) {
 const keyOf = (tag) => ({ bytes: "base64", timedelta: "seconds" })[tag] ?? "value";
 
 /**
- * @param {string} text
- * @param {import("./limits.js").Limits} limits
- */
-function checkDigits(text, { digits }) {
-  if (text.replace("-", "").length > digits) throw overLimit("digits", digits);
-  return text;
-}
-
-/**
  * A number, bigint, Date or holder as a tagged value; undefined when it is none.
  * @param {any} value
  * @param {import("./limits.js").Limits} limits of the peer
  * @returns {object | undefined}
  */
 export function jellyScalar(value, limits) {
+  let tag;
+  let text;
   if (typeof value === "number") {
-    const text = Object.is(value, -0) ? "-0" : String(value);
-    return { $: "float", value: text.replace("Infinity", "inf").replace("NaN", "nan") };
+    tag = "float";
+    text = Object.is(value, -0) ? "-0" : `${value}`.toLowerCase().replace("inity", "");
+  } else if (value instanceof Date) {
+    tag = "datetime";
+    text = isoText(value);
+  } else {
+    tag = typeof value === "bigint" ? "int" : value instanceof Held && value.tag;
+    text = tag && `${value}`;
   }
-  if (value instanceof Date)
-    return isoText(value) ? { $: "datetime", value: isoText(value) } : undefined;
-  const tag =
-    typeof value === "bigint"
-      ? "int"
-      : value instanceof Held && /** @type {any} */ (value.constructor).tag;
-  return tag ? { $: tag, [keyOf(tag)]: checkDigits(`${value}`, limits) } : undefined;
+  if (!tag || !text) return undefined;
+  checkDigits(text, limits);
+  return { $: tag, [keyOf(tag)]: text };
 }
+
+/**
+ * @param {string} text
+ * @param {import("./limits.js").Limits} limits
+ */
+const checkDigits = (text, limits) => checkLimit(limits, "digits", text.replace("-", "").length);
 
 /** A Date in the years 1 to 9999; "" for any other. @param {Date} date */
 function isoText(date) {
-  const text = Number.isNaN(+date) ? "" : date.toISOString();
+  const text = date.toJSON() ?? "";
   return /^(?!0000)\d{4}-/.test(text) ? text : "";
 }
 
@@ -126,14 +132,21 @@ export function toBase64(bytes) {
   return btoa(binary);
 }
 
+/** @param {string} text */
+function fromBase64(text) {
+  // atob would do with white space, and without padding.
+  if (text.length % 4 || /\s/.test(text)) return undefined;
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+}
+
 /**
  * An aware `datetime` that a Date holds exactly is one; any other keeps its text.
  * @param {string} text
  */
 function fromIso(text) {
   const held = new DateTime(text);
-  if (!/(Z|[+-]\d\d:\d\d)$/.test(text) || /\.\d{3}0*[1-9]|[+-]..:..:/.test(text)) return held;
-  const date = new Date(text.replace(/(\.\d{3})\d*/, "$1"));
+  const [, time, , zone] = /^([^.]+(\.\d{1,3})?)0*(Z|[+-]..:..)$/.exec(text) ?? [];
+  const date = new Date(`${time}${zone}`);
   return isoText(date) ? date : held;
 }
 
@@ -145,26 +158,23 @@ function fromFloat(text) {
 }
 
 /** @type {Map<unknown, (text: string) => unknown>} */
-const READERS = new Map()
-  .set("int", (/** @type {string} */ text) => BigInt(must("-?\\d+", text, "int")))
-  .set("float", fromFloat)
-  .set("bytes", (/** @type {string} */ text) => {
-    if (text.length % 4) return undefined; // atob would do without its padding
-    must("[A-Za-z\\d+/]*={0,2}", text, "base64");
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  });
+const READERS = new Map();
 for (const type of [Decimal, DateTime, DateOnly, TimeOnly, TimeDelta]) {
   READERS.set(type.tag, (text) => new type(text));
 }
-READERS.set("datetime", fromIso);
+READERS.set("datetime", fromIso)
+  .set("float", fromFloat)
+  .set("bytes", fromBase64)
+  .set("int", (text) => BigInt(must("-?\\d+", text, "int")));
 
 /**
  * The value of a scalar tag; undefined for any other, and when it is wrong.
  * @param {Record<string, any>} tagged
  * @param {import("./limits.js").Limits} limits of this side
  */
-export function unjellyScalar({ $: tag, ...keys }, limits) {
-  const text = keys[keyOf(tag)];
+export function unjellyScalar(tagged, limits) {
+  const { $: tag } = tagged;
+  const text = tagged[keyOf(tag)];
   if (typeof text !== "string") return undefined;
   if (tag !== "bytes") checkDigits(text, limits);
   try {

@@ -7,8 +7,8 @@
  */
 
 import { Broker } from "./broker.js";
-import { breach, overLimit, ProtocolError } from "./errors.js";
-import { byteLength, cutText, decodeMessage, encodeBinary, isObject } from "./frames.js";
+import { breach, checkLimit, LimitExceeded, ProtocolError } from "./errors.js";
+import { byteLength, cutText, decodeMessage, encodeBinary, kindsOf } from "./frames.js";
 import {
   ACK_BYTES,
   ACK_FRAMES,
@@ -66,10 +66,8 @@ export function newSession(
   let since = 0;
   /** @type {(() => void) | undefined} */
   let stopStall;
-  /** @type {(() => void) | undefined} */
-  let stopAck;
-  const countControl = newRate("control", limits.control, 1, 4429);
-  const countUnknown = newRate("unknown", UNKNOWN_FRAMES, 60, 4400);
+  const countControl = newRate(limits.control, 1, 4429);
+  const countUnknown = newRate(UNKNOWN_FRAMES, 60, 4400);
 
   push(["version", 1, { software, binary: true, limits: told && limits }]);
 
@@ -95,8 +93,7 @@ export function newSession(
   function post(text, attachments = [], answered = 0) {
     const frame = attachments.length ? encodeBinary(text, attachments) : text;
     const size = typeof frame === "string" ? byteLength(frame) : frame.length;
-    const most = peer.limits.message;
-    if (size > most && !broker.ending) throw overLimit("message", most, `${size} bytes`);
+    if (!broker.ending) checkLimit(peer.limits, "message", size);
     if (!hasRoom(2)) stall();
     if (broker.ending) return 0;
     const made = { frame, size, answered };
@@ -120,26 +117,21 @@ export function newSession(
   /** All that is to be sent, as messages within the peer's limits. */
   function takeMessages() {
     takeOwed();
-    /** @type {(string | Uint8Array<ArrayBuffer>)[]} */
-    const messages = [];
-    /** @type {string[]} */
-    let batch = [];
+    const { limits } = peer;
+    /** @type {(string | Uint8Array<ArrayBuffer>)[][]} */
+    const batches = [];
     let room = 0;
-    const finish = () => {
-      if (batch.length) messages.push(batch.length > 1 ? `[${batch}]` : `${batch}`);
-      batch = [];
-      room = peer.limits.message - BATCH_BYTES;
-    };
     for (const { frame, size } of outgoing.splice(0)) {
       const isText = typeof frame === "string";
-      if (!isText || size >= room || batch.length >= peer.limits.batch) finish();
-      if (isText) batch.push(frame);
-      else messages.push(frame);
-      room -= size + 1;
+      if (!isText || size >= room || (batches.at(-1)?.length ?? 0) >= limits.batch) {
+        batches.push([]);
+        room = limits.message - BATCH_BYTES;
+      }
+      batches.at(-1)?.push(frame);
+      room = isText ? room - size - 1 : 0;
     }
-    finish();
     written = sent;
-    return messages;
+    return batches.map((frames) => (frames[1] ? `[${frames}]` : frames[0]));
   }
 
   /** One frame with the counts is enough. */
@@ -166,21 +158,21 @@ export function newSession(
       checkVersions(message.frames);
       for (const frame of message.frames) if (!broker.ending) handle(frame, message);
       count(message.size);
-    } catch (error) {
-      if (error instanceof ProtocolError) {
-        return fail(error.code, error.message, error.code === 4429);
+    } catch (/** @type {any} */ error) {
+      const { message, code = 4413 } = error;
+      if (error instanceof ProtocolError || error instanceof LimitExceeded) {
+        return fail(code, message, code === 4429);
       }
       hooks.log(error, "a fault in pbweb");
       fail(1011, "A fault in the broker.", true);
     }
   }
 
-  /** @param {Frame[]} frames */
+  /** The first frame alone is a `version`; a peer that refuses may `close` in its place. @param {Frame[]} frames */
   function checkVersions(frames) {
     for (const [at, [name]] of frames.entries()) {
       const isFirst = !at && !open;
-      // A peer that refuses the session may say so in place of its `version`.
-      if ((name === "version") !== isFirst && !(isFirst && name === "close")) {
+      if ((name === "version" || (isFirst && name === "close")) !== isFirst) {
         breach("The first frame alone must be a version.");
       }
     }
@@ -218,8 +210,7 @@ export function newSession(
    */
   function handshake(number, { limits = {}, binary = false, heartbeat = 15 } = {}) {
     if (number !== 1) breach("This side speaks version 1.", 4426);
-    const isRight = isObject(limits) && typeof binary === "boolean" && heartbeat > 0;
-    if (!isRight || typeof heartbeat !== "number") breach("The options of version are wrong.");
+    if (!/^ob[+n]$/.test(kindsOf([limits, binary, heartbeat]))) breach("The options are wrong.");
     Object.assign(peer, { limits: withDefaults(limits, breach), binary, heartbeat });
     open = true;
   }
@@ -230,9 +221,7 @@ export function newSession(
    */
   function acknowledge(first, second) {
     if (second !== received || first < acknowledged || first > written) {
-      breach(
-        `The counts ${first} and ${second} are wrong: ${written} were sent, ${received} came.`,
-      );
+      breach(`The counts are wrong: ${written} were sent, ${received} came.`);
     }
     if (first === acknowledged) return;
     for (const { size, answered } of unacknowledged.splice(0, first - acknowledged)) {
@@ -254,35 +243,29 @@ export function newSession(
   function count(size) {
     if (!frames) return;
     const now = hooks.now();
-    if (!bytes) since = now;
+    if (!bytes) {
+      since = now;
+      hooks.timer(ACK_SECONDS, () => frames && owe("ack"));
+    }
     bytes += size;
     const isLate = now - since >= ACK_SECONDS;
     if (isLate || frames >= ACK_FRAMES || bytes >= ACK_BYTES) owe("ack");
-    else stopAck ??= hooks.timer(ACK_SECONDS, ackLate);
-  }
-
-  function ackLate() {
-    stopAck = undefined;
-    if (frames) owe("ack");
   }
 
   /**
    * Counts frames, of which only so many may come in so many seconds.
-   * @param {string} what
    * @param {number} most
    * @param {number} seconds
    * @param {number} code
    */
-  function newRate(what, most, seconds, code) {
-    let start = -Infinity;
-    let times = 0;
+  function newRate(most, seconds, code) {
+    /** @type {number[]} */
+    const times = [];
     return () => {
       const now = hooks.now();
-      if (now - start >= seconds) {
-        start = now;
-        times = 0;
+      if (times.push(now) > most && now - Number(times.shift()) < seconds) {
+        breach(`More than ${most} frames in ${seconds} s.`, code);
       }
-      if (++times > most) breach(`${what}: more than ${most} frames in ${seconds} s.`, code);
     };
   }
 
@@ -319,7 +302,6 @@ export function newSession(
     if (broker.ending) return;
     broker.ending = ending;
     stopStall?.();
-    stopAck?.();
     hooks.close(ending.code, ending.reason);
     broker.end();
   }

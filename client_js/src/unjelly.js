@@ -5,7 +5,7 @@
  * @module
  */
 
-import { InsecureJelly, overLimit } from "./errors.js";
+import { checkLimit, InsecureJelly } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
 import { eachTagged, isAnswer, isDeeper, isId, isList, isObject } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
@@ -23,10 +23,10 @@ import { unjellyScalar } from "./scalars.js";
  * Refuse values with too many levels.
  * @param {unknown[]} values
  * @param {number} outer their own levels that do not count
- * @param {number} limit
+ * @param {import("./limits.js").Limits} limits
  */
-export function checkDepth(values, outer, limit) {
-  if (isDeeper(values, limit + outer)) throw overLimit("depth", limit);
+export function checkDepth(values, outer, limits) {
+  if (isDeeper(values, limits.depth + outer)) checkLimit(limits, "depth", Infinity, "this");
 }
 
 /**

@@ -10,13 +10,14 @@ import {
   isWellFormed,
 } from "../src/frames.js";
 import { withDefaults } from "../src/limits.js";
+import { LimitExceeded } from "../src/pbweb.js";
 
 const limits = withDefaults();
 const code = (data, given = limits) => {
   try {
     decodeMessage(data, given);
   } catch (error) {
-    return error.code;
+    return error instanceof LimitExceeded ? 4413 : error.code;
   }
 };
 

@@ -6,15 +6,16 @@ import { FixtureRoot } from "./support/fixture.js";
 import { Peer, pair, settled } from "./support/peer.js";
 
 test("an export is undone as if it had never been", () => {
-  const table = newExports();
+  const limits = { references: 9 };
+  const table = newExports({ limits, peer: { limits } });
   const [a, b] = [new Referenceable(), new Referenceable()];
-  assert.equal(table.introduce(a, 9), 1);
-  table.takeBack([table.introduce(a, 9), table.introduce(b, 9)]);
+  assert.equal(table.introduce(a), 1);
+  table.takeBack([table.introduce(a), table.introduce(b)]);
   assert.equal(table.size, 1);
-  assert.equal(table.introduce(b, 9), 2);
+  assert.equal(table.introduce(b), 2);
   table.decref(1, 1);
   assert.throws(() => table.find(1), { type: "DeadReferenceError" });
-  assert.equal(table.introduce(a, 9), 3);
+  assert.equal(table.introduce(a), 3);
 });
 
 test("the same object is one reference, and comes home as itself", async () => {
