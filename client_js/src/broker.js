@@ -61,7 +61,7 @@ const HANDLERS = {
   decref({ exports }, frame) {
     for (let at = 1; at < frame.length; at += 2) exports.decref(frame[at], frame[at + 1]);
   },
-  decache: () => breach("Nothing was handed out as a cache."),
+  decache: () => breach("No cache was handed out."),
   uncache() {},
   didNotUnderstand() {},
 };

@@ -163,7 +163,7 @@ export function breach(text, code = 4400) {
  * @param {string | number} [what] what is more
  */
 export function checkLimit(limits, name, amount, what = amount) {
-  const most = limits[name] ?? Infinity;
+  const most = /** @type {number} */ (limits[name]);
   if (amount > most) throw new LimitExceeded(`${name}: ${what} is more than ${most}.`);
 }
 

@@ -22,16 +22,19 @@ import { breach, checkLimit } from "./errors.js";
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Nothing in it is looked at: texts are encoded into it to be measured. */
+const scratch = new Uint8Array(65536);
+
 /** @param {string} text */
-export const byteLength = (text) => utf8.encode(text).length;
+export const byteLength = (text) =>
+  text.length * 3 > scratch.length
+    ? utf8.encode(text).length
+    : utf8.encodeInto(text, scratch).written;
 
 /** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
 export const isWellFormed = (text) => text.isWellFormed();
 
 export const isList = Array.isArray;
-
-/** @param {unknown} value @returns {value is Record<string, any>} */
-export const isObject = (value) => typeof value === "object" && value !== null && !isList(value);
 
 /** A request's or an object's id. @param {any} value @returns {value is number} */
 export const isId = (value) => Number.isSafeInteger(value) && value > 0;
@@ -46,14 +49,19 @@ export const isAnswer = (value) =>
  * @param {any} item
  */
 function kindOf(item) {
-  if (Number.isSafeInteger(item)) return "-0+"[Math.sign(item) + 1];
-  if (isList(item)) return "a";
-  if (item === null) return "l";
-  return isAnswer(item) ? "A" : (typeof item)[0];
+  if (typeof item === "object") {
+    if (isList(item)) return "a";
+    return isAnswer(item) ? "A" : item ? "o" : "l";
+  }
+  return Number.isSafeInteger(item) ? "-0+"[Math.sign(item) + 1] : (typeof item)[0];
 }
 
 /** @param {any[]} items */
-export const kindsOf = (items) => items.map(kindOf).join("");
+export function kindsOf(items) {
+  let kinds = "";
+  for (const item of items) kinds += kindOf(item);
+  return kinds;
+}
 
 /** The kinds of the items of each frame, with its name. @type {Record<string, RegExp>} */
 const ENVELOPES = {
@@ -99,7 +107,7 @@ function checkEnvelope(frame) {
 export function decodeMessage(data, limits) {
   const isText = typeof data === "string";
   const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-  if (!isText && !ArrayBuffer.isView(bytes)) breach("This is no text and no ArrayBuffer.");
+  if (!isText && !ArrayBuffer.isView(bytes)) breach("This is no text and no bytes.");
   const size = isText ? byteLength(data) : bytes.byteLength;
   checkLimit(limits, "message", size);
   const [text, ...attachments] = isText ? [data] : splitBinary(bytes);
@@ -114,7 +122,7 @@ export function decodeMessage(data, limits) {
     size,
     attachments,
     deep: text.length > 2 * limits.depth,
-    tagged: /(\$|0024)"/.test(text), // "$" may be written "\u0024"
+    tagged: text.includes('$"') || text.includes("\\u0024"),
   };
 }
 
@@ -139,10 +147,13 @@ const hasLoneEscape = (text) =>
  * @param {number} most
  * @returns {boolean}
  */
-export const isDeeper = (value, most) =>
-  typeof value === "object" &&
-  value !== null &&
-  (most < 1 || Object.values(value).some((item) => isDeeper(item, most - 1)));
+export function isDeeper(value, most) {
+  if (typeof value !== "object" || value === null) return false;
+  if (most < 1) return true;
+  if (isList(value)) return value.some((item) => isDeeper(item, most - 1));
+  for (const key in value) if (isDeeper(value[key], most - 1)) return true;
+  return false;
+}
 
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
@@ -221,6 +232,6 @@ export function encodeBinary(text, attachments) {
  * @param {number} most
  */
 export function cutText(text, most) {
-  const bytes = new Uint8Array(most);
-  return strictUtf8.decode(bytes.subarray(0, utf8.encodeInto(text, bytes).written));
+  const { written } = utf8.encodeInto(text, scratch.subarray(0, most));
+  return strictUtf8.decode(scratch.subarray(0, written));
 }

@@ -32,7 +32,7 @@ import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
  * @property {number} waits how many answers it waits for
  * @property {AbortController} [controller]
  * @property {number} [deadline] when it is cancelled, in seconds of the clock
- * @property {() => void} stopTimer
+ * @property {() => void} [stopTimer]
  */
 
 /**
@@ -53,7 +53,6 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
     rejected: false,
     waiters: [],
     waits: 0,
-    stopTimer() {},
   };
   if (id) {
     if (id <= broker.lastAccepted) breach(`Request ${id} does not rise.`);
@@ -133,7 +132,7 @@ function sendAnswer(call) {
   try {
     const frame = ["answer", id, outcome];
     if (outcome === null || outcome === undefined) frame.pop();
-    postJelly(broker, frame, { 2: "result" }, id);
+    postJelly(broker, frame, id);
     end(call, outcome);
   } catch (error) {
     fail(call, error);
@@ -165,7 +164,7 @@ function fail(call, error) {
 function end(call, outcome) {
   const { broker } = call;
   if (!broker.running.delete(call)) return;
-  call.stopTimer();
+  call.stopTimer?.();
   call.outcome = outcome;
   call.pending = false;
   call.frame = [];
@@ -216,7 +215,7 @@ export function endPeerCalls({ running, answers }) {
   running.clear();
   answers.clear();
   for (const call of calls) {
-    call.stopTimer();
+    call.stopTimer?.();
     cancel(call, "The session ended.");
   }
 }

@@ -39,30 +39,99 @@ const newWalk = (broker, shared) => ({
 
 /** @typedef {ReturnType<typeof newWalk>} Walk */
 
+/** What errors call the values of a frame, at their places. @type {Record<string, (string | undefined)[]>} */
+const LABELS = {
+  message: ["", "", "", "", "args", "kw"],
+  answer: ["", "", "result"],
+};
+
 /**
- * Send a frame whose items in `labels` are values. When that fails, no table has changed.
+ * Send a `message` or an `answer`. When that fails, no table has changed.
  * @param {import("./broker.js").Broker} broker
  * @param {any[]} frame
- * @param {Record<number, string>} labels by the places of its values: what errors call them
  * @param {number} [answered] the id of the peer's call that it answers
+ * @param {RemotePromise<any>[]} [named] gets the promises whose answers the frame names
  */
-export function postJelly(broker, frame, labels, answered) {
+export function postJelly(broker, frame, answered, named) {
+  const { link, exports, peer } = broker;
+  const plain = plainText(frame, peer.limits.depth);
+  if (plain) return link.post(plain, undefined, answered);
+  const labels = LABELS[frame[0]] ?? [];
   let walk = newWalk(broker);
   const encoded = () =>
     JSON.stringify(frame.map((item, at) => (labels[at] ? root(walk, labels[at], item) : item)));
   try {
     let text = encoded();
     if (walk.shared.size) {
-      broker.exports.takeBack(walk.introduced);
+      exports.takeBack(walk.introduced);
       walk = newWalk(broker, walk.shared);
       text = encoded();
     }
-    return { named: walk.named, number: broker.link.post(text, walk.attachments, answered) };
+    named?.push(...walk.named);
+    return link.post(text, walk.attachments, answered);
   } catch (error) {
-    broker.exports.takeBack(walk.introduced);
+    exports.takeBack(walk.introduced);
     throw error;
   }
 }
+
+/** What stands in the frame that plainText looks at. @type {Set<object> | undefined} */
+let met;
+
+/**
+ * The JSON of a frame whose values are nothing but plain JSON, as nearly all are; else "".
+ * @param {any[]} frame
+ * @param {number} depth how many levels a value may have; `args` and `kw` are none
+ */
+function plainText(frame, depth) {
+  met = undefined;
+  const isCall = frame[0] === "message";
+  const isRight = frame.every((item) =>
+    isCall && typeof item === "object" ? hasPlainItems(item, depth) : isPlain(item, depth),
+  );
+  met = undefined;
+  const text = isRight ? JSON.stringify(frame) : "";
+  return text.includes("\\ud") ? "" : text; // there may be a lone surrogate
+}
+
+/**
+ * @param {any} value
+ * @param {number} levels how many it may have
+ * @returns {boolean}
+ */
+function isPlain(value, levels) {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return isExact(value);
+    case "object":
+      if (!value) return true;
+      if (levels < 1 || met?.has(value)) return false;
+      met ??= new Set();
+      met.add(value);
+      return hasPlainItems(value, levels - 1);
+  }
+  return false;
+}
+
+/**
+ * @param {any} value
+ * @param {number} levels
+ */
+function hasPlainItems(value, levels) {
+  if (isList(value)) {
+    return !(/** @type {any} */ (value).toJSON) && value.every((item) => isPlain(item, levels));
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const key in value) if (key === "$" || !isPlain(value[key], levels)) return false;
+  return true;
+}
+
+/** Whether it is a number that JSON and the other side take as it is. @param {any} value */
+const isExact = (value) =>
+  Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER && !Object.is(value, -0);
 
 /**
  * A result, or `args` or `kw`, which are a frame's own and no values.
@@ -74,7 +143,7 @@ function root(walk, label, value) {
   if (label === "result") return item(walk, label, value, 0);
   walk.path = [label];
   if (Object.hasOwn(value, "$")) refuse(walk, 'an argument called "$" cannot cross');
-  return items(walk, copyOf(value), 0);
+  return items(walk, value, 0);
 }
 
 /**
@@ -103,20 +172,11 @@ function item(walk, key, value, depth, hashed) {
  * @returns {any}
  */
 function encode(walk, value, depth, hashed) {
-  switch (typeof value) {
-    case "string":
-      checkText(walk, value);
-      return value;
-    case "number":
-      if (Math.abs(value) <= Number.MAX_SAFE_INTEGER && !Object.is(value, -0)) return value;
-      break;
-    case "object":
-      if (!value) return value;
-      if (isContainer(value)) return container(walk, value, depth, hashed);
-      break;
-    case "boolean":
-    case "undefined":
-      return value;
+  if (typeof value === "string") checkText(walk, value);
+  if (isExact(value) || /^(string|boolean|undefined)$/.test(typeof value)) return value;
+  if (typeof value === "object") {
+    if (!value) return value;
+    if (isContainer(value)) return container(walk, value, depth, hashed);
   }
   if (value instanceof RemotePromise) return promised(walk, value, depth);
   deeper(walk, depth, 1);
@@ -186,18 +246,14 @@ function deeper({ path, limits }, depth, levels) {
 }
 
 /**
- * The items of an array or object.
+ * The items of an array or object; what else an array has, such as toJSON, stays here.
  * @param {Walk} walk
  * @param {any} raw
  * @param {number} depth
  * @param {boolean} [hashed]
  */
-function items(walk, raw, depth, hashed) {
-  if (isList(raw) && /** @type {any} */ (raw).toJSON) {
-    refuse(walk, "an array with toJSON cannot cross");
-  }
-  return mapItems(raw, (value, key) => item(walk, key, value, depth, hashed));
-}
+const items = (walk, raw, depth, hashed) =>
+  mapItems(raw, (value, key) => item(walk, key, value, depth, hashed));
 
 /**
  * @param {Walk} walk
@@ -282,21 +338,13 @@ const where = (path) =>
     .slice(1);
 
 /**
- * Each item of an array or a plain object converted; a copy, unless all stay what they are.
+ * A copy of an array or a plain object, with each item converted.
  * @param {any} raw
  * @param {(value: any, key: any) => any} convert
- * @param {any} [out] the copy, if there is one
+ * @param {any} [out] the copy
  */
-export function mapItems(raw, convert, out = raw) {
-  for (const key of isList(raw) ? raw.keys() : Object.keys(raw)) {
-    const given = raw[key];
-    const value = convert(given, key);
-    if (out === raw) {
-      if (value === given) continue;
-      out = copyOf(raw);
-    }
-    out[key] = value;
-  }
+export function mapItems(raw, convert, out = copyOf(raw)) {
+  for (const key of isList(out) ? out.keys() : Object.keys(out)) out[key] = convert(out[key], key);
   return out;
 }
 

@@ -52,19 +52,14 @@ export const INLINE_BYTES = 1024;
 /**
  * The defaults with what `given` says in their place.
  * @param {Partial<Limits>} [given]
- * @param {(text: string) => void} [refuse]
+ * @param {new (text: string) => Error} [Refusal]
  * @returns {Limits}
  */
-export function withDefaults(
-  given = {},
-  refuse = (text) => {
-    throw new RangeError(text);
-  },
-) {
+export function withDefaults(given = {}, Refusal = RangeError) {
   const limits = { ...LIMITS };
   for (const name of /** @type {(keyof Limits)[]} */ (Object.keys(limits))) {
     const limit = given[name] ?? limits[name];
-    if (!isId(limit)) refuse(`The limit ${name} must be a whole number from 1 on.`);
+    if (!isId(limit)) throw new Refusal(`The limit ${name} must be a whole number from 1 on.`);
     limits[name] = limit;
   }
   return limits;

@@ -44,8 +44,8 @@ const newCall = (target, name, { args = [], kw = {}, path = [] }, only) => ({
   named: [],
   /** When it is cancelled, in seconds of the clock. */
   deadline: current?.deadline ?? Infinity,
-  /** Stops waiting for the signal and the timeout. */
-  stop() {},
+  /** Stops waiting for the signal and the timeout. @type {(() => void) | undefined} */
+  stop: undefined,
 });
 
 /**
@@ -83,10 +83,11 @@ function limit(call, { signal, timeout, relayed }) {
   if (signal?.aborted) return abort();
   if (!signal && timeout === undefined) return;
   signal?.addEventListener("abort", abort);
-  let stopTimer = () => {};
+  /** @type {(() => void) | undefined} */
+  let stopTimer;
   call.stop = () => {
     signal?.removeEventListener("abort", abort);
-    stopTimer();
+    stopTimer?.();
   };
   if (timeout === undefined) return;
   const expire = () => cancel(call, `The call did not end within ${timeout} seconds.`);
@@ -115,7 +116,7 @@ function cancel(call, text, relayed, cause) {
  * @param {boolean} [rejected]
  */
 function finish({ broker, promise, name, only, stop }, outcome, rejected) {
-  stop();
+  stop?.();
   if (only && rejected && promise.pending) broker.hooks.log(outcome, `the call of ${name}`);
   promise.settle(outcome, rejected);
 }
@@ -158,7 +159,7 @@ function isLocal(call) {
  * @param {RemotePromise<any>} target
  * @param {unknown} value
  */
-function callLocal(call, { pipelined, later }, value) {
+function callLocal(call, target, value) {
   const { promise, name, args, kw } = call;
   const run = async () => {
     try {
@@ -167,25 +168,25 @@ function callLocal(call, { pipelined, later }, value) {
       finish(call, error, true);
     }
   };
-  if (pipelined) later.push(run);
-  else Promise.resolve().then(run);
+  if (!target.pipelined) return void Promise.resolve().then(run);
+  target.later ??= [];
+  target.later.push(run);
 }
 
 /** @param {Call} call */
 function post(call) {
-  const { broker, promise, target, name, only } = call;
-  const left = Math.max(0, call.deadline - broker.hooks.now());
-  const options = left < Infinity ? { deadline: Math.round(left * 1000) / 1000 } : {};
-  // Empty items at the end are left out (section 1).
-  const items = [call.args, call.kw, options];
-  while (items.length && !Object.keys(items.at(-1) ?? {}).length) items.pop();
+  const { broker, promise, target, name, args, kw, only, deadline } = call;
   const to = wireTarget(call);
   const id = only ? 0 : ++broker.lastRequest;
-  const sent = postJelly(broker, ["message", id, to, name, ...items], { 4: "args", 5: "kw" });
+  /** @type {any[]} */
+  const frame = ["message", id, to, name];
+  // Empty items at the end are left out (section 1).
+  if (deadline < Infinity) frame.push(args, kw, timeLeft(call));
+  else if (Object.keys(kw).length) frame.push(args, kw);
+  else if (args.length) frame.push(args);
+  call.number = postJelly(broker, frame, 0, call.named);
   // An accessor among the arguments may have ended the session.
   if (broker.ending) throw deadReference();
-  call.number = sent.number;
-  call.named = sent.named;
   promise.id = id;
   if (only) finish(call, undefined);
   else broker.waiting.set(id, call);
@@ -196,6 +197,12 @@ function post(call) {
   // The peer has them now; the reference is kept until the answer comes.
   call.args = [];
   call.kw = {};
+}
+
+/** @param {Call} call */
+function timeLeft({ broker, deadline }) {
+  const left = Math.max(0, deadline - broker.hooks.now());
+  return { deadline: Math.round(left * 1000) / 1000 };
 }
 
 /** @param {Call} call */
@@ -215,7 +222,7 @@ export function answered(broker, frame, { tagged, deep, attachments }) {
   const [name, id, value = null] = frame;
   if (id > broker.lastRequest) breach(`Request ${id} was not made.`);
   const call = broker.waiting.get(id);
-  const unjellier = newUnjellier(broker, frame, attachments);
+  const unjellier = tagged ? newUnjellier(broker, frame, attachments) : undefined;
   let rejected = name === "error" || !call?.promise.pending;
   let outcome = value;
   /** @type {unknown} */
@@ -225,13 +232,13 @@ export function answered(broker, frame, { tagged, deep, attachments }) {
     if (name === "error") outcome = unjellyFailure(value, broker.types);
     else if (!rejected) {
       if (deep) checkDepth([value], 1, broker.limits);
-      if (tagged) [outcome] = unjelly(unjellier, value);
+      if (unjellier) [outcome] = unjelly(unjellier, value);
     }
   } catch (error) {
     refused = outcome = error;
     rejected = true;
   }
-  if (rejected) broker.giveBack(frame, unjellier.introduced);
+  if (rejected) broker.giveBack(frame, unjellier?.introduced);
   broker.countViolation(refused);
   if (!call) return;
   finish(call, outcome, rejected);
@@ -242,7 +249,7 @@ export function answered(broker, frame, { tagged, deep, attachments }) {
 /** Its target need not wait for it any longer. @param {Call} call */
 function free({ target }) {
   if (!(target instanceof RemotePromise) || --target.pipelined) return;
-  for (const run of target.later.splice(0)) run();
+  for (const run of target.later?.splice(0) ?? []) run();
 }
 
 /**
@@ -250,18 +257,12 @@ function free({ target }) {
  * @param {Broker} broker
  */
 export function endCalls(broker) {
-  const calls = [...broker.waiting.values()];
-  const errors = calls.map(({ number, named }) =>
-    broker.lost(
-      broker.link.outcomeOf(
-        number,
-        named.some((promise) => promise.pending),
-      ),
-    ),
-  );
+  // The last first: what a call names is then as it was.
+  const calls = [...broker.waiting.values()].reverse();
   broker.waiting.clear();
-  for (const [at, call] of calls.entries()) {
-    finish(call, errors[at], true);
+  for (const call of calls) {
+    const isOpen = call.named.some((promise) => promise.pending);
+    finish(call, broker.lost(broker.link.outcomeOf(call.number, isOpen)), true);
     free(call);
   }
   broker.calls.move();

@@ -84,8 +84,10 @@ export class Callable {
 export class RemotePromise extends Callable {
   /** @type {Promise<T>} */
   #promise;
-  /** @type {[(value: any) => void, (error: unknown) => void]} */
-  #settlers = /** @type {any} */ ([]);
+  /** @type {((value: any) => void) | undefined} */
+  #resolve;
+  /** @type {((error: unknown) => void) | undefined} */
+  #reject;
   /** @internal */
   pending = true;
   /** @internal */
@@ -96,14 +98,15 @@ export class RemotePromise extends Callable {
   id = 0;
   /** Calls on this promise that were sent and are not answered. @internal */
   pipelined = 0;
-  /** Calls on an object of this side's that wait for those. @type {(() => void)[]} @internal */
-  later = [];
+  /** Calls on an object of this side's that wait for those. @type {(() => void)[] | undefined} @internal */
+  later;
 
   /** @internal @param {Broker} broker */
   constructor(broker) {
     super(broker);
-    this.#promise = new Promise((...settlers) => {
-      this.#settlers = settlers;
+    this.#promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
   }
 
@@ -118,7 +121,7 @@ export class RemotePromise extends Callable {
     this.pending = false;
     this.rejected = rejected;
     this.outcome = outcome;
-    this.#settlers[+rejected]?.(outcome);
+    (rejected ? this.#reject : this.#resolve)?.(outcome);
   }
 
   /** Somebody hangs on this promise and is told of its failure: it is not unhandled. @internal */

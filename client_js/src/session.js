@@ -31,6 +31,8 @@ import { VERSION } from "./version.js";
 /** The bytes that the brackets of a batch and the frame `ack` take at most. */
 const BATCH_BYTES = 64;
 
+const FAULT = "a fault in pbweb";
+
 /**
  * @param {import("./broker.js").Hooks} hooks
  * @param {object} [options]
@@ -111,7 +113,7 @@ export function newSession(
   }
 
   function stall() {
-    fail(4440, "The peer does not acknowledge what it gets.", true);
+    fail(4440, "Nothing is acknowledged.", true);
   }
 
   /** All that is to be sent, as messages within the peer's limits. */
@@ -163,19 +165,18 @@ export function newSession(
       if (error instanceof ProtocolError || error instanceof LimitExceeded) {
         return fail(code, message, code === 4429);
       }
-      hooks.log(error, "a fault in pbweb");
-      fail(1011, "A fault in the broker.", true);
+      hooks.log(error, FAULT);
+      fail(1011, FAULT, true);
     }
   }
 
   /** The first frame alone is a `version`; a peer that refuses may `close` in its place. @param {Frame[]} frames */
   function checkVersions(frames) {
-    for (const [at, [name]] of frames.entries()) {
+    const isWrong = frames.some(([name], at) => {
       const isFirst = !at && !open;
-      if ((name === "version" || (isFirst && name === "close")) !== isFirst) {
-        breach("The first frame alone must be a version.");
-      }
-    }
+      return (name === "version" || (isFirst && name === "close")) !== isFirst;
+    });
+    if (isWrong) breach("The first frame alone is a version.");
   }
 
   /**
@@ -211,7 +212,7 @@ export function newSession(
   function handshake(number, { limits = {}, binary = false, heartbeat = 15 } = {}) {
     if (number !== 1) breach("This side speaks version 1.", 4426);
     if (!/^ob[+n]$/.test(kindsOf([limits, binary, heartbeat]))) breach("The options are wrong.");
-    Object.assign(peer, { limits: withDefaults(limits, breach), binary, heartbeat });
+    Object.assign(peer, { limits: withDefaults(limits, ProtocolError), binary, heartbeat });
     open = true;
   }
 
@@ -243,13 +244,11 @@ export function newSession(
   function count(size) {
     if (!frames) return;
     const now = hooks.now();
-    if (!bytes) {
-      since = now;
-      hooks.timer(ACK_SECONDS, () => frames && owe("ack"));
-    }
+    if (!bytes) since = now;
     bytes += size;
     const isLate = now - since >= ACK_SECONDS;
     if (isLate || frames >= ACK_FRAMES || bytes >= ACK_BYTES) owe("ack");
+    else if (now === since) hooks.timer(ACK_SECONDS, () => frames && owe("ack"));
   }
 
   /**
@@ -314,8 +313,5 @@ export function newSession(
     end,
     /** Ask whether the link is alive. */
     probe: () => owe("ping"),
-    get open() {
-      return open;
-    },
   };
 }

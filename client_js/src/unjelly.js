@@ -7,7 +7,7 @@
 
 import { checkLimit, InsecureJelly } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
-import { eachTagged, isAnswer, isDeeper, isId, isList, isObject } from "./frames.js";
+import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
 import { unjellyScalar } from "./scalars.js";
 
@@ -208,7 +208,8 @@ function container(state, raw, made) {
  * @param {any} raw
  */
 function hashed(state, raw) {
-  if (isObject(raw) && [undefined, "dict", "set", "def", "use"].includes(raw.$)) malformed(raw);
+  const isPlain = kindsOf([raw]) === "o";
+  if (isPlain && [undefined, "dict", "set", "def", "use"].includes(raw.$)) malformed(raw);
   return decode(state, raw);
 }
 
