@@ -72,8 +72,6 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
   const life = new AbortController();
   let isOpen = false;
   let flushing = false;
-  /** When something came. @type {number | undefined} */
-  let heard;
   let stopTimer = () => {};
   /** @type {(ending: import("./broker.js").Ending) => void} */
   let resolve = () => {};
@@ -148,8 +146,7 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
 
   /** @param {{ data: unknown }} event */
   function receive({ data }) {
-    const isFirst = heard === undefined;
-    heard = now();
+    const isFirst = session.heard === undefined;
     session.receive(data);
     if (isFirst) beat();
   }
@@ -201,20 +198,20 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
 
   /** Wait until nothing has come for `heartbeat` seconds, then ask. */
   function beat() {
-    if (broker.ending || heard === undefined) return;
-    const left = Math.max(broker.peer.heartbeat, 1) - (now() - heard);
+    if (broker.ending) return;
+    const left = Math.max(broker.peer.heartbeat, 1) - (now() - Number(session.heard));
     if (left > 0) wait(left, beat);
     else probe();
   }
 
   /** Ask whether the link is alive, and take it for lost when nothing comes for 10 s. */
   function probe() {
-    if (broker.ending || heard === undefined) return;
+    if (broker.ending || session.heard === undefined) return;
     const asked = now();
     session.probe();
     wait(STALL_SECONDS, () => {
       // A timer that is much too late ran in a page that was asleep: it proves nothing.
-      if (Number(heard) > asked) beat();
+      if (Number(session.heard) > asked) beat();
       else if (now() - asked > 2 * STALL_SECONDS) probe();
       else timeOut("did not answer a ping");
     });

@@ -13,7 +13,7 @@ import { breach, checkLimit } from "./errors.js";
  * A message that has arrived.
  * @typedef {object} Message
  * @property {Frame[]} frames
- * @property {number} size in bytes
+ * @property {number} size in characters, or in bytes
  * @property {boolean} tagged false when no value in it can be a tagged one
  * @property {boolean} deep false when no value in it can have too many levels
  * @property {Uint8Array[]} attachments of a binary message
@@ -22,14 +22,9 @@ import { breach, checkLimit } from "./errors.js";
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Nothing in it is looked at: texts are encoded into it to be measured. */
-const scratch = new Uint8Array(65536);
-
-/** @param {string} text */
-export const byteLength = (text) =>
-  text.length * 3 > scratch.length
-    ? utf8.encode(text).length
-    : utf8.encodeInto(text, scratch).written;
+/** The bytes of a message; it costs, and few come near a limit. @param {string | Uint8Array} data */
+export const byteLength = (data) =>
+  typeof data === "string" ? utf8.encode(data).length : data.byteLength;
 
 /** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
 export const isWellFormed = (text) => text.isWellFormed();
@@ -108,8 +103,7 @@ export function decodeMessage(data, limits) {
   const isText = typeof data === "string";
   const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
   if (!isText && !ArrayBuffer.isView(bytes)) breach("This is no text and no bytes.");
-  const size = isText ? byteLength(data) : bytes.byteLength;
-  checkLimit(limits, "message", size);
+  if (!(bytes.length * 3 < limits.message)) checkLimit(limits, "message", byteLength(bytes));
   const [text, ...attachments] = isText ? [data] : splitBinary(bytes);
   const value = parse(text);
   /** @type {Frame[]} */
@@ -119,7 +113,7 @@ export function decodeMessage(data, limits) {
   if (!isText) checkAttachments(frames, attachments);
   return {
     frames,
-    size,
+    size: bytes.length,
     attachments,
     deep: text.length > 2 * limits.depth,
     tagged: text.includes('$"') || text.includes("\\u0024"),
@@ -232,6 +226,6 @@ export function encodeBinary(text, attachments) {
  * @param {number} most
  */
 export function cutText(text, most) {
-  const { written } = utf8.encodeInto(text, scratch.subarray(0, most));
-  return strictUtf8.decode(scratch.subarray(0, written));
+  const bytes = new Uint8Array(most);
+  return strictUtf8.decode(bytes.subarray(0, utf8.encodeInto(text, bytes).written));
 }

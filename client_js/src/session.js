@@ -26,7 +26,7 @@ import { VERSION } from "./version.js";
 /** @typedef {import("./broker.js").Ending} Ending */
 /** @typedef {ReturnType<typeof newSession>} Session */
 
-/** A frame as it goes out, and its bytes. @typedef {{ frame: string | Uint8Array<ArrayBuffer>, size: number, answered?: number | undefined }} Sent */
+/** A frame as it goes out, and the peer's call that it answers. @typedef {{ frame: string | Uint8Array<ArrayBuffer>, answered?: number | undefined }} Sent */
 
 /** The bytes that the brackets of a batch and the frame `ack` take at most. */
 const BATCH_BYTES = 64;
@@ -47,11 +47,13 @@ export function newSession(
   const limits = withDefaults(told);
   const broker = new Broker({ hasRoom, post, outcomeOf, fail }, hooks, limits, registry);
   const { peer } = broker;
+  /** When something came. @type {number | undefined} */
+  let heard;
   /** Frames that are not written yet. @type {Sent[]} */
   const outgoing = [];
   /** Counted frames that are not acknowledged. @type {Sent[]} */
   const unacknowledged = [];
-  let windowBytes = 0;
+  let windowSize = 0;
   /** The number of the last frame made, of the last one written, and of the last that the peer has. */
   let sent = 0;
   let written = 0;
@@ -77,13 +79,12 @@ export function newSession(
 
   /** @param {any[]} frame that is not counted */
   function push(frame) {
-    const text = JSON.stringify(frame);
-    outgoing.push({ frame: text, size: byteLength(text) });
+    outgoing.push({ frame: JSON.stringify(frame) });
   }
 
   /** Whether a frame that can wait may go out; what cannot may fill `times` the window. */
   function hasRoom(times = 1) {
-    return windowBytes < times * WINDOW_BYTES && unacknowledged.length < times * WINDOW_FRAMES;
+    return windowSize < times * WINDOW_BYTES && unacknowledged.length < times * WINDOW_FRAMES;
   }
 
   /**
@@ -94,14 +95,18 @@ export function newSession(
    */
   function post(text, attachments = [], answered = 0) {
     const frame = attachments.length ? encodeBinary(text, attachments) : text;
-    const size = typeof frame === "string" ? byteLength(frame) : frame.length;
-    if (!broker.ending) checkLimit(peer.limits, "message", size);
-    if (!hasRoom(2)) stall();
     if (broker.ending) return 0;
-    const made = { frame, size, answered };
+    if (frame.length * 3 > peer.limits.message) {
+      checkLimit(peer.limits, "message", byteLength(frame));
+    }
+    if (!hasRoom(2)) {
+      stall();
+      return 0;
+    }
+    const made = { frame, answered };
     outgoing.push(made);
     unacknowledged.push(made);
-    windowBytes += size;
+    windowSize += frame.length;
     watchWindow();
     hooks.wake();
     return ++sent;
@@ -123,8 +128,10 @@ export function newSession(
     /** @type {(string | Uint8Array<ArrayBuffer>)[][]} */
     const batches = [];
     let room = 0;
-    for (const { frame, size } of outgoing.splice(0)) {
+    for (const { frame } of outgoing.splice(0)) {
       const isText = typeof frame === "string";
+      // What is small beside the limit is not measured, but taken to be as large as it can be.
+      const size = frame.length * 30 < limits.message ? frame.length * 3 : byteLength(frame);
       if (!isText || size >= room || (batches.at(-1)?.length ?? 0) >= limits.batch) {
         batches.push([]);
         room = limits.message - BATCH_BYTES;
@@ -155,11 +162,12 @@ export function newSession(
   /** @param {unknown} data a message */
   function receive(data) {
     if (broker.ending) return;
+    heard = hooks.now();
     try {
       const message = decodeMessage(data, limits);
       checkVersions(message.frames);
       for (const frame of message.frames) if (!broker.ending) handle(frame, message);
-      count(message.size);
+      count(message.size, heard);
     } catch (/** @type {any} */ error) {
       const { message, code = 4413 } = error;
       if (error instanceof ProtocolError || error instanceof LimitExceeded) {
@@ -225,8 +233,8 @@ export function newSession(
       breach(`The counts are wrong: ${written} were sent, ${received} came.`);
     }
     if (first === acknowledged) return;
-    for (const { size, answered } of unacknowledged.splice(0, first - acknowledged)) {
-      windowBytes -= size;
+    for (const { frame, answered } of unacknowledged.splice(0, first - acknowledged)) {
+      windowSize -= frame.length;
       // From now on the answer cannot be named any more.
       if (answered) broker.answers.delete(answered);
     }
@@ -240,15 +248,16 @@ export function newSession(
   /**
    * An `ack` is owed here, by the code that receives: the timers of a hidden tab hardly run.
    * @param {number} size
+   * @param {number} now
    */
-  function count(size) {
+  function count(size, now) {
     if (!frames) return;
-    const now = hooks.now();
-    if (!bytes) since = now;
+    const isFirst = !bytes;
+    if (isFirst) since = now;
     bytes += size;
     const isLate = now - since >= ACK_SECONDS;
     if (isLate || frames >= ACK_FRAMES || bytes >= ACK_BYTES) owe("ack");
-    else if (now === since) hooks.timer(ACK_SECONDS, () => frames && owe("ack"));
+    else if (isFirst) hooks.timer(ACK_SECONDS, () => frames && owe("ack"));
   }
 
   /**
@@ -313,5 +322,8 @@ export function newSession(
     end,
     /** Ask whether the link is alive. */
     probe: () => owe("ping"),
+    get heard() {
+      return heard;
+    },
   };
 }
