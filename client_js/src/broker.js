@@ -61,7 +61,7 @@ const HANDLERS = {
   decref({ exports }, frame) {
     for (let at = 1; at < frame.length; at += 2) exports.decref(frame[at], frame[at + 1]);
   },
-  decache: () => breach("No cache was handed out."),
+  decache: () => breach("No cache is out."),
   uncache() {},
   didNotUnderstand() {},
 };
@@ -135,7 +135,7 @@ export class Broker {
       try {
         callback(reference);
       } catch (error) {
-        this.hooks.log(error, "a callback of notifyOnDisconnect");
+        this.hooks.log(error, "notifyOnDisconnect");
       }
     }
   }

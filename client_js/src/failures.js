@@ -55,19 +55,17 @@ export function setUnjellyableForClass(nameOrClass, type) {
  */
 export function jellyFailure(error) {
   let message = "The exception has no text.";
-  let parents = ["Error"];
+  /** @type {string[]} */
+  let parents = [];
   try {
     const isError = error instanceof Error;
     message = String(isError ? error.message : error);
-    if (isError) parents = namesOf(error);
+    /** @type {string[]} */
+    const names = /** @type {any} */ (error).parents ?? typeParents(error.constructor);
+    if (isError) parents = names.map((name) => cutText(name, 256));
   } catch {}
+  if (!parents[0]) parents = ["Error"];
   return { $: "failure", type: parents[0], message: cutText(message, 1024), parents };
-}
-
-/** @param {Error} error */
-function namesOf(error) {
-  const names = error instanceof PBError ? error.parents : typeParents(error.constructor);
-  return names[0] ? names.map((name) => cutText(name, 256)) : ["Error"];
 }
 
 /**

@@ -30,11 +30,6 @@ export class Held {
     Object.freeze(this);
   }
 
-  /** @internal */
-  get tag() {
-    return /** @type {typeof Held} */ (this.constructor).tag;
-  }
-
   /** The text. */
   toString() {
     return this.value;
@@ -81,6 +76,9 @@ function must(pattern, text, tag) {
   return text;
 }
 
+/** @param {Held} value */
+const tagOf = ({ constructor }) => /** @type {typeof Held} */ (constructor).tag;
+
 /** @param {string} tag */
 const keyOf = (tag) => ({ bytes: "base64", timedelta: "seconds" })[tag] ?? "value";
 
@@ -100,7 +98,7 @@ export function jellyScalar(value, limits) {
     tag = "datetime";
     text = isoText(value);
   } else {
-    tag = typeof value === "bigint" ? "int" : value instanceof Held && value.tag;
+    tag = typeof value === "bigint" ? "int" : value instanceof Held && tagOf(value);
     text = tag && `${value}`;
   }
   if (!tag || !text) return undefined;

@@ -26,7 +26,7 @@ import { VERSION } from "./version.js";
 /** @typedef {import("./broker.js").Ending} Ending */
 /** @typedef {ReturnType<typeof newSession>} Session */
 
-/** A frame as it goes out, and the peer's call that it answers. @typedef {{ frame: string | Uint8Array<ArrayBuffer>, answered?: number | undefined }} Sent */
+/** A frame as it goes out. @typedef {string | Uint8Array<ArrayBuffer>} Outgoing */
 
 /** The bytes that the brackets of a batch and the frame `ack` take at most. */
 const BATCH_BYTES = 64;
@@ -49,9 +49,9 @@ export function newSession(
   const { peer } = broker;
   /** When something came. @type {number | undefined} */
   let heard;
-  /** Frames that are not written yet. @type {Sent[]} */
+  /** Frames that are not written yet. @type {Outgoing[]} */
   const outgoing = [];
-  /** Counted frames that are not acknowledged. @type {Sent[]} */
+  /** Counted frames that are not acknowledged: their sizes, and the peer's calls that they answer. @type {{ size: number, answered: number }[]} */
   const unacknowledged = [];
   let windowSize = 0;
   /** The number of the last frame made, of the last one written, and of the last that the peer has. */
@@ -79,7 +79,7 @@ export function newSession(
 
   /** @param {any[]} frame that is not counted */
   function push(frame) {
-    outgoing.push({ frame: JSON.stringify(frame) });
+    outgoing.push(JSON.stringify(frame));
   }
 
   /** Whether a frame that can wait may go out; what cannot may fill `times` the window. */
@@ -103,9 +103,8 @@ export function newSession(
       stall();
       return 0;
     }
-    const made = { frame, answered };
-    outgoing.push(made);
-    unacknowledged.push(made);
+    outgoing.push(frame);
+    unacknowledged.push({ size: frame.length, answered });
     windowSize += frame.length;
     watchWindow();
     hooks.wake();
@@ -125,18 +124,20 @@ export function newSession(
   function takeMessages() {
     takeOwed();
     const { limits } = peer;
-    /** @type {(string | Uint8Array<ArrayBuffer>)[][]} */
+    /** @type {Outgoing[]} */
+    let batch = [];
     const batches = [];
     let room = 0;
-    for (const { frame } of outgoing.splice(0)) {
+    for (const frame of outgoing.splice(0)) {
       const isText = typeof frame === "string";
       // What is small beside the limit is not measured, but taken to be as large as it can be.
       const size = frame.length * 30 < limits.message ? frame.length * 3 : byteLength(frame);
-      if (!isText || size >= room || (batches.at(-1)?.length ?? 0) >= limits.batch) {
-        batches.push([]);
+      if (!isText || size >= room || batch.length >= limits.batch) {
+        batch = [];
+        batches.push(batch);
         room = limits.message - BATCH_BYTES;
       }
-      batches.at(-1)?.push(frame);
+      batch.push(frame);
       room = isText ? room - size - 1 : 0;
     }
     written = sent;
@@ -233,8 +234,8 @@ export function newSession(
       breach(`The counts are wrong: ${written} were sent, ${received} came.`);
     }
     if (first === acknowledged) return;
-    for (const { frame, answered } of unacknowledged.splice(0, first - acknowledged)) {
-      windowSize -= frame.length;
+    for (const { size, answered } of unacknowledged.splice(0, first - acknowledged)) {
+      windowSize -= size;
       // From now on the answer cannot be named any more.
       if (answered) broker.answers.delete(answered);
     }

@@ -7,6 +7,7 @@
  */
 import { start } from "./outgoing.js";
 export type Frame = import("./frames.js").Frame;
+export type Message = import("./frames.js").Message;
 export type Hooks = {
     /**
      * seconds of a clock that never goes back
@@ -68,7 +69,7 @@ export declare class Broker {
         decref: (id: number, count: number) => undefined;
         readonly size: number;
         publish(name: string, object: object): void;
-        introduce(object: object, limit: number): import("./references.js").Id;
+        introduce(object: object): import("./references.js").Id;
         takeBack(ids: number[]): void;
         find(id: import("./references.js").Id): object;
         clear(): void;
@@ -76,7 +77,9 @@ export declare class Broker {
     imports: {
         drop: (held: import("./references.js").Held) => void;
         readonly size: number;
-        receive(id: import("./references.js").Id, limit?: number): import("./references.js").RemoteReference<any>;
+        receive(id: import("./references.js").Id, limits?: {
+            references?: number;
+        }): import("./references.js").RemoteReference<any>;
         takeBack(ids: number[]): void;
         idOf({ held }: import("./references.js").RemoteReference<any>): import("./references.js").Id;
         clear(): void;
@@ -139,9 +142,9 @@ export declare class Broker {
     /**
      * Handle a frame whose envelope has been checked; false when its name is not known.
      * @param {Frame} frame
-     * @param {import("./frames.js").Message} message that it came in
+     * @param {Message} message that it came in
      */
-    handle(frame: Frame, message: import("./frames.js").Message): boolean;
+    handle(frame: Frame, message: Message): boolean;
     /** There is more room in the window. */
     pump(): void;
     /** The session is over: everything ends, once. */

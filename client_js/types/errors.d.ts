@@ -114,11 +114,12 @@ export declare class ProtocolError extends PBError {
  */
 export declare function breach(text: string, code?: number): never;
 /**
- * @param {keyof import("./limits.js").Limits} limit
- * @param {number} most
- * @param {string} [what] what is more
+ * @param {Partial<import("./limits.js").Limits>} limits
+ * @param {keyof import("./limits.js").Limits} name
+ * @param {number} amount
+ * @param {string | number} [what] what is more
  */
-export declare const overLimit: (limit: keyof import("./limits.js").Limits, most: number, what?: string) => LimitExceeded;
+export declare function checkLimit(limits: Partial<import("./limits.js").Limits>, name: keyof import("./limits.js").Limits, amount: number, what?: string | number): void;
 /** The one text for every reference that names nothing, so that it tells a guesser nothing. */
 export declare const deadReference: () => DeadReferenceError;
 /**

@@ -8,7 +8,7 @@ export type Frame = any[];
 export type Message = {
     frames: Frame[];
     /**
-     * in bytes
+     * in characters, or in bytes
      */
     size: number;
     /**
@@ -24,19 +24,20 @@ export type Message = {
      */
     attachments: Uint8Array[];
 };
-/** @param {string} text */
-export declare const byteLength: (text: string) => number;
+/** The bytes of a message; it costs, and few come near a limit. @param {string | Uint8Array} data */
+export declare const byteLength: (data: string | Uint8Array) => number;
 /** Whether a string has no lone surrogate. @param {any} text @returns {boolean} */
 export declare const isWellFormed: (text: any) => boolean;
 export declare const isList: (arg: any) => arg is any[];
-/** @param {unknown} value @returns {value is Record<string, any>} */
-export declare const isObject: (value: unknown) => value is Record<string, any>;
 /** A request's or an object's id. @param {any} value @returns {value is number} */
 export declare const isId: (value: any) => value is number;
 /** @param {any} value */
 export declare const isAnswer: (value: any) => boolean;
+/** @param {any[]} items */
+export declare function kindsOf(items: any[]): string;
 /**
- * The frames of a message, all checked. Throws a ProtocolError whose code closes the connection.
+ * The frames of a message, all checked. Throws what closes the connection: a ProtocolError with
+ * its code, or LimitExceeded.
  * @param {any} data what the transport delivered
  * @param {import("./limits.js").Limits} limits of this side
  * @returns {Message}
@@ -48,7 +49,7 @@ export declare function decodeMessage(data: any, limits: import("./limits.js").L
  * @param {number} most
  * @returns {boolean}
  */
-export declare const isDeeper: (value: any, most: number) => boolean;
+export declare function isDeeper(value: any, most: number): boolean;
 /**
  * Call `visit` with every tagged value in `value`, wherever it stands, at any depth.
  * @param {unknown} value

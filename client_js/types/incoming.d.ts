@@ -43,7 +43,7 @@ export type PeerCall = {
      * when it is cancelled, in seconds of the clock
      */
     deadline?: number;
-    stopTimer: () => void;
+    stopTimer?: () => void;
 };
 /** @typedef {import("./broker.js").Broker} Broker */
 /** @typedef {import("./frames.js").Frame} Frame */
@@ -65,7 +65,7 @@ export type PeerCall = {
  * @property {number} waits how many answers it waits for
  * @property {AbortController} [controller]
  * @property {number} [deadline] when it is cancelled, in seconds of the clock
- * @property {() => void} stopTimer
+ * @property {() => void} [stopTimer]
  */
 /**
  * @param {Broker} broker
@@ -76,9 +76,9 @@ export declare function accept(broker: Broker, frame: Frame, { tagged, deep, att
 /**
  * The caller no longer wants an answer.
  * @param {Broker} broker
- * @param {number} id
+ * @param {Frame} frame
  */
-export declare function cancelled(broker: Broker, id: number): void;
+export declare function cancelled(broker: Broker, [, id]: Frame): void;
 /**
  * The session is over: what runs is cancelled, and what it gives is dropped.
  * @param {Broker} broker

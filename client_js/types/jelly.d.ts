@@ -29,23 +29,19 @@ declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<objec
     met: Map<object, number>;
 };
 export type Walk = ReturnType<typeof newWalk>;
-/** @typedef {ReturnType<typeof newWalk>} Walk */
 /**
- * Send a frame whose items in `labels` are values. When that fails, no table has changed.
+ * Send a `message` or an `answer`. When that fails, no table has changed.
  * @param {import("./broker.js").Broker} broker
  * @param {any[]} frame
- * @param {Record<number, string>} labels by the places of its values: what errors call them
  * @param {number} [answered] the id of the peer's call that it answers
+ * @param {RemotePromise<any>[]} [named] gets the promises whose answers the frame names
  */
-export declare function postJelly(broker: import("./broker.js").Broker, frame: any[], labels: Record<number, string>, answered?: number): {
-    named: RemotePromise<any>[];
-    number: number;
-};
+export declare function postJelly(broker: import("./broker.js").Broker, frame: any[], answered?: number, named?: RemotePromise<any>[]): number;
 /**
- * Each item of an array or a plain object converted; a copy, unless all stay what they are.
+ * A copy of an array or a plain object, with each item converted.
  * @param {any} raw
  * @param {(value: any, key: any) => any} convert
- * @param {any} [out] the copy, if there is one
+ * @param {any} [out] the copy
  */
 export declare function mapItems(raw: any, convert: (value: any, key: any) => any, out?: any): any;
 /** @param {any} raw */

@@ -67,7 +67,7 @@ export declare const INLINE_BYTES = 1024;
 /**
  * The defaults with what `given` says in their place.
  * @param {Partial<Limits>} [given]
- * @param {(text: string) => void} [refuse]
+ * @param {new (text: string) => Error} [Refusal]
  * @returns {Limits}
  */
-export declare function withDefaults(given?: Partial<Limits>, refuse?: (text: string) => void): Limits;
+export declare function withDefaults(given?: Partial<Limits>, Refusal?: new (text: string) => Error): Limits;

@@ -41,8 +41,8 @@ declare const newCall: (target: Target, name: string, { args, kw, path }: Option
     named: RemotePromise<any>[];
     /** When it is cancelled, in seconds of the clock. */
     deadline: number;
-    /** Stops waiting for the signal and the timeout. */
-    stop(): void;
+    /** Stops waiting for the signal and the timeout. @type {(() => void) | undefined} */
+    stop: (() => void) | undefined;
 };
 /**
  * @param {Target} target

@@ -10,8 +10,11 @@ export type Broker = import("./broker.js").Broker;
 export type Id = number | string;
 /** @typedef {import("./broker.js").Broker} Broker */
 /** What has an id of the peer's or of this side's, or a name, which is not counted. @typedef {number | string} Id */
-/** The objects that the peer can name: by the ids that it was given, and by published names. */
-export declare function newExports(): {
+/**
+ * The objects that the peer can name: by the ids that it was given, and by published names.
+ * @param {Pick<Broker, "limits" | "peer">} broker
+ */
+export declare function newExports(broker: Pick<Broker, "limits" | "peer">): {
     decref: (id: number, count: number) => undefined;
     readonly size: number;
     /**
@@ -22,9 +25,8 @@ export declare function newExports(): {
     /**
      * The id, or name, under which `object` is handed out once more.
      * @param {object} object
-     * @param {number} limit
      */
-    introduce(object: object, limit: number): Id;
+    introduce(object: object): Id;
     /**
      * Undo what `introduce` did for a frame that does not go out.
      * @param {number[]} ids in the order in which they were given
@@ -53,10 +55,12 @@ export declare function newImports(broker: Broker): {
     /**
      * The reference to what the peer hands out once more, or has published.
      * @param {Id} id
-     * @param {number} [limit]
+     * @param {{ references?: number }} [limits]
      * @returns {RemoteReference<any>}
      */
-    receive(id: Id, limit?: number): RemoteReference<any>;
+    receive(id: Id, limits?: {
+        references?: number;
+    }): RemoteReference<any>;
     /**
      * Forget that a frame that is refused was received: what it held is given back elsewhere.
      * @param {number[]} ids

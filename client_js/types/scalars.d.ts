@@ -58,4 +58,4 @@ export declare function toBase64(bytes: Uint8Array): string;
  * @param {Record<string, any>} tagged
  * @param {import("./limits.js").Limits} limits of this side
  */
-export declare function unjellyScalar({ $: tag, ...keys }: Record<string, any>, limits: import("./limits.js").Limits): unknown;
+export declare function unjellyScalar(tagged: Record<string, any>, limits: import("./limits.js").Limits): unknown;

@@ -10,11 +10,7 @@ export type Frame = import("./frames.js").Frame;
 export type Message = import("./frames.js").Message;
 export type Ending = import("./broker.js").Ending;
 export type Session = ReturnType<typeof newSession>;
-export type Sent = {
-    frame: string | Uint8Array<ArrayBuffer>;
-    size: number;
-    answered?: number | undefined;
-};
+export type Outgoing = string | Uint8Array<ArrayBuffer>;
 /**
  * @param {import("./broker.js").Hooks} hooks
  * @param {object} [options]
@@ -28,11 +24,11 @@ export declare function newSession(hooks: import("./broker.js").Hooks, { limits:
     registry?: import("./failures.js").Registry;
 }): {
     broker: Broker;
-    takeMessages: () => (string | Uint8Array<ArrayBuffer>)[];
+    takeMessages: () => (Outgoing | undefined)[];
     receive: (data: unknown) => void;
     fail: (code: number, text: string, reconnect?: boolean) => void;
     end: (ending: Ending) => void;
     /** Ask whether the link is alive. */
     probe: () => void;
-    readonly open: boolean;
+    readonly heard: number | undefined;
 };

@@ -21,9 +21,9 @@ export type Answer = {
  * Refuse values with too many levels.
  * @param {unknown[]} values
  * @param {number} outer their own levels that do not count
- * @param {number} limit
+ * @param {import("./limits.js").Limits} limits
  */
-export declare function checkDepth(values: unknown[], outer: number, limit: number): void;
+export declare function checkDepth(values: unknown[], outer: number, limits: import("./limits.js").Limits): void;
 /**
  * What decodes the values of one frame; of a call that waits for answers, a second time.
  * @param {import("./broker.js").Broker} broker

@@ -25,8 +25,6 @@ PAGE = "tests/benchmarks/javascript/page.html"
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """The project's files; nothing is logged."""
 
-    extensions_map = {".html": "text/html", ".js": "text/javascript"}
-
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
