@@ -77,7 +77,7 @@ function must(pattern, text, tag) {
 }
 
 /** @param {Held} value */
-const tagOf = ({ constructor }) => /** @type {typeof Held} */ (constructor).tag;
+const tagOf = (value) => /** @type {typeof Held} */ (value.constructor).tag;
 
 /** @param {string} tag */
 const keyOf = (tag) => ({ bytes: "base64", timedelta: "seconds" })[tag] ?? "value";
