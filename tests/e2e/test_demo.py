@@ -457,6 +457,24 @@ def test_the_frames_are_one_stop_and_arrows_go_through_them(demo: Gateway, page:
     expect(labels.last).to_be_focused()
 
 
+def test_the_newest_frame_stays_in_sight_until_somebody_scrolls(demo: Gateway, page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 700})
+    frame = open_example(page, demo, "identity")
+    labels = page.locator("#frames .label:visible")
+    run_steps(frame, 5)
+    expect(labels.last).to_be_in_viewport()
+    expect(labels.first).not_to_be_in_viewport()
+
+    page.locator("#frames").hover()
+    page.mouse.wheel(0, -5000)
+    expect(labels.first).to_be_in_viewport()
+    expect(frames(page, "message")).to_have_count(5)
+    frame.locator("li").nth(1).get_by_role("button").click()
+    expect(frames(page, "message")).to_have_count(7)
+    expect(labels.first).to_be_in_viewport()
+    expect(labels.last).not_to_be_in_viewport()
+
+
 def test_housekeeping_is_shown_when_it_is_asked_for(demo: Gateway, page: Page) -> None:
     frame = open_example(page, demo, "echo")
     run_steps(frame, 1)
