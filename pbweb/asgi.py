@@ -324,27 +324,35 @@ class _AsgiLink:
     def __init__(self, send: Send, limits: Limits) -> None:
         self._send = send
         self._limits = limits
+        self._loop = asyncio.get_running_loop()
         self._out: list[Message] = []
+        self._refused = False  # the connection was told to wait
         self._closing: tuple[int, str] | None = None
-        self._something = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None  # the writer waits for this
         self._writer: asyncio.Task[None] | None = None
+        self._sending_since: float | None = None
+        self._stall: asyncio.TimerHandle | None = None
         self._grace: asyncio.TimerHandle | None = None
         self.connection: Connection | None = None
 
     def writable(self) -> bool:
-        return not self._out
+        self._refused = bool(self._out)
+        return not self._refused
 
     def write(self, messages: list[Message]) -> None:
         self._out += messages
-        self._something.set()
+        self._wake()
 
     def close(self, code: int, reason: str) -> None:
         if self._closing is None:
             self._closing = (code, reason)
-            self._something.set()
+            self._wake()
             if self._writer is not None:
-                later = asyncio.get_running_loop().call_later
-                self._grace = later(self._limits.grace, self._writer.cancel)
+                self._grace = self._loop.call_later(self._limits.grace, self._writer.cancel)
+
+    def _wake(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def pump(self, receive: Receive) -> None:
         """Carry messages both ways until one side ends it."""
@@ -357,8 +365,9 @@ class _AsgiLink:
         finally:
             for task in (reader, writer):
                 task.cancel()
-            if self._grace is not None:
-                self._grace.cancel()
+            for timer in (self._grace, self._stall):
+                if timer is not None:
+                    timer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
             connection.lost("the connection was lost")
 
@@ -376,26 +385,41 @@ class _AsgiLink:
                 connection.receive([(text.encode("utf-8", "surrogatepass"), False)])
 
     async def _write(self, connection: Connection) -> None:
-        later = asyncio.get_running_loop().call_later
         while True:
-            await self._something.wait()
-            self._something.clear()
+            while not self._out and self._closing is None:
+                self._idle = self._loop.create_future()
+                await self._idle
             while self._out:
                 messages, self._out = self._out, []
                 for data, binary in messages:
-                    stall = later(self._limits.stall, self._stalled, connection)
-                    try:
-                        await self._send_one(data, binary)
-                    finally:
-                        stall.cancel()
-                connection.flush()
+                    await self._send_in_time(data, binary)
+                if self._refused:
+                    connection.flush()
             if self._closing is not None:
                 code, reason = self._closing
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
                 return
 
-    def _stalled(self, connection: Connection) -> None:
-        connection.session.end("a write did not move", 4440)
+    async def _send_in_time(self, data: bytes, binary: bool) -> None:
+        """Send one message; a timer that many sends share looks whether one does not move."""
+        self._sending_since = self._loop.time()
+        if self._stall is None:
+            self._stall = self._loop.call_later(self._limits.stall, self._check_stall)
+        try:
+            await self._send_one(data, binary)
+        finally:
+            self._sending_since = None
+
+    def _check_stall(self) -> None:
+        self._stall = None
+        if self._sending_since is None:
+            return
+        left = self._sending_since + self._limits.stall - self._loop.time()
+        if left > 0:
+            self._stall = self._loop.call_later(left, self._check_stall)
+            return
+        assert self.connection is not None
+        self.connection.session.end("a write did not move", 4440)
         if self._writer is not None:
             self._writer.cancel()
 

@@ -130,21 +130,22 @@ class WebSocketLink(asyncio.Protocol):
             self._transport.resume_reading()
         if self._backlog:
             self._loop.call_soon(self._parse_slice)
-        self._parse(bytes(now))
+        self._parse(now)
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         """Nothing that a peer sends may raise into the event loop."""
         protocol = self._protocol
         try:
             messages: list[Message] = []
             # Between two frames, and outside of a message in fragments?
             if not (protocol.reader.buffer or self._fragments or self._closing):
+                data = bytes(data)
                 taken = _whole_texts(data, self._is_server, messages)
                 if taken == len(data):
                     self._connection.receive(messages)
                     return
                 data = data[taken:]
-            protocol.receive_data(data)
+            protocol.receive_data(data)  # type: ignore[arg-type]  # it copies what it is given
             self._handle(protocol.events_received(), messages)
         except Exception as error:  # a fault of ours, which ends this link alone
             self._connection.report("a fault in the WebSocket", error)
@@ -247,7 +248,8 @@ class WebSocketLink(asyncio.Protocol):
         if not self._is_server and protocol.state is not State.OPEN:
             return  # closed before this link had it
         if len(messages) == 1 and not (protocol.writes or self._paused):
-            self._transport_write(self._frame(*messages[0]))
+            data, binary = messages[0]
+            self._transport_write(self._frame(data, binary), len(data))
             return
         for data, binary in messages:
             protocol.writes += self._frame(data, binary)
@@ -280,12 +282,12 @@ class WebSocketLink(asyncio.Protocol):
         if ends:
             data.pop()
         if data:
-            self._transport_write(data)
+            self._transport_write(data, sum(map(len, data)))
         if ends:
             self._end_stream()
 
-    def _transport_write(self, parts: list[bytes]) -> None:
-        if len(parts[-1]) < JOINED:
+    def _transport_write(self, parts: list[bytes], size: int) -> None:
+        if size < JOINED:
             self._transport.write(b"".join(parts))
         else:
             self._transport.writelines(parts)
