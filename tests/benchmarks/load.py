@@ -120,6 +120,8 @@ class Load:
             clock = time.perf_counter() - clock
         if not calls:
             raise Failed("no call was answered")
+        if not cpu:
+            raise Failed(f"{calls} calls took no CPU time that could be counted; count for longer")
         return {"calls": calls, "cpu": cpu / calls * 1e6, "rate": calls / clock, **self.more()}
 
     async def run_calls(self, calls: int) -> int:

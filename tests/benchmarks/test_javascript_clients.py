@@ -1,6 +1,10 @@
 """The scripts' figures, by round."""
 
+import re
+
 from .javascript_clients import by_round
+from .rows import SHAPES
+from .servers import HERE
 
 
 def test_figures_are_turned_from_shapes_to_rounds():
@@ -12,3 +16,9 @@ def test_figures_are_turned_from_shapes_to_rounds():
         {"pbweb": {"small": 1.0, "large": 5.0}, "capnweb": {"small": 3.0, "large": 7.0}},
         {"pbweb": {"small": 2.0, "large": 6.0}, "capnweb": {"small": 4.0, "large": 8.0}},
     ]
+
+
+def test_the_rows_ask_for_the_shapes_that_the_scripts_measure():
+    script = (HERE / "javascript" / "calls.js").read_text()
+    shapes = re.findall(r'^  "([^"]+)": \{ batch: \d+', script, re.MULTILINE)
+    assert sorted(shapes) == sorted(SHAPES)
