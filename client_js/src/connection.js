@@ -222,11 +222,10 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
     const page = /** @type {any} */ (globalThis);
     const watch = (/** @type {any} */ event) => {
       if (event.type === "pagehide") return event.persisted || leave();
-      if (event.persisted ?? page.document?.visibilityState !== "hidden") probe();
+      if (page.document?.visibilityState !== "hidden") probe();
     };
     for (const name of ["visibilitychange", "online", "pageshow", "pagehide"]) {
-      const target = name === "visibilitychange" ? page.document : page;
-      target?.addEventListener?.(name, watch, { signal: life.signal });
+      page.addEventListener?.(name, watch, { signal: life.signal });
     }
   }
 

@@ -126,14 +126,18 @@ export function decodeMessage(data, limits) {
  */
 function parse(text) {
   try {
-    if (isWellFormed(text) && !hasLoneEscape(text)) return JSON.parse(text);
+    const value = JSON.parse(text);
+    const isEscaped = text.includes("\\u");
+    if (isWellFormed(text) && !(isEscaped && hasLoneSurrogate(JSON.stringify(value)))) return value;
   } catch {}
   breach("This is no JSON.");
 }
 
-/** @param {string} text */
-const hasLoneEscape = (text) =>
-  text.includes("\\u") && /\\ud[89a-f]/i.test(text.replace(/\\[^u]|\\ud[89ab]..\\ud[c-f]../gi, ""));
+/**
+ * JSON.stringify escapes lone surrogates, and no others.
+ * @param {string} json
+ */
+export const hasLoneSurrogate = (json) => json.replaceAll("\\\\", "").includes("\\ud");
 
 /**
  * Whether a JSON value has more than `most` levels of arrays and objects.

@@ -7,8 +7,8 @@
 
 import { breach, CancelledError, checkLimit, deadReference, PBError } from "./errors.js";
 import { jellyFailure } from "./failures.js";
-import { invoke } from "./invocation.js";
 import { postJelly } from "./jelly.js";
+import { invoke } from "./methods.js";
 import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
 
 /** @typedef {import("./broker.js").Broker} Broker */
@@ -130,9 +130,8 @@ function sendAnswer(call) {
   if (!broker.running.has(call)) return;
   if (!broker.link.hasRoom()) return false;
   try {
-    const frame = ["answer", id, outcome];
-    if (outcome === null || outcome === undefined) frame.pop();
-    postJelly(broker, frame, id);
+    const isNull = outcome === null || outcome === undefined;
+    postJelly(broker, isNull ? ["answer", id] : ["answer", id, outcome], id);
     end(call, outcome);
   } catch (error) {
     fail(call, error);

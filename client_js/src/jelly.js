@@ -7,7 +7,7 @@
 
 import { checkLimit, deadReference, InsecureJelly } from "./errors.js";
 import { jellyFailure } from "./failures.js";
-import { isList, isWellFormed } from "./frames.js";
+import { hasLoneSurrogate, isList, isWellFormed } from "./frames.js";
 import { INLINE_BYTES } from "./limits.js";
 import { RemotePromise } from "./promises.js";
 import { isReference, RemoteReference } from "./references.js";
@@ -32,7 +32,7 @@ const newWalk = (broker, shared) => ({
   /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
   named: [],
   isFirst: !shared,
-  shared: shared ?? new Set(),
+  shared,
   /** Containers met so far; in the second walk the shared ones, with the ids of their `def`. @type {Map<object, number>} */
   met: new Map(),
 });
@@ -62,7 +62,7 @@ export function postJelly(broker, frame, answered, named) {
     JSON.stringify(frame.map((item, at) => (labels[at] ? root(walk, labels[at], item) : item)));
   try {
     let text = encoded();
-    if (walk.shared.size) {
+    if (walk.shared) {
       exports.takeBack(walk.introduced);
       walk = newWalk(broker, walk.shared);
       text = encoded();
@@ -91,7 +91,7 @@ function plainText(frame, depth) {
   );
   met = undefined;
   const text = isRight ? JSON.stringify(frame) : "";
-  return text.includes("\\ud") ? "" : text; // there may be a lone surrogate
+  return hasLoneSurrogate(text) ? "" : text;
 }
 
 /**
@@ -198,7 +198,7 @@ function checkText(walk, text) {
  * @param {boolean} [hashed]
  */
 function container(walk, value, depth, hashed) {
-  const { met, shared, isFirst } = walk;
+  const { met, isFirst } = walk;
   if (hashed) {
     if (isList(value) || value instanceof Set) return body(walk, value, depth, true);
     refuse(walk, "an object cannot be a key of a Map or a member of a Set");
@@ -206,9 +206,13 @@ function container(walk, value, depth, hashed) {
   const id = met.get(value);
   if (isFirst) {
     // That it is shared is only noted: the second walk writes it once.
-    if (id) return void shared.add(value);
+    if (id) {
+      walk.shared ??= new Set();
+      walk.shared.add(value);
+      return;
+    }
     met.set(value, 1);
-  } else if (shared.has(value)) {
+  } else if (walk.shared?.has(value)) {
     if (id) return { $: "use", id };
     met.set(value, met.size + 1);
     return { $: "def", id: met.size, value: body(walk, value, deeper(walk, depth, 1)) };

@@ -7,8 +7,8 @@
 
 import { breach, CancelledError, deadReference, InsecureJelly } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
-import { current, invoke } from "./invocation.js";
 import { postJelly } from "./jelly.js";
+import { current, invoke } from "./methods.js";
 import { RemotePromise } from "./promises.js";
 import { RemoteReference } from "./references.js";
 import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
@@ -61,7 +61,7 @@ export function start(target, name, options, only = false) {
   if (only) promise.handle();
   try {
     if (!(/** @type {any} */ (name)?.isWellFormed?.())) {
-      throw new InsecureJelly("the method's name must be a well-formed string.");
+      throw new InsecureJelly("the method's name must be a string.");
     }
     if (broker.ending || /** @type {any} */ (target).released) throw deadReference();
     limit(call, options);
@@ -181,8 +181,10 @@ function post(call) {
   /** @type {any[]} */
   const frame = ["message", id, to, name];
   // Empty items at the end are left out (section 1).
-  if (deadline < Infinity) frame.push(args, kw, timeLeft(call));
-  else if (Object.keys(kw).length) frame.push(args, kw);
+  if (deadline < Infinity) {
+    const left = Math.max(0, deadline - broker.hooks.now());
+    frame.push(args, kw, { deadline: +left.toFixed(3) });
+  } else if (Object.keys(kw).length) frame.push(args, kw);
   else if (args.length) frame.push(args);
   call.number = postJelly(broker, frame, 0, call.named);
   // An accessor among the arguments may have ended the session.
@@ -197,12 +199,6 @@ function post(call) {
   // The peer has them now; the reference is kept until the answer comes.
   call.args = [];
   call.kw = {};
-}
-
-/** @param {Call} call */
-function timeLeft({ broker, deadline }) {
-  const left = Math.max(0, deadline - broker.hooks.now());
-  return { deadline: Math.round(left * 1000) / 1000 };
 }
 
 /** @param {Call} call */

@@ -19,7 +19,7 @@ export {
 } from "./errors.js";
 export { setUnjellyableForClass } from "./failures.js";
 export { Referenceable, Root } from "./flavors.js";
-export { callSignal } from "./invocation.js";
+export { callSignal } from "./methods.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
 export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";

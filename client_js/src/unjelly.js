@@ -41,12 +41,12 @@ export const newUnjellier = (broker, frame, attachments) => ({
   attachments,
   /** Ids of the peer's objects that the frame holds. @type {number[]} */
   introduced: [],
-  /** Answers that are not there yet. @type {Set<any>} */
-  waits: new Set(),
+  /** Answers that are not there yet. @type {any[]} */
+  waits: [],
   /** What stands for something on this side is looked up when the frame comes, and not again. @type {Map<Tagged, any>} */
   kept: new Map(),
-  /** @type {Map<number, { source: Tagged, value: any }>} */
-  defs: new Map(),
+  /** @type {Map<number, { source: Tagged, value: any }> | undefined} */
+  defs: undefined,
 });
 
 /**
@@ -56,8 +56,8 @@ export const newUnjellier = (broker, frame, attachments) => ({
  * @param {Record<string, any>} [kw]
  */
 export function unjelly(state, value, kw = {}) {
-  state.defs.clear();
-  state.waits.clear();
+  state.defs = undefined;
+  state.waits = [];
   return [decode(state, value), items(state, kw)];
 }
 
@@ -140,7 +140,7 @@ function find({ broker, frame, introduced }, raw) {
 function answered({ kept, waits }, raw) {
   const answer = kept.get(raw);
   if (!answer.pending) return answerValue(answer, raw.path);
-  waits.add(answer);
+  waits.push(answer);
 }
 
 /**
@@ -150,6 +150,7 @@ function answered({ kept, waits }, raw) {
 function def(state, raw) {
   const { id, value } = raw;
   if (!isId(id) || typeof value !== "object" || !value) return malformed(raw);
+  state.defs ??= new Map();
   const known = state.defs.get(id);
   if (known) return known.source === raw ? known.value : malformed(raw);
   const made = { source: raw, value: undefined };
@@ -163,13 +164,12 @@ function def(state, raw) {
  * @param {Tagged} raw
  */
 function use(state, raw) {
-  const { frame, defs } = state;
-  if (!defs.has(raw.id)) {
-    eachTagged(frame, (other) => {
+  if (!state.defs?.has(raw.id)) {
+    eachTagged(state.frame, (other) => {
       if (other.$ === "def" && other.id === raw.id) def(state, other);
     });
   }
-  return defs.get(raw.id)?.value ?? malformed(raw);
+  return state.defs?.get(raw.id)?.value ?? malformed(raw);
 }
 
 /**

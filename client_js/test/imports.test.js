@@ -16,7 +16,7 @@ const ORDER = [
   "failures",
   "promises",
   "references",
-  "invocation",
+  "methods",
   "scalars",
   "jelly",
   "unjelly",

@@ -18,12 +18,3 @@ export declare class Root extends Referenceable {
      */
     rootObject(_connection: unknown): Referenceable;
 }
-/**
- * The function behind a method's name. Only functions that a class below Referenceable declares
- * with the prefix are found, never properties, accessors or what every object has.
- *
- * @param {unknown} object a Referenceable, or a function, whose only method is `call`
- * @param {string} name without the prefix
- * @returns {Function}
- */
-export declare function findMethod(object: unknown, name: string): Function;

@@ -44,6 +44,11 @@ export declare function kindsOf(items: any[]): string;
  */
 export declare function decodeMessage(data: any, limits: import("./limits.js").Limits): Message;
 /**
+ * JSON.stringify escapes lone surrogates, and no others.
+ * @param {string} json
+ */
+export declare const hasLoneSurrogate: (json: string) => boolean;
+/**
  * Whether a JSON value has more than `most` levels of arrays and objects.
  * @param {any} value
  * @param {number} most

@@ -24,7 +24,7 @@ declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<objec
     /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
     named: RemotePromise<any>[];
     isFirst: boolean;
-    shared: Set<object>;
+    shared: Set<object> | undefined;
     /** Containers met so far; in the second walk the shared ones, with the ids of their `def`. @type {Map<object, number>} */
     met: Map<object, number>;
 };

@@ -36,15 +36,15 @@ export declare const newUnjellier: (broker: import("./broker.js").Broker, frame:
     attachments: Uint8Array<ArrayBufferLike>[];
     /** Ids of the peer's objects that the frame holds. @type {number[]} */
     introduced: number[];
-    /** Answers that are not there yet. @type {Set<any>} */
-    waits: Set<any>;
+    /** Answers that are not there yet. @type {any[]} */
+    waits: any[];
     /** What stands for something on this side is looked up when the frame comes, and not again. @type {Map<Tagged, any>} */
     kept: Map<Tagged, any>;
-    /** @type {Map<number, { source: Tagged, value: any }>} */
+    /** @type {Map<number, { source: Tagged, value: any }> | undefined} */
     defs: Map<number, {
         source: Tagged;
         value: any;
-    }>;
+    }> | undefined;
 };
 /**
  * An answer, or `args` with `kw`, which are a frame's own and no values.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findMethod, Referenceable } from "../src/flavors.js";
-import { NoSuchMethod } from "../src/pbweb.js";
+import { findMethod } from "../src/methods.js";
+import { NoSuchMethod, Referenceable } from "../src/pbweb.js";
 
 let touched = 0;
 class Base extends Referenceable {

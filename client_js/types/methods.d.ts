@@ -1,5 +1,6 @@
 /**
- * How a method gets control, with its call's signal and deadline at hand.
+ * What a name from the wire calls on an object, and how that gets control: with its call's signal
+ * and deadline at hand.
  *
  * @module
  */
@@ -45,3 +46,12 @@ export declare function callSignal(): AbortSignal;
  * @param {Record<string, any>} kw keyword arguments are one more argument here
  */
 export declare function invoke(call: Invocation, target: unknown, name: string, args: any[], kw: Record<string, any>): any;
+/**
+ * The function behind a method's name. Only functions that a class below Referenceable declares
+ * with the prefix are found, never properties, accessors or what every object has.
+ *
+ * @param {unknown} object a Referenceable, or a function, whose only method is `call`
+ * @param {string} name without the prefix
+ * @returns {Function}
+ */
+export declare function findMethod(object: unknown, name: string): Function;

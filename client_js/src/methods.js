@@ -1,11 +1,12 @@
 /**
- * How a method gets control, with its call's signal and deadline at hand.
+ * What a name from the wire calls on an object, and how that gets control: with its call's signal
+ * and deadline at hand.
  *
  * @module
  */
 
-import { PBError } from "./errors.js";
-import { findMethod } from "./flavors.js";
+import { NoSuchMethod, PBError } from "./errors.js";
+import { Referenceable } from "./flavors.js";
 import { RemoteReference } from "./references.js";
 
 /**
@@ -68,3 +69,35 @@ export function invoke(call, target, name, args, kw) {
  */
 const relay = ({ id }, target, name, options) =>
   target.broker.start(target, name, { ...options, signal: callSignal(), relayed: true }, id === 0);
+
+/**
+ * The function behind a method's name. Only functions that a class below Referenceable declares
+ * with the prefix are found, never properties, accessors or what every object has.
+ *
+ * @param {unknown} object a Referenceable, or a function, whose only method is `call`
+ * @param {string} name without the prefix
+ * @returns {Function}
+ */
+export function findMethod(object, name) {
+  let hint = "data has no methods";
+  if (typeof object === "function") {
+    if (name === "call") return object;
+    hint = 'a function\'s only method is "call"';
+  } else if (object instanceof Referenceable) {
+    const found = /^[A-Za-z_]\w{0,63}$/.test(name) && declared(object, `remote_${name}`)?.value;
+    if (typeof found === "function") return found;
+    hint = "its class must declare it as remote_…";
+  }
+  throw new NoSuchMethod(`No such method: ${JSON.stringify(name.slice(0, 64))}; ${hint}.`);
+}
+
+/**
+ * @param {object} object
+ * @param {string} name
+ * @returns {PropertyDescriptor | undefined}
+ */
+function declared(object, name) {
+  const up = Object.getPrototypeOf(object);
+  if (!up || up === Referenceable.prototype) return undefined;
+  return Object.getOwnPropertyDescriptor(up, name) ?? declared(up, name);
+}
