@@ -25,7 +25,11 @@ export async function showStage({ name, title }, signal, onWire) {
   frame.addEventListener("wire", (/** @type {CustomEvent<Wire>} */ { detail }) => {
     if (!signal.aborted) onWire(detail);
   });
-  frame.addEventListener("load", () => fit(frame));
+  frame.inert = true; // until its scripts run: a form would be sent by the browser
+  frame.addEventListener("load", () => {
+    frame.inert = false;
+    fit(frame);
+  });
   frame.srcdoc = tapped(page, base);
   get("stage").replaceChildren(frame);
 }

@@ -125,6 +125,7 @@ def test_chat_runs_in_place_beside_a_tab_of_its_own(watched: Gateway, page: Page
 
     with page.expect_popup() as popup:
         page.get_by_role("link", name="on its own").click()
+    expect(popup.value.locator("datalist option")).to_have_count(1)  # and so does this one's
     popup.value.get_by_test_id("name").fill("Bob")
     popup.value.get_by_role("button", name="Join").click()
     expect(points.nth(3)).to_have_class("seen")
