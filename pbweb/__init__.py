@@ -55,10 +55,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _typing.Any:
-    """The client comes when it is asked for: half of the time of an import is its WebSocket's."""
-    if name not in ("ConnectFailed", "connect"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import client  # noqa: PLC0415
+if not _typing.TYPE_CHECKING:  # where it would hide what is missing
 
-    return getattr(client, name)
+    def __getattr__(name: str) -> _typing.Any:
+        """The client comes when it is asked for: half of an import's time is its WebSocket's."""
+        if name not in ("ConnectFailed", "connect"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import client  # noqa: PLC0415
+
+        return getattr(client, name)
