@@ -385,7 +385,10 @@ class Session:
         if self._heard or not self.is_server or self._greeting is not None:
             frames = self.broker.take_outbox() if closing is None or self._heard else []
             if frames:
-                self._encode(frames, out)
+                if self.broker.attachments:
+                    self._encode_apart(frames, out)
+                else:
+                    self._encode_batch(frames, out)
                 if not self.broker.has_window():
                     self._check_window()
             if self._ack_now or self._uncounted or self._greeting is not None:
@@ -396,11 +399,9 @@ class Session:
             self._end(f"closed here: {closing[0]} {closing[1]}", closing[0])
         return out
 
-    def _encode(self, frames: list[Frame], out: list[Message]) -> None:
+    def _encode_apart(self, frames: list[Frame], out: list[Message]) -> None:
+        """Frames with bytes beside them are messages of their own, the others batches between."""
         attachments = self.broker.attachments
-        if not attachments:
-            self._encode_batch(frames, out)
-            return
         start = 0
         for at, frame in enumerate(frames):
             beside = attachments.pop(id(frame), None)

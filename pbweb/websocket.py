@@ -390,6 +390,9 @@ def _whole_texts(data: bytes, masked: bool, messages: list[Message]) -> int:
         masked: whether the frames must be masked (a client's) or must not be.
     """
     begin, end = 0, len(data)
+    if masked and end > 6 and data[1] == end + 122 < 254 and data[0] == _WHOLE_TEXT:
+        messages.append((apply_mask(data[6:], data[2:6]), False))  # one short text and no more
+        return end
     mask_bit, least = (128, 6) if masked else (0, 2)
     while begin + least < end and data[begin] == _WHOLE_TEXT:
         size = data[begin + 1] - mask_bit
