@@ -6,7 +6,7 @@
  * @module
  */
 
-import { breach, deadReference, LimitExceeded, lostCall, ProtocolError } from "./errors.js";
+import { breach, deadReference, LimitExceeded, lostCall, protocolError } from "./errors.js";
 import { registry } from "./failures.js";
 import { eachTagged, isId } from "./frames.js";
 import { accept, cancelled, endPeerCalls } from "./incoming.js";
@@ -189,7 +189,7 @@ export class Broker {
   lost(outcome) {
     const { code, reason } = /** @type {Ending} */ (this.ending);
     const text = `The session is over: ${reason || "the connection was lost"} (${code}).`;
-    const cause = code < 4400 ? undefined : Object.assign(new ProtocolError(reason), { code });
+    const cause = code < 4400 ? undefined : protocolError(reason, code);
     return lostCall(text, outcome, cause);
   }
 

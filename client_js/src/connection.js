@@ -66,13 +66,13 @@ const settled = Promise.resolve();
  * Pumps a transport into a session, and watches whether it is alive.
  * @param {Transport} transport
  * @param {ConnectionOptions} options
- * @param {() => void} leave what a page that goes for good does
  */
-function newShell(transport, { log = logToConsole, ...options }, leave) {
+function newShell(transport, { log = logToConsole, ...options }) {
   const life = new AbortController();
   let isOpen = false;
   let flushing = false;
-  let stopTimer = () => {};
+  /** @type {(() => void) | undefined} */
+  let stopTimer;
   /** @type {(ending: import("./broker.js").Ending) => void} */
   let resolve = () => {};
   /** @type {Promise<import("./broker.js").Ending>} */
@@ -154,13 +154,13 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
   /** The connection is gone. @param {any} event */
   function lose({ code = 1006, reason = "" }) {
     isOpen = false;
-    session.end({ code, reason, reconnect: true });
+    session.end(code, reason);
     over();
   }
 
   /** @param {string} what */
   function timeOut(what) {
-    session.end({ code: 4408, reason: `The peer ${what} within 10 s.`, reconnect: true });
+    session.end(4408, `The peer ${what} within 10 s.`);
   }
 
   /**
@@ -169,7 +169,7 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
    * @param {string} reason
    */
   function close(code, reason) {
-    stopTimer();
+    stopTimer?.();
     life.abort();
     try {
       flush();
@@ -182,7 +182,7 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
   }
 
   function over() {
-    if (broker.ending) resolve(broker.ending);
+    resolve(/** @type {import("./broker.js").Ending} */ (broker.ending));
   }
 
   // Liveness.
@@ -192,7 +192,7 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
    * @param {() => void} run
    */
   function wait(seconds, run) {
-    stopTimer();
+    stopTimer?.();
     stopTimer = startTimer(seconds, run);
   }
 
@@ -229,7 +229,12 @@ function newShell(transport, { log = logToConsole, ...options }, leave) {
     }
   }
 
-  return { session, closed, open };
+  /** End the session for good. */
+  function leave() {
+    session.fail(1000, "The connection was closed.");
+  }
+
+  return { broker, closed, open, leave };
 }
 
 /** A connection and its session. @template [Api=any] */
@@ -241,7 +246,7 @@ export class Connection {
    * @param {ConnectionOptions} [options]
    */
   constructor(transport, { names = {}, ...options } = {}) {
-    this.#shell = newShell(transport, options, () => this.close());
+    this.#shell = newShell(transport, options);
     for (const [name, object] of Object.entries(names)) this.setNameForLocal(name, object);
   }
 
@@ -252,7 +257,7 @@ export class Connection {
 
   /** The machine behind the connection, with its `statistics()`. */
   get broker() {
-    return this.#shell.session.broker;
+    return this.#shell.broker;
   }
 
   /**
@@ -302,7 +307,7 @@ export class Connection {
 
   /** End the session. Calls in progress end with PBConnectionLost. */
   async close() {
-    this.#shell.session.fail(1000, "The connection was closed.");
+    this.#shell.leave();
     await this.closed;
   }
 

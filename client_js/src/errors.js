@@ -147,14 +147,23 @@ export class ProtocolError extends PBError {
 }
 
 /**
+ * @param {string} text
+ * @param {number} code
+ */
+export const protocolError = (text, code) => Object.assign(new ProtocolError(text), { code });
+
+/**
  * Throw a ProtocolError, which ends the session.
  * @param {string} text
  * @param {number} [code]
  * @returns {never}
  */
 export function breach(text, code = 4400) {
-  throw Object.assign(new ProtocolError(text), { code });
+  throw protocolError(text, code);
 }
+
+/** What came from the peer, as a text may show it. @param {unknown} value */
+export const quote = (value) => JSON.stringify(value).slice(0, 64);
 
 /**
  * @param {Partial<import("./limits.js").Limits>} limits

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { breach, CancelledError, checkLimit, deadReference, PBError } from "./errors.js";
+import { breach, CancelledError, checkLimit, deadReference, PBError, quote } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { postJelly } from "./jelly.js";
 import { invoke } from "./methods.js";
@@ -22,9 +22,9 @@ import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
  * @property {number} id
  * @property {Frame} frame
  * @property {import("./unjelly.js").Unjellier | undefined} unjellier none when no value can be tagged
- * @property {boolean} started
+ * @property {boolean} [started]
  * @property {boolean} pending
- * @property {boolean} rejected
+ * @property {boolean} [rejected]
  * @property {unknown} [outcome] the result, or the error
  * @property {unknown} [target] an object
  * @property {PeerCall} [source] the call whose answer the target is, in place of that
@@ -48,9 +48,7 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
     id,
     frame,
     unjellier: tagged ? newUnjellier(broker, frame, attachments) : undefined,
-    started: false,
     pending: true,
-    rejected: false,
     waiters: [],
     waits: 0,
   };
@@ -148,7 +146,7 @@ function fail(call, error) {
   if (!broker.running.has(call)) return;
   if (!call.started) broker.giveBack(frame, unjellier?.introduced);
   if (!(error instanceof PBError) || !id) {
-    broker.hooks.log(error, `the peer's call of ${JSON.stringify(frame[3].slice(0, 64))}`);
+    broker.hooks.log(error, `the peer's call of ${quote(frame[3])}`);
   }
   if (id) broker.postSmall(["error", id, jellyFailure(error)], id);
   call.rejected = true;

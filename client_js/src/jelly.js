@@ -39,11 +39,8 @@ const newWalk = (broker, shared) => ({
 
 /** @typedef {ReturnType<typeof newWalk>} Walk */
 
-/** What errors call the values of a frame, at their places. @type {Record<string, (string | undefined)[]>} */
-const LABELS = {
-  message: ["", "", "", "", "args", "kw"],
-  answer: ["", "", "result"],
-};
+/** What errors call the values of a frame, by their places. @type {Record<string, Record<number, string>>} */
+const LABELS = { message: { 4: "args", 5: "kw" }, answer: { 2: "result" } };
 
 /**
  * Send a `message` or an `answer`. When that fails, no table has changed.
@@ -105,7 +102,7 @@ function isPlain(value, levels) {
     case "boolean":
       return true;
     case "number":
-      return isExact(value);
+      return Math.abs(value) < 2 ** 53 && !Object.is(value, -0);
     case "object":
       if (!value) return true;
       if (levels < 1 || met?.has(value)) return false;
@@ -128,10 +125,6 @@ function hasPlainItems(value, levels) {
   for (const key in value) if (key === "$" || !isPlain(value[key], levels)) return false;
   return true;
 }
-
-/** Whether it is a number that JSON and the other side take as it is. @param {any} value */
-const isExact = (value) =>
-  Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER && !Object.is(value, -0);
 
 /**
  * A result, or `args` or `kw`, which are a frame's own and no values.
@@ -173,11 +166,8 @@ function item(walk, key, value, depth, hashed) {
  */
 function encode(walk, value, depth, hashed) {
   if (typeof value === "string") checkText(walk, value);
-  if (isExact(value) || /^(string|boolean|undefined)$/.test(typeof value)) return value;
-  if (typeof value === "object") {
-    if (!value) return value;
-    if (isContainer(value)) return container(walk, value, depth, hashed);
-  }
+  if (isPlain(value, 0) || value === undefined) return value;
+  if (isContainer(value)) return container(walk, value, depth, hashed);
   if (value instanceof RemotePromise) return promised(walk, value, depth);
   deeper(walk, depth, 1);
   return special(walk, value);
@@ -337,7 +327,7 @@ function refuse({ path }, text) {
 /** @param {Key[]} path */
 const where = (path) =>
   path
-    .map((key) => (/^[A-Za-z_$][\w$]*$/.test(`${key}`) ? `.${key}` : `[${JSON.stringify(key)}]`))
+    .map((key) => (/^[a-z_]\w*$/i.test(`${key}`) ? `.${key}` : `[${JSON.stringify(key)}]`))
     .join("")
     .slice(1);
 

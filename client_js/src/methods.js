@@ -5,7 +5,7 @@
  * @module
  */
 
-import { NoSuchMethod, PBError } from "./errors.js";
+import { NoSuchMethod, PBError, quote } from "./errors.js";
 import { Referenceable } from "./flavors.js";
 import { RemoteReference } from "./references.js";
 
@@ -88,7 +88,7 @@ export function findMethod(object, name) {
     if (typeof found === "function") return found;
     hint = "its class must declare it as remote_…";
   }
-  throw new NoSuchMethod(`No such method: ${JSON.stringify(name.slice(0, 64))}; ${hint}.`);
+  throw new NoSuchMethod(`No such method: ${quote(name)}; ${hint}.`);
 }
 
 /**

@@ -198,7 +198,7 @@ export function newSession(
       case "version":
         return handshake(first, second);
       case "close":
-        return end({ code: first, reason: cutText(second, 123), reconnect: frame[3] });
+        return end(first, cutText(second, 123), frame[3]);
       case "ping":
       case "pong":
         countControl();
@@ -300,18 +300,20 @@ export function newSession(
     if (broker.ending) return;
     const reason = cutText(text, 123);
     push(["close", code, reason, reconnect]);
-    end({ code, reason, reconnect });
+    end(code, reason, reconnect);
   }
 
   /**
    * The session is over: by a `close`, or because its connection is gone.
-   * @param {Ending} ending
+   * @param {number} code
+   * @param {string} reason
+   * @param {Ending["reconnect"]} [reconnect]
    */
-  function end(ending) {
+  function end(code, reason, reconnect = true) {
     if (broker.ending) return;
-    broker.ending = ending;
+    broker.ending = { code, reason, reconnect };
     stopStall?.();
-    hooks.close(ending.code, ending.reason);
+    hooks.close(code, reason);
     broker.end();
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { checkLimit, InsecureJelly } from "./errors.js";
+import { checkLimit, InsecureJelly, quote } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
 import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
@@ -16,7 +16,7 @@ import { unjellyScalar } from "./scalars.js";
 
 /**
  * A call whose answer can be named.
- * @typedef {{ pending: boolean, rejected: boolean, outcome?: unknown }} Answer
+ * @typedef {{ pending: boolean, rejected?: boolean, outcome?: unknown }} Answer
  */
 
 /**
@@ -100,21 +100,28 @@ function tagged(state, raw) {
     case "remote":
     case "local":
     case "answer":
-      if (!kept.has(raw)) kept.set(raw, find(state, raw));
-      return raw.$ === "answer" ? answered(state, raw) : kept.get(raw);
+      return resolved(state, raw, kept.get(raw) ?? find(state, raw));
     case "failure":
       return unjellyFailure(raw, broker.types);
     case "def":
       return def(state, raw);
     case "use":
       return use(state, raw);
-    case "set":
-    case "frozenset":
-    case "dict":
-      return container(state, raw, {});
   }
   const bytes = raw.$ === "bytes" && attachments[raw.at];
-  return bytes || (unjellyScalar(raw, broker.limits) ?? malformed(raw));
+  return bytes || (unjellyScalar(raw, broker.limits) ?? container(state, raw, {}));
+}
+
+/**
+ * @param {Unjellier} state
+ * @param {Tagged} raw
+ * @param {any} found what stands for it here: an object, or a call whose answer it is
+ */
+function resolved({ kept, waits }, raw, found) {
+  kept.set(raw, found);
+  if (raw.$ !== "answer") return found;
+  if (!found.pending) return answerValue(found, raw.path);
+  waits.push(found);
 }
 
 /**
@@ -131,16 +138,6 @@ function find({ broker, frame, introduced }, raw) {
   const reference = broker.imports.receive(id);
   if (isId(id)) introduced.push(id);
   return reference;
-}
-
-/**
- * @param {Unjellier} state
- * @param {Tagged} raw
- */
-function answered({ kept, waits }, raw) {
-  const answer = kept.get(raw);
-  if (!answer.pending) return answerValue(answer, raw.path);
-  waits.push(answer);
 }
 
 /**
@@ -223,7 +220,7 @@ function refuse(text) {
 
 /** @param {Tagged} raw */
 const malformed = ({ $: tag = "object" }) =>
-  refuse(`the tag ${JSON.stringify(tag).slice(0, 64)} is unknown, incomplete or misplaced`);
+  refuse(`the tag ${quote(tag)} is unknown, incomplete or misplaced`);
 
 /**
  * What a settled answer, followed along a path, is (section 1).
@@ -232,23 +229,21 @@ const malformed = ({ $: tag = "object" }) =>
  */
 export function answerValue({ rejected, outcome }, path = []) {
   if (rejected) throw outcome;
+  /** @type {any} */
   let value = outcome;
-  for (const key of path) {
-    const step = stepInto(value, key);
-    if (!step || !("value" in step)) refuse("the path leads nowhere");
-    value = step.value;
+  for (const key of /** @type {any[]} */ (path)) {
+    const isMap = value instanceof Map;
+    if (isMap ? !value.has(key) : !hasKey(value, key)) refuse("the path leads nowhere");
+    value = isMap ? value.get(key) : value[key];
   }
   return value;
 }
 
 /**
  * @param {any} value
- * @param {any} key
- * @returns {PropertyDescriptor | false | undefined}
+ * @param {string | number} key
  */
-function stepInto(value, key) {
-  if (typeof value !== "object" || !value || !isContainer(value)) return undefined;
-  if (value instanceof Map) return value.has(key) && { value: value.get(key) };
-  const kind = isList(value) ? "number" : "string";
-  return typeof key === kind ? Object.getOwnPropertyDescriptor(value, key) : undefined;
-}
+const hasKey = (value, key) =>
+  typeof key === (isList(value) ? "number" : "string") &&
+  isContainer(value ?? 0) &&
+  Object.hasOwn(value, key);

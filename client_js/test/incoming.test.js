@@ -149,7 +149,7 @@ test("a cancel and a deadline abort the signal; the call is in progress until it
   root.open[0]("still answered");
   await settled();
   assert.deepEqual(peer.frames(), [["answer", 1, "still answered"]]);
-  peer.session.end({ code: 1006, reason: "", reconnect: true });
+  peer.session.end(1006, "", true);
   assert.equal(root.signals[2].aborted, true);
   root.open[1]("too late");
   await settled();

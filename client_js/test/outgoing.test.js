@@ -238,7 +238,7 @@ test("what a lost call says is known of it", async () => {
   const held = [peer.root.callRemote("e"), peer.root.callRemote("f")];
   const outcomes = [acknowledged, onOpen, unknown, unwritten, ...held].map((call) => failed(call));
   peer.lost = true;
-  peer.session.end({ code: 1006, reason: "", reconnect: true });
+  peer.session.end(1006, "", true);
   assert.deepEqual(
     (await Promise.all(outcomes)).map(({ type, outcome }) => [type, outcome]),
     [

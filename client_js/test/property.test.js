@@ -177,7 +177,7 @@ for (let seed = 1001; seed <= 1060; seed++) {
     const sides = await run(seed, true);
     for (const side of sides) {
       side.peer.lost = true;
-      side.peer.session.end({ code: 1006, reason: "", reconnect: true });
+      side.peer.session.end(1006, "", true);
     }
     await settled();
     for (const side of sides) {

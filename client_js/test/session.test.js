@@ -256,7 +256,7 @@ test("a session that ends tells everybody once, even when one raises", async () 
   b.broker.notifyOnDisconnect(() => told.push("broker"));
   a.session.fail(1000, "bye");
   await settled();
-  b.session.end({ code: 1006, reason: "", reconnect: true });
+  b.session.end(1006, "", true);
   assert.deepEqual(told, [counter, "broker"]);
   assert.match(b.logged[0].error.message, /in a callback/);
   b.broker.notifyOnDisconnect(() => told.push("late"));

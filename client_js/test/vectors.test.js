@@ -155,7 +155,7 @@ for (const { name, limits, steps } of read("scenarios")) {
       }
     }
     checkFrames(sent, []);
-    peer.session.end({ code: 1000, reason: "", reconnect: false });
+    peer.session.end(1000, "", false);
     assert.ok(Object.values(peer.statistics()).every((count) => count === 0));
   });
 }

@@ -107,12 +107,21 @@ export declare class ProtocolError extends PBError {
     code: number;
 }
 /**
+ * @param {string} text
+ * @param {number} code
+ */
+export declare const protocolError: (text: string, code: number) => ProtocolError & {
+    code: number;
+};
+/**
  * Throw a ProtocolError, which ends the session.
  * @param {string} text
  * @param {number} [code]
  * @returns {never}
  */
 export declare function breach(text: string, code?: number): never;
+/** What came from the peer, as a text may show it. @param {unknown} value */
+export declare const quote: (value: unknown) => string;
 /**
  * @param {Partial<import("./limits.js").Limits>} limits
  * @param {keyof import("./limits.js").Limits} name

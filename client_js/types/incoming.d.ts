@@ -15,9 +15,9 @@ export type PeerCall = {
      * none when no value can be tagged
      */
     unjellier: import("./unjelly.js").Unjellier | undefined;
-    started: boolean;
+    started?: boolean;
     pending: boolean;
-    rejected: boolean;
+    rejected?: boolean;
     /**
      * the result, or the error
      */
@@ -55,9 +55,9 @@ export type PeerCall = {
  * @property {number} id
  * @property {Frame} frame
  * @property {import("./unjelly.js").Unjellier | undefined} unjellier none when no value can be tagged
- * @property {boolean} started
+ * @property {boolean} [started]
  * @property {boolean} pending
- * @property {boolean} rejected
+ * @property {boolean} [rejected]
  * @property {unknown} [outcome] the result, or the error
  * @property {unknown} [target] an object
  * @property {PeerCall} [source] the call whose answer the target is, in place of that

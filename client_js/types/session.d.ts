@@ -27,7 +27,7 @@ export declare function newSession(hooks: import("./broker.js").Hooks, { limits:
     takeMessages: () => (Outgoing | undefined)[];
     receive: (data: unknown) => void;
     fail: (code: number, text: string, reconnect?: boolean) => void;
-    end: (ending: Ending) => void;
+    end: (code: number, reason: string, reconnect?: Ending["reconnect"]) => void;
     /** Ask whether the link is alive. */
     probe: () => void;
     readonly heard: number | undefined;

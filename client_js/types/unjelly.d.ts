@@ -8,14 +8,14 @@ export type Tagged = Record<string, any>;
 export type Unjellier = ReturnType<typeof newUnjellier>;
 export type Answer = {
     pending: boolean;
-    rejected: boolean;
+    rejected?: boolean;
     outcome?: unknown;
 };
 /** @typedef {Record<string, any>} Tagged */
 /** @typedef {ReturnType<typeof newUnjellier>} Unjellier */
 /**
  * A call whose answer can be named.
- * @typedef {{ pending: boolean, rejected: boolean, outcome?: unknown }} Answer
+ * @typedef {{ pending: boolean, rejected?: boolean, outcome?: unknown }} Answer
  */
 /**
  * Refuse values with too many levels.
@@ -58,4 +58,4 @@ export declare function unjelly(state: Unjellier, value: any, kw?: Record<string
  * @param {Answer} answer
  * @param {unknown[]} [path] keys of plain objects and indexes of lists
  */
-export declare function answerValue({ rejected, outcome }: Answer, path?: unknown[]): unknown;
+export declare function answerValue({ rejected, outcome }: Answer, path?: unknown[]): any;
