@@ -212,8 +212,7 @@ class Incoming:
         """Start the handler: a plain function ends here, anything awaitable goes on by itself."""
         try:
             if call is None or call.context is None:
-                # Without kw this costs half, and nearly no call has any.
-                result = method(object, *args, **kw) if kw else method(object, *args)
+                result = method(object, *args, **kw)
             else:
                 result = call.context.run(method, object, *args, **kw)
         except BaseException as error:  # sys.exit() too is this call's failure alone

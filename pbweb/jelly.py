@@ -347,15 +347,18 @@ def _dump_plain(values: Sequence[Any], depth: int) -> list[bytes] | None:
     The survey comes first: the JSON library would write a container once for each time it
     stands there, and thirty lists of two make 2 to the 30th.
     """
-    arrays = _survey(values, depth, is_tracked)
-    if arrays is None:
+    survey = _survey(values, depth, is_tracked)
+    if survey is None:
         return None
+    arrays, maybe_floats = survey
     dumped = [data for value in values if (data := _dump(value)) is not None]
     text = dumped[0] if len(dumped) == 1 else b"".join(dumped)
-    if len(dumped) != len(values) or (b"null" in text and not _all_finite(values)):
+    if len(dumped) != len(values):
+        return None
+    if maybe_floats and b"null" in text and not _all_finite(values):
         return None
     # More arrays than were seen? Tuples in dicts that were not looked into.
-    if text.count(b"[") != arrays and _survey(values, depth, bool) is None:
+    if arrays is not None and text.count(b"[") != arrays and not _survey(values, depth, bool):
         return None
     return dumped
 
@@ -381,8 +384,10 @@ def _dump(value: Any) -> bytes | None:
     return data if data.count(b'"$":') == tagged else None
 
 
-def _survey(values: Sequence[Any], depth: int, looked_into: Callable[[Any], bool]) -> int | None:
-    """How many lists and tuples there are; None with a shared container, or deeper than *depth*.
+def _survey(
+    values: Sequence[Any], depth: int, looked_into: Callable[[Any], bool]
+) -> tuple[int | None, bool] | None:
+    """None with a shared container, or if it is deeper than *depth*; else what was not looked at.
 
     Goes down level by level, with every loop inside the interpreter's C code. What is held once
     stands in one place; only containers that are held more often are told apart. A tagged leaf
@@ -392,26 +397,37 @@ def _survey(values: Sequence[Any], depth: int, looked_into: Callable[[Any], bool
         looked_into: which containers to look into. `is_tracked` leaves out the dicts that the
             garbage collector does not track, as most records are: they hold scalars, and
             perhaps tuples of scalars.
+
+    Returns:
+        How many lists and tuples there are, if some dicts were left out; and whether there may
+        be floats.
     """
     seen = set(map(id, values))
     counted = len(values)
-    arrays = 0
+    arrays, left_out, floats = 0, False, False
     types, containers = list(map(type, values)), list(values)
     while containers:
         depth -= 1
         if depth < 1:
             return None
         arrays += len(containers) - types.count(dict)
-        items = get_referents(*filter(looked_into, containers))
+        level = list(filter(looked_into, containers))
+        left_out = left_out or len(level) != len(containers)
+        items = get_referents(*level)
         types = list(map(type, items))
+        present = set(types)
+        floats = floats or float in present
+        if present.isdisjoint(CONTAINERS):
+            break
         containers = list(compress(items, map(CONTAINERS.__contains__, types)))
-        if containers and max(map(getrefcount, containers)) > _ALONE:
-            held = list(compress(containers, map(_ALONE.__lt__, map(getrefcount, containers))))
+        counts = list(map(getrefcount, containers))
+        if max(counts) > _ALONE:
+            held = list(compress(containers, map(_ALONE.__lt__, counts)))
             counted += len(held)
             seen.update(map(id, held))
             if len(seen) != counted:
                 return None
-    return arrays
+    return arrays if left_out else None, floats or left_out
 
 
 def _count_alone() -> int:
@@ -431,8 +447,13 @@ def _all_finite(values: Sequence[Any]) -> bool:
     while containers:
         items = get_referents(*containers)
         types = list(map(type, items))
-        if not all(map(isfinite, compress(items, map(_FLOATS.__contains__, types)))):
+        present = set(types)
+        if float in present and not all(
+            map(isfinite, compress(items, map(_FLOATS.__contains__, types)))
+        ):
             return False
+        if present.isdisjoint(CONTAINERS):
+            break
         containers = list(compress(items, map(CONTAINERS.__contains__, types)))
     return True
 
