@@ -1,6 +1,7 @@
 /**
- * Values to JSON (docs/protocol.md, section 2). One walk finds what JSON would spoil: plain data
- * comes back as it is, and only what needs a tag is rebuilt. Unjellying is in unjelly.js.
+ * Values to JSON (docs/protocol.md, section 2). A frame of plain data goes to JSON.stringify after
+ * one look at it; one with anything else is walked, and copied with tags in the places that need
+ * them: twice, if something stands in it more than once. Unjellying is in unjelly.js.
  *
  * @module
  */
@@ -18,7 +19,7 @@ import { jellyScalar, toBase64 } from "./scalars.js";
 /**
  * One walk through the values of a frame.
  * @param {import("./broker.js").Broker} broker
- * @param {Set<object>} [shared] in the second walk: the containers that stand in the frame more than once
+ * @param {Set<object>} [shared] in the second walk: what the first has found
  */
 const newWalk = (broker, shared) => ({
   broker,
@@ -32,6 +33,7 @@ const newWalk = (broker, shared) => ({
   /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
   named: [],
   isFirst: !shared,
+  /** What stands in the frame more than once; the first walk finds it. */
   shared,
   /** Containers met so far; in the second walk the shared ones, with the ids of their `def`. @type {Map<object, number>} */
   met: new Map(),

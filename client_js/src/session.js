@@ -51,7 +51,7 @@ export function newSession(
   let heard;
   /** Frames that are not written yet. @type {Outgoing[]} */
   const outgoing = [];
-  /** Counted frames that are not acknowledged: their sizes, and the peer's calls that they answer. @type {{ size: number, answered: number }[]} */
+  /** Counted frames that are not acknowledged: how long they are, and the peer's calls that they answer. @type {{ size: number, answered: number }[]} */
   const unacknowledged = [];
   let windowSize = 0;
   /** The number of the last frame made, of the last one written, and of the last that the peer has. */

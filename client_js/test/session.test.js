@@ -136,6 +136,23 @@ test("batches keep to the peer's limits", async () => {
   assert.equal(peer.messages.at(-1).length, 300);
 });
 
+test("limits are bytes, whatever the text is", async () => {
+  for (const [text, limit] of [
+    ["é".repeat(40), 300],
+    ["é".repeat(40), 100000],
+    ["€".repeat(20000), 100000],
+  ]) {
+    const peer = await new Peer().open({ limits: { message: limit } });
+    for (let times = 0; times < 40; times++) peer.root.callRemoteOnly("echo", text);
+    peer.flush();
+    assert.equal(peer.messages.flatMap((message) => framesOf(message)).length, 40);
+    for (const message of peer.messages) assert.ok(Buffer.byteLength(message) <= limit);
+  }
+  const peer = await new Peer().open({ limits: { message: 1000 } });
+  const error = await peer.root.callRemote("echo", "€".repeat(330)).catch((caught) => caught);
+  assert.equal(error.message, "message: 1022 is more than 1000.");
+});
+
 test("a full window holds calls back until it is acknowledged", async () => {
   const peer = await new Peer().open({ limits: { calls: 10000 } });
   for (let times = 0; times < 5000; times++) peer.root.callRemote("echo");
