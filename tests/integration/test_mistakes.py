@@ -296,21 +296,11 @@ def test_a_method_that_blocks_the_loop(server: Process, name: str) -> None:
     assert int(ended[1]) > 100
 
 
-SOURCES = (
-    "client_js/src/connection.js",
-    "client_js/src/flavors.js",
-    "client_js/src/jelly.js",
-    "pbweb/asgi.py",
-    "pbweb/client.py",
-    "pbweb/jelly.py",
-    "pbweb/methods.py",
-    "pbweb/watchdog.py",
-    "server/pbweb_server/protocol.py",
-)
+SOURCES = ("client_js/src/*.js", "pbweb/*.py", "server/pbweb_server/*.py")
 
 
 def test_the_table_quotes_what_is_said() -> None:
-    said = "".join((PROJECT / path).read_text() for path in SOURCES)
+    said = "".join(path.read_text() for names in SOURCES for path in PROJECT.glob(names))
     said = re.sub(r'["`]\s*\+?\s*\n\s*f?["`]', "", said)  # a text that goes on in the next line
     said = re.sub(r"\$?\{[^{}]*\}|%[ds]", "…", said)  # what is filled in
     quoted = re.findall(
