@@ -413,13 +413,16 @@ def _survey(
         arrays += len(containers) - types.count(dict)
         level = list(filter(looked_into, containers))
         left_out = left_out or len(level) != len(containers)
+        if not level:
+            break
         items = get_referents(*level)
         types = list(map(type, items))
         present = set(types)
         floats = floats or float in present
         if present.isdisjoint(CONTAINERS):
             break
-        containers = list(compress(items, map(CONTAINERS.__contains__, types)))
+        kept = map(CONTAINERS.__contains__, types)
+        containers = list(items if present <= CONTAINERS else compress(items, kept))
         counts = list(map(getrefcount, containers))
         if max(counts) > _ALONE:
             held = list(compress(containers, map(_ALONE.__lt__, counts)))

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 import pbweb as pb
-from pbweb.asgi import Endpoint, client_files, endpoint
+from pbweb.asgi import Endpoint, _AsgiLink, client_files, endpoint
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -443,3 +443,26 @@ def test_the_client_is_found_whatever_a_mount_did_with_its_prefix(path):
         assert (await get(path))[0] == 200
 
     run(body)
+
+
+def test_a_timer_that_sends_share_ends_only_the_one_that_does_not_move():
+    async def body():
+        async def send(_event): ...
+
+        endpoint = pb.endpoint(pb.Root, limits=pb.Limits(stall=3600))
+        link = _AsgiLink(send, endpoint.limits)
+        link.connection = connection = endpoint.connect(link)
+        loop = asyncio.get_running_loop()
+        link._check_stall()  # the send it was started for has ended
+        assert link._stall is None
+        link._sending_since = loop.time() - 3000  # one that began later has time left
+        link._check_stall()
+        assert link._stall is not None
+        assert not connection.session.ended
+        link._stall.cancel()
+        link._sending_since = loop.time() - 3600
+        link._check_stall()
+        assert connection.session.closing == (4440, "")
+        connection.lost("the test is over")
+
+    asyncio.run(body())
