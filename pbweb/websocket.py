@@ -18,6 +18,7 @@ from typing import Any, cast
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, Protocol, Side, State
+from websockets.streams import StreamReader
 
 try:
     from websockets.speedups import apply_mask
@@ -137,8 +138,7 @@ class WebSocketLink(asyncio.Protocol):
         protocol = self._protocol
         try:
             messages: list[Message] = []
-            # Between two frames, and outside of a message in fragments?
-            if not (protocol.reader.buffer or self._fragments or self._closing):
+            if _is_between_frames(protocol) and not (self._fragments or self._closing):
                 data = bytes(data)
                 taken = _whole_texts(data, self._is_server, messages)
                 if taken == len(data):
@@ -168,8 +168,9 @@ class WebSocketLink(asyncio.Protocol):
             self._connection.receive(messages)
             self._connection.session.close(error.code, str(error))
             return
-        if self._message_timer is not None or self._fragments or protocol.reader.buffer:
-            self._watch_message(bool(messages))
+        begun = bool(self._fragments) or not _is_between_frames(protocol)
+        if begun or self._message_timer is not None:
+            self._watch_message(begun, bool(messages))
         if messages:
             self._connection.receive(messages)
         if protocol.parser_exc is not None:
@@ -218,9 +219,8 @@ class WebSocketLink(asyncio.Protocol):
         self._connection.session.end(f"{code} {error}", code)
         self._finish_soon()
 
-    def _watch_message(self, complete: bool) -> None:
+    def _watch_message(self, begun: bool, complete: bool) -> None:
         """A message that was begun has to be complete in time."""
-        begun = bool(self._fragments) or bool(self._protocol.reader.buffer)
         if begun:
             self._connection.session.traffic()
         if self._message_timer is not None and (complete or not begun):
@@ -378,6 +378,18 @@ class WebSocketLink(asyncio.Protocol):
         self._backlog.clear()
         self._protocol.receive_eof()
         self._connection.lost("the connection was lost" + (f": {error}" if error else ""))
+
+
+_BETWEEN_FRAMES = StreamReader.at_eof.__code__
+
+
+def _is_between_frames(protocol: Protocol) -> bool:
+    """Whether the library has no part of a frame: its parser, a generator, tells where it waits.
+
+    An empty buffer does not say it: a head is taken out of there before the rest has come.
+    """
+    waits_in = cast(Any, protocol.parser).gi_yieldfrom
+    return getattr(waits_in, "gi_code", None) is _BETWEEN_FRAMES
 
 
 def _whole_texts(data: bytes, masked: bool, messages: list[Message]) -> int:

@@ -16,7 +16,7 @@ from pbweb.connection import Connection
 from pbweb.flavors import Registry
 from pbweb.runtime import Options
 from pbweb.testing import tables
-from pbweb.websocket import JOINED, MASKS, WebSocketLink, _whole_texts
+from pbweb.websocket import JOINED, MASKS, WebSocketLink, _is_between_frames, _whole_texts
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -129,6 +129,26 @@ async def read_until(sock, what):
 
 def closes_with(code):
     return struct.pack("!H", code)
+
+
+@pytest.mark.parametrize("split", range(1, 14))
+def test_a_frame_in_two_reads_is_one_even_if_its_rest_looks_like_another(split):
+    """The mask is the head of a text, and what it makes of the text fits."""
+
+    async def body():
+        async with by_hand() as (server, sock):
+            await send(sock, VERSION)
+            await read_until(sock, b'"version"')
+            text = b'["message",1,"root","echo",["in parts"]]'
+            mask = b"\x81\x81\x81\x81"
+            whole = bytes([0x81, 0x80 | len(text)]) + mask + bytes(byte ^ 0x81 for byte in text)
+            await send(sock, whole[:split])
+            while _is_between_frames(server.link._protocol):
+                await asyncio.sleep(0)
+            await send(sock, whole[split:])
+            assert b'["answer",1,"in parts"]' in await read_until(sock, b'"in parts"]')
+
+    run(body)
 
 
 def test_calls_over_a_real_socket():
