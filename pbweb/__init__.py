@@ -5,6 +5,7 @@ import typing as _typing
 from .asgi import Endpoint, endpoint
 from .broker import Broker
 from .connection import Connection
+from .copyables import copyable
 from .errors import (
     CancelledError,
     DeadReferenceError,
@@ -17,7 +18,15 @@ from .errors import (
     RemoteError,
     WrongArguments,
 )
-from .flavors import Referenceable, Registry, Root, setUnjellyableForClass
+from .flavors import (
+    Copyable,
+    Referenceable,
+    Registry,
+    RemoteCopy,
+    Root,
+    setUnjellyableFactoryForClass,
+    setUnjellyableForClass,
+)
 from .limits import Limits
 from .promises import RemotePromise, remote
 from .references import RemoteReference
@@ -31,6 +40,7 @@ __all__ = [
     "CancelledError",
     "ConnectFailed",
     "Connection",
+    "Copyable",
     "DeadReferenceError",
     "Endpoint",
     "Error",
@@ -42,6 +52,7 @@ __all__ = [
     "ProtocolError",
     "Referenceable",
     "Registry",
+    "RemoteCopy",
     "RemoteError",
     "RemotePromise",
     "RemoteReference",
@@ -49,8 +60,10 @@ __all__ = [
     "WrongArguments",
     "__version__",
     "connect",
+    "copyable",
     "endpoint",
     "remote",
+    "setUnjellyableFactoryForClass",
     "setUnjellyableForClass",
 ]
 

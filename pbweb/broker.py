@@ -20,8 +20,8 @@ from .errors import (
     PBConnectionLost,
     ProtocolError,
 )
-from .failures import failure_for, from_failure
-from .flavors import CALLABLES, Referenceable
+from .failures import Fill, failure_for, from_failure
+from .flavors import CALLABLES, Maker, Referenceable
 from .frames import MAX_INTEGER, Frame, is_answer
 from .incoming import Incoming
 from .jelly import Jellier, Tagged
@@ -33,6 +33,7 @@ from .unjelly import Pending, Unjellier, introductions
 
 __all__ = ["Broker"]
 
+NO_STATE = frozenset({"_remote", "__notes__"})  # attributes of an exception that are not its own
 MAX_REFERENCE_FAULTS = 4
 MAX_UNKNOWN_FRAMES = 16  # in UNKNOWN_SECONDS
 UNKNOWN_SECONDS = 60.0
@@ -68,6 +69,7 @@ class Broker:
         "outgoing",
         "peer_binary",
         "peer_limits",
+        "perspective",
         "queued",
         "room_bytes",
         "room_frames",
@@ -90,6 +92,8 @@ class Broker:
         self.close = close
         self.disconnected = False
         """Whether the session is gone."""
+        self.perspective: Any = None
+        """The avatar that the peer's values are made for; None without a login."""
         self.identity: Any = None
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
         self.exports = Exports(limits.references)
@@ -291,6 +295,7 @@ class Broker:
             introduced: what `introductions` found in the frame before.
         """
         unjellier.check_attachments()
+        unjellier.finish()
         self.imports.count(unjellier.received)
         if len(introduced) != len(unjellier.received):  # some stood where nobody looks
             left = Counter(one for one in introduced if type(one[1]) is int)
@@ -343,6 +348,8 @@ class Broker:
     ) -> Any:
         if promise.done:
             return jellier.encode_more(follow(promise.result(), path))
+        if jellier.in_copies:
+            raise InsecureJelly(f"{jellier.path()} is a promise in a copy's state: await it first")
         if promise.broker is not self or not promise.request:
             raise InsecureJelly(
                 f"{jellier.path()} is a promise of another connection, or was never sent: "
@@ -355,7 +362,23 @@ class Broker:
             tagged["path"] = list(path)
         return tagged
 
-    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier) -> Any:
+    def copied(self, value: Any) -> tuple[str, Any]:
+        """The type and the state of a Copyable, for this peer (see `jelly.Flavors`)."""
+        name = value.getTypeToCopyFor(self.perspective)
+        state = value.getStateToCopyFor(self.perspective)
+        if isinstance(value, BaseException) and type(state) is dict:
+            state = {key: item for key, item in state.items() if key not in NO_STATE}
+        return name, state
+
+    def maker(self, name: str) -> Maker:
+        """How copies of the peer's type *name* are made here (see `unjelly.Flavors`)."""
+        return self.options.registry.maker(name)
+
+    def report_fault(self, what: str, fault: BaseException) -> None:
+        """A class of the application's raised *fault* while values were decoded."""
+        self.runtime.report(what, fault)
+
+    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier, depth: int) -> Any:
         """The object for a tagged value that means something here (see `jelly.Flavors`)."""
         luid = tagged.get("id")
         if tag == "remote":
@@ -372,10 +395,17 @@ class Broker:
                 raise InsecureJelly("a tagged 'local' needs an 'id', a luid or a name")
             return self.exports.find(luid)
         if tag == "failure":
-            return from_failure(tagged, self.options.registry)
+            return from_failure(tagged, self.options.registry, self._filler(unjellier, depth))
         if tag == "answer" and is_answer(tagged):
             return Pending(tagged["id"], tagged.get("path", []))
         raise InsecureJelly(f"the tag {tag[:64]!r} is unknown or lacks its keys")
+
+    @staticmethod
+    def _filler(unjellier: Unjellier, depth: int) -> Fill:
+        def fill(error: BaseException, maker: Maker, tagged: Tagged) -> None:
+            unjellier.fill(tagged["type"], maker, error, tagged, depth)
+
+        return fill
 
     # ---------------------------------------------------------------- the end
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import traceback as tracebacks
+from collections.abc import Callable
 from typing import Any
 
 from . import errors
 from .errors import Error, InsecureJelly, RemoteError, parent_names, type_name
-from .flavors import Registry
+from .flavors import Maker, Registry
 
-__all__ = ["MESSAGE_BYTES", "failure_for", "from_failure", "is_expected"]
+__all__ = ["MESSAGE_BYTES", "Fill", "failure_for", "from_failure", "is_expected"]
 
 MESSAGE_BYTES = 1024
 """Where a failure's message is cut."""
+
+Fill = Callable[[BaseException, Maker, dict[str, Any]], None]
+"""Gives an exception the ``state`` of the failure that it is made from."""
 
 _OWN = {
     type_name(cls): cls
@@ -58,8 +62,13 @@ def failure_for(
     return failure
 
 
-def from_failure(tagged: dict[str, Any], registry: Registry) -> BaseException:
+def from_failure(
+    tagged: dict[str, Any], registry: Registry, fill: Fill | None = None
+) -> BaseException:
     """The exception for a tagged ``failure``: of the nearest class that is registered here.
+
+    Args:
+        fill: called for an exception whose very type is registered and takes a state.
 
     Raises:
         InsecureJelly: the failure lacks keys or has wrong types in them.
@@ -78,6 +87,10 @@ def from_failure(tagged: dict[str, Any], registry: Registry) -> BaseException:
     cls = _OWN.get(kind) or _registered(names, registry)
     error = _instance(cls)
     error.args = (message,)
+    if fill is not None and "state" in tagged and cls is registry.classes.get(kind):
+        maker = registry.makers.get(kind)
+        if maker is not None and isinstance(error, cls):
+            fill(error, maker, tagged)
     if isinstance(error, Error):
         return error.came_as(kind, message, names, traceback)
     error.__cause__ = RemoteError(message).came_as(kind, message, names, traceback)

@@ -1,8 +1,9 @@
 """What an object is when it crosses the wire (PB's flavors).
 
-Only what inherits from a flavor, and plain functions and bound methods, crosses as a
-reference, and only methods with the flavor's prefix can be called through it: the
-prefix is the security boundary. Protocol sections 1 (dispatch) and 3 (references).
+A `Referenceable`, and plain functions and bound methods, cross as references, and only methods
+with the flavor's prefix can be called through one: the prefix is the security boundary.
+A `Copyable` crosses by value, and arrives as the `RemoteCopy` that the receiver registered for
+its type. Protocol sections 1 (dispatch), 2 (copies) and 3 (references).
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from inspect import isroutine
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from .errors import type_name
+from .errors import InsecureJelly, type_name
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -22,11 +23,20 @@ __all__ = [
     "CALLABLES",
     "METHOD_NAME",
     "REGISTRY",
+    "Charge",
+    "Copyable",
+    "Maker",
     "Referenceable",
     "Registry",
+    "RemoteCopy",
     "Root",
+    "is_copyable",
+    "setUnjellyableFactoryForClass",
     "setUnjellyableForClass",
 ]
+
+Charge = Callable[[int], None]
+"""Told how many items are looked at; raises LimitExceeded when a frame asks for too many."""
 
 METHOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 """A method's name on the wire, without its prefix; matched as a whole."""
@@ -90,30 +100,184 @@ class Root(Referenceable):
         return self
 
 
+class Copyable:
+    """An object that crosses by value: the peer gets a copy, made of the state that is let out.
+
+    Override `getStateToCopy` to choose what the peer gets to see. The peer must have registered
+    a class or a factory for the type (`setUnjellyableForClass`).
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        if issubclass(cls, Referenceable):
+            raise TypeError(
+                f"{cls.__qualname__} is a Copyable and a Referenceable: "
+                "an object crosses by value or as a reference, not both"
+            )
+
+    def getStateToCopyFor(self, perspective: Any) -> Any:
+        """The state for the peer whose avatar is *perspective* (None without a login)."""
+        return self.getStateToCopy()
+
+    def getStateToCopy(self) -> Any:
+        """Any value that can cross; by default a dict of all attributes."""
+        return self.__dict__
+
+    def getTypeToCopyFor(self, perspective: Any) -> str:
+        """The type's name for the peer whose avatar is *perspective* (None without a login)."""
+        return self.getTypeToCopy()
+
+    def getTypeToCopy(self) -> str:
+        """The name under which the peer registers its class; by default ``module.qualname``."""
+        return type_name(self.__class__)
+
+
+class RemoteCopy:
+    """What a peer's `Copyable` arrives as, when its class is registered here.
+
+    It is made without ``__init__``. If it has a method ``postUnjelly``, that is called when all
+    of the message is there. The same class may be a Copyable too.
+    """
+
+    __slots__ = ()
+
+    methodNames: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        cls.methodNames = frozenset(
+            name
+            for parent in cls.__mro__
+            for name, value in vars(parent).items()
+            if callable(value) or isinstance(value, property | staticmethod | classmethod)
+        )
+
+    def setCopyableState(self, state: Any) -> None:
+        """Take the *state* that the peer let out; by default a dict of attributes.
+
+        A peer says what it likes: a class that counts on its attributes overrides this and
+        looks at them, or is made with `pbweb.copyable`.
+
+        Raises:
+            InsecureJelly: the state is no such dict, or would hide a method of the class.
+        """
+        cls = type(self)
+        if type(state) is not dict:
+            raise InsecureJelly(
+                f"the state of a {type_name(cls)} is a dict of its attributes, "
+                f"not {type(state).__name__}"
+            )
+        for name, value in state.items():
+            if type(name) is not str or name.startswith("__") or name in cls.methodNames:
+                raise InsecureJelly(
+                    f"the state of a {type_name(cls)} has {ascii(name)[:64]}, "
+                    "which is no attribute that a peer may set"
+                )
+            object.__setattr__(self, name, value)
+
+
+RemoteCopy.__init_subclass__()
+
+
+def is_copyable(cls: type) -> bool:
+    """Whether instances of *cls* cross by value: a Copyable, or made one by `pbweb.copyable`."""
+    return hasattr(cls, "getStateToCopyFor")
+
+
+class Maker(NamedTuple):
+    """How copies of one type are made here."""
+
+    blank: Callable[[], Any] | None
+    """Gives one without state, so that it can stand inside itself; None: it has to have it."""
+
+    fill: Callable[[Any, Any, Charge], Any]
+    """Takes the blank one and the state, and gives the copy."""
+
+
+def _class_maker(cls: Any) -> Maker:
+    def fill(blank: Any, state: Any, _charge: Charge) -> Any:
+        blank.setCopyableState(state)
+        return blank
+
+    return Maker(lambda: cls.__new__(cls), fill)
+
+
 class Registry:
-    """Which classes of this side stand for which type names of the peer's.
+    """Which classes and factories of this side stand for which type names of the peer's.
 
     Only what is registered is ever constructed for a name that came over the wire.
     """
 
-    __slots__ = ("classes",)
+    __slots__ = ("classes", "makers")
 
     def __init__(self) -> None:
         self.classes: dict[str, type] = {}
+        self.makers: dict[str, Maker] = {}
 
     def setUnjellyableForClass(self, name: str | type, cls: type) -> None:
         """Take *cls* for what the peer calls *name* (the name as the sender knows it).
 
+        Args:
+            name: the name, or the sender's class itself where it is known here.
+            cls: a RemoteCopy, a class made with `pbweb.copyable`, or an exception class.
+
         Raises:
-            TypeError: *cls* is no exception class.
+            TypeError: *cls* is none of these.
         """
         given: object = cls
-        if not (isinstance(given, type) and issubclass(given, BaseException)):
-            raise TypeError(f"only exception classes can be registered, not {cls!r}")
-        self.classes[name if isinstance(name, str) else type_name(name)] = cls
+        is_copy = hasattr(cls, "setCopyableState")
+        if not isinstance(given, type) or not (is_copy or issubclass(given, BaseException)):
+            raise TypeError(
+                f"only exception classes and copies can be registered, not {cls!r}: "
+                "let it inherit from pb.RemoteCopy, or make it with pb.copyable"
+            )
+        known = _name_of(name)
+        self.classes[known] = cls
+        self.makers.pop(known, None)
+        if is_copy:
+            self.makers[known] = vars(cls).get("pbMaker") or _class_maker(cls)
+
+    def setUnjellyableFactoryForClass(
+        self, name: str | type, factory: Callable[[Any], Any]
+    ) -> None:
+        """Make copies of what the peer calls *name* by calling *factory* with their state.
+
+        The state is complete then, so such a copy cannot stand inside itself.
+
+        Raises:
+            TypeError: *factory* cannot be called.
+        """
+        given: object = factory
+        if not callable(given):
+            raise TypeError(f"a factory is called with the state, and {factory!r} cannot be")
+        known = _name_of(name)
+        self.classes.pop(known, None)
+        self.makers[known] = Maker(None, lambda _blank, state, _charge: factory(state))
+
+    def maker(self, name: str) -> Maker:
+        """How copies of the type *name* are made.
+
+        Raises:
+            InsecureJelly: nothing is registered for it.
+        """
+        maker = self.makers.get(name)
+        if maker is None or issubclass(self.classes.get(name, object), BaseException):
+            shown = ascii(name[:64])
+            raise InsecureJelly(
+                f"no class is registered here for copies of the type {shown}: "
+                f"setUnjellyableForClass({shown}, …) makes one known"
+            )
+        return maker
+
+
+def _name_of(name: str | type) -> str:
+    return name if isinstance(name, str) else type_name(name)
 
 
 REGISTRY = Registry()
 """The registry of an application that does not make its own."""
 
 setUnjellyableForClass = REGISTRY.setUnjellyableForClass
+setUnjellyableFactoryForClass = REGISTRY.setUnjellyableFactoryForClass

@@ -21,8 +21,9 @@ from .errors import (
     ProtocolError,
 )
 from .failures import failure_for, is_expected
+from .flavors import is_copyable
 from .frames import Frame
-from .jelly import SHORT, Jellier, goes_as_it_is
+from .jelly import SHORT, Jellier, Tagged, goes_as_it_is
 from .methods import Method, find_method, hint_for, wrong_arguments
 from .outgoing import DEADLINE
 from .promises import RemotePromise, follow
@@ -287,7 +288,7 @@ class Incoming:
                 broker.take(unjellier, introduced)
         except ProtocolError:
             raise
-        except Error as error:
+        except Exception as error:  # whatever the class of a copy raises
             broker.give_back(introduced)
             self._fail(request, name, error)
             broker.count_fault(error)
@@ -355,7 +356,7 @@ class Incoming:
                         continue
                     copy = self._copy(answer) if copy is None else copy
                     container[key] = follow(copy, pending.path)
-            except Error as error:
+            except Exception as error:  # whatever the class of a copy raises
                 self._fail(call.request, call.name, error, call)
                 return
             self._one_is_there(call)
@@ -379,7 +380,25 @@ class Incoming:
                 f"message: more than {COPIED_A_SECOND} items a second are to be copied from "
                 "answers that are passed on by name"
             )
-        return snapshot(answer, self._charge)
+        made: list[Any] = []
+        copy = snapshot(answer, self._charge, lambda value: self._start_copy(value, made))
+        for one in made:
+            if hasattr(type(one), "postUnjelly"):
+                one.postUnjelly()
+        return copy
+
+    def _start_copy(self, value: Any, made: list[Any]) -> tuple[Any, Any, Callable[[Any], Any]]:
+        """What `snapshot` needs: a copy that is passed on by name is a copy as well."""
+        broker = self._broker
+        name, state = broker.copied(value)
+        maker = broker.maker(name)
+        blank = None if maker.blank is None else maker.blank()
+
+        def fill(state: Any) -> Any:
+            made.append(maker.fill(blank, state, self._charge))
+            return made[-1]
+
+        return state, blank, fill
 
     def _charge(self, items: int) -> None:
         self._copied += items
@@ -490,13 +509,33 @@ class Incoming:
             unsafe = options.unsafe_tracebacks
             failure = failure_for(error, message=message, with_traceback=unsafe)
             self._named[request] = _Failed(error)
-            broker.queued += len(failure["message"])
-            broker.send(["error", request, failure])
+            if message is None and is_copyable(type(error)):
+                self._send_with_state(request, name, failure, error)
+            else:
+                broker.queued += len(failure["message"])
+                broker.send(["error", request, failure])
         elif not request and is_expected(error) and not isinstance(error, CancelledError):
             runtime.report(f"the call of {name!r} without answer failed: {error}")
         error.__traceback__ = None  # its frames hold the arguments, and what was decoded of them
         if call is not None:
             self._end(call, _Failed(error))
+
+    def _send_with_state(
+        self, request: int, name: str, failure: Tagged, error: BaseException
+    ) -> None:
+        """Send the failure of a Copyable error; one of its state goes in its place."""
+        broker = self._broker
+
+        def fill(jellier: Jellier) -> None:
+            jellier.attach = False  # protocol section 8: none beside an error
+            failure["state"] = jellier.encode(broker.copied(error)[1], "error")
+
+        try:
+            broker.send_encoded(["error", request, failure], fill)
+        except BaseException as fault:  # whatever the state does when it is asked
+            what = f"the state of the error of {name!r} cannot be sent"
+            broker.runtime.report(what, None if is_expected(fault) else fault)
+            broker.send(["error", request, failure_for(fault)])
 
     def _fail_cancelled(self, call: _Call) -> None:
         self._fail(call.request, call.name, self._broker.runtime.cancelled(), call)

@@ -24,6 +24,7 @@ from uuid import UUID
 import orjson
 
 from .errors import InsecureJelly, LimitExceeded, type_name
+from .flavors import is_copyable
 from .frames import MAX_INTEGER
 from .limits import Limits
 
@@ -42,6 +43,7 @@ __all__ = [
 
 Json = Any
 Tagged = dict[str, Any]
+_Copied = tuple[Any, str, Any]  # what is copied, its type, its state
 
 _SHORT_DIGITS = 100  # of a decimal that surely is within the limit
 SHORT = 4096  # characters of a string that is not looked at twice
@@ -55,6 +57,7 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 CONTAINERS = frozenset({list, dict, tuple})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 _FLOATS = frozenset({float})
 _PLAIN_SCALARS = frozenset({bool, type(None)})
 NEVER_REFERENCES = frozenset({"then", "toJSON"})  # an await or JSON.stringify would call them
@@ -65,6 +68,9 @@ class Flavors(Protocol):
 
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
         """The tagged value for *value*, or None if it is of no flavor."""
+
+    def copied(self, value: Any) -> tuple[str, Any]:
+        """The type and the state of a copyable *value*, as the peer gets to see them."""
 
 
 class Jellier:
@@ -77,6 +83,7 @@ class Jellier:
     """
 
     __slots__ = (
+        "_copies",
         "_defs",
         "_flavors",
         "_numbers",
@@ -86,6 +93,7 @@ class Jellier:
         "attach",
         "attachments",
         "handed",
+        "in_copies",
         "limits",
         "size",
     )
@@ -98,6 +106,7 @@ class Jellier:
         self.handed: list[int] = []
         self.answers: list[int] = []
         self.size = 0
+        self.in_copies = 0  # in how many copies' states the walk stands
         self._path: list[Any] = []
         self._shared: dict[int, bool] = {}
         self._defs: dict[int, int] = {}
@@ -149,7 +158,8 @@ class Jellier:
 
     def _begin(self, value: Any, place: str) -> None:
         self._path = [place]
-        self._shared = _shared_containers(value, self.limits.depth + 2)
+        self._copies: dict[int, _Copied] = {}  # by id(): each is asked for its state once
+        self._shared = _shared_values(value, self.limits.depth + 2, self._copied)
         self._defs = {}
 
     def encode_more(self, value: Any) -> Json:
@@ -182,7 +192,7 @@ class Jellier:
         if kind is float:
             return value if isfinite(value) else {"$": "float", "value": repr(value)}
         if kind in _WALKERS:
-            return self._walk_container(value, kind, depth)
+            return self._walk_shared(value, _WALKERS[kind], depth)
         simple = _SIMPLE.get(kind)
         if simple is not None:
             self._deeper(depth)
@@ -200,27 +210,54 @@ class Jellier:
             return self._bytes(bytes(value))
         return self._walk_flavor(value, depth)
 
-    def _walk_flavor(self, value: Any, depth: int) -> Tagged:
+    def _copied(self, value: Any) -> _Copied | None:
+        """*value*, with its type and its state for this frame; None if it is not copyable."""
+        if not is_copyable(type(value)):
+            return None
+        known = self._copies.get(id(value))
+        if known is None:
+            known = self._copies[id(value)] = (value, *self._flavors.copied(value))
+        return known
+
+    def _copy(self, value: Any, depth: int) -> Tagged:
+        _, name, state = self._copies[id(value)]
+        if type(name) is not str or not _is_well_formed(name):
+            self._refuse(f"of the type {name!a}, which is no name")
+        return {"$": "copy", "type": name, "state": self._walk_state(state, depth)}
+
+    def _walk_state(self, state: Any, depth: int) -> Json:
+        self.in_copies += 1
+        encoded = self._walk(state, depth + 1)
+        self.in_copies -= 1
+        return encoded
+
+    def _walk_flavor(self, value: Any, depth: int) -> Json:
+        copied = self._copies.get(id(value))
+        if copied is not None and not isinstance(value, BaseException):
+            return self._walk_shared(value, Jellier._copy, depth)
         self._deeper(depth)
         tagged = self._flavors.jelly(value, self)
         if tagged is None:
             self._refuse(_what_to_do(value))
+        if copied is not None:
+            tagged["state"] = self._walk_state(copied[2], depth)
         if self._path[-1] in NEVER_REFERENCES and is_reference(tagged):
             self._refuse(f"a reference under the key {self._path[-1]!r}, which a page would call")
         return tagged
 
-    def _walk_container(self, value: Any, kind: type, depth: int) -> Json:
+    def _walk_shared(self, value: Any, write: _Write, depth: int) -> Json:
+        """What *write* makes of *value*, the first time that it stands in the frame."""
         shared = self._shared.get(id(value))
         if not shared:
             self._deeper(depth)
-            return _WALKERS[kind](self, value, depth)
+            return write(self, value, depth)
         known = self._defs.get(id(value))
         self._deeper(depth)
         if known is not None:
             return {"$": "use", "id": known}
         number = self._defs[id(value)] = next(self._numbers)
         self._deeper(depth + 1)
-        return {"$": "def", "id": number, "value": _WALKERS[kind](self, value, depth + 1)}
+        return {"$": "def", "id": number, "value": write(self, value, depth + 1)}
 
     def _deeper(self, depth: int) -> None:
         if depth >= self.limits.depth:
@@ -302,7 +339,7 @@ def _what_to_do(value: Any) -> str:
     kind = type(value)
     advice = (
         "let the class inherit from pb.Referenceable to send a reference to the object, "
-        "or send a dict of what is to be known of it"
+        "or from pb.Copyable to send a copy of it"
     )
     if hasattr(kind, "__await__"):
         advice = "await it first"
@@ -461,23 +498,33 @@ def _all_finite(values: Sequence[Any]) -> bool:
     return True
 
 
-def _shared_containers(value: Any, depth: int) -> dict[int, bool]:
-    """Which lists, dicts and sets (by id) stand more than once, or in themselves.
+def _shared_values(
+    value: Any, depth: int, copied: Callable[[Any], _Copied | None]
+) -> dict[int, bool]:
+    """Which lists, dicts, sets and copies (by id) stand more than once, or in themselves.
 
     A tuple counts only when it stands in itself: it is a value, and `()` is shared by all.
+
+    Args:
+        copied: gives the state of what is copyable; an exception is never written as shared.
     """
     shared: dict[int, bool] = {}
     above: set[int] = set()
 
     def look(item: Any) -> None:
         kind = type(item)
+        found = None
         if kind not in _WALKERS:
-            return
+            found = None if kind in _SCALARS else copied(item)
+            if found is None:
+                return
         key = id(item)
         if kind in (tuple, frozenset):
             if key in above:
                 shared[key] = True
                 return
+        elif found is not None and isinstance(item, BaseException):
+            pass
         elif key in shared:
             shared[key] = True
             return
@@ -486,9 +533,12 @@ def _shared_containers(value: Any, depth: int) -> dict[int, bool]:
         if len(above) > depth + 1:
             raise LimitExceeded(f"depth: the value is nested deeper than {depth}")
         above.add(key)
-        for inner in item.items() if kind is dict else (item,):
-            for part in inner:
-                look(part)
+        if found is not None:
+            look(found[2])
+        else:
+            for inner in item.items() if kind is dict else (item,):
+                for part in inner:
+                    look(part)
         above.discard(key)
 
     look(value)
@@ -520,7 +570,9 @@ _SIMPLE: dict[type, Callable[[Any], Tagged]] = {
     timedelta: _tag("timedelta", "seconds", _seconds),
 }
 
-_WALKERS: dict[type, Callable[[Jellier, Any, int], Json]] = {
+_Write = Callable[[Jellier, Any, int], Json]
+
+_WALKERS: dict[type, _Write] = {
     list: Jellier._list,
     tuple: Jellier._list,
     dict: Jellier._dict,

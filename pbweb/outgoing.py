@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from .errors import (
     CancelledError,
     DeadReferenceError,
-    Error,
     InsecureJelly,
     NoSuchMethod,
     PBConnectionLost,
     ProtocolError,
 )
-from .failures import from_failure
 from .frames import Frame
 from .jelly import Jellier, size_as_it_is
 from .methods import find_method
@@ -354,7 +352,7 @@ class Outgoing:
         if walk:
             try:
                 value = self._decode(value, attachments)
-            except Error as error:
+            except Exception as error:
                 promise.settle(error=error)
                 if isinstance(error, ProtocolError):
                     raise
@@ -374,10 +372,10 @@ class Outgoing:
             value = unjellier.decode(value)
             if unjellier.pending or type(value) is Pending:
                 raise InsecureJelly("an answer cannot name another answer")
-        except Error:
+            broker.take(unjellier, introduced)
+        except Exception:  # whatever the class of a copy raises
             broker.give_back(introduced)
             raise
-        broker.take(unjellier, introduced)
         return value
 
     def failed(self, frame: Frame) -> None:
@@ -386,19 +384,22 @@ class Outgoing:
         if promise is None:
             self._check_asked(frame)
             return
-        self._broker.give_back(introductions(frame[2]))
         try:
             if frame[2].get("$") != "failure":
+                self._broker.give_back(introductions(frame[2]))
                 raise InsecureJelly("what an error frame brings is no failure")
             promise.settle(error=self._failure(promise, frame[2]))
-        except InsecureJelly as error:
+        except Exception as error:
             promise.settle(error=error)
+            if isinstance(error, ProtocolError):
+                raise
+            self._broker.count_fault(error)
         if self._held:
             self.let_go()
 
     def _failure(self, promise: RemotePromise, tagged: dict[str, Any]) -> BaseException:
         """What *promise* failed with: out of time, also if the peer's clock says so before ours."""
-        error = from_failure(tagged, self._broker.options.registry)
+        error: BaseException = self._decode(tagged, None)
         late = promise.timer is not None and self._broker.runtime.clock() >= promise.timeout[1]
         return _out_of_time(promise) if late and type(error) is CancelledError else error
 

@@ -15,7 +15,8 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any, Protocol
 
-from .errors import InsecureJelly, LimitExceeded, ProtocolError
+from .errors import Error, InsecureJelly, LimitExceeded, ProtocolError
+from .flavors import Maker, is_copyable
 from .jelly import CONTAINERS, NEVER_REFERENCES, Json, Tagged, is_reference
 from .limits import Limits
 
@@ -29,8 +30,14 @@ _DOLLAR, _BACKSLASH = b"$\\"
 class Flavors(Protocol):
     """Turns tagged values that mean something to a session into objects."""
 
-    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier) -> Any:
+    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier, depth: int) -> Any:
         """The object for *tagged*. Raises InsecureJelly for a tag that is unknown."""
+
+    def maker(self, name: str) -> Maker:
+        """How copies of the type *name* are made. Raises InsecureJelly if they cannot be."""
+
+    def report_fault(self, what: str, fault: BaseException) -> None:
+        """Write what a class of the application's raised to the log."""
 
 
 def has_tags(data: bytes) -> bool:
@@ -55,18 +62,33 @@ def introductions(frame: Json) -> Iterable[tuple[str, Any]]:
             waiting.extend(value)
 
 
-def snapshot(value: Any, charge: Callable[[int], None] | None = None) -> Any:
+def snapshot(
+    value: Any,
+    charge: Callable[[int], None] | None = None,
+    start_copy: Callable[[Any], tuple[Any, Any, Callable[[Any], Any]]] | None = None,
+) -> Any:
     """A copy of the containers in *value*: what the peer would have sent back.
 
     Args:
         charge: told the number of items of each container before they are copied.
+        start_copy: gives the state of a copyable object, the copy without it, and what
+            makes the copy of the state.
     """
     copies: dict[int, Any] = {}
+    keep: list[Any] = []  # states, so that no other object gets the id of one
 
     def copied(item: Any) -> Any:
         kind = type(item)
         if kind not in CONTAINERS:
-            return item
+            if start_copy is None or not is_copyable(kind) or isinstance(item, BaseException):
+                return item
+            if id(item) not in copies:
+                state, copies[id(item)], fill = start_copy(item)
+                keep.append(state)
+                copies[id(item)] = fill(copied(state))
+            if copies[id(item)] is None:
+                raise InsecureJelly("a copy that is made of its complete state is inside itself")
+            return copies[id(item)]
         if id(item) not in copies:
             if charge is not None:
                 charge(len(item))
@@ -103,7 +125,10 @@ class Unjellier:
     __slots__ = (
         "_defs",
         "_flavors",
+        "_in_copies",
         "_key_parts",
+        "_looked_at",
+        "_post",
         "_used",
         "attachments",
         "keep",
@@ -124,6 +149,9 @@ class Unjellier:
         self._used: set[int] = set()
         self._key_parts = 0
         self.keep: list[Any] = []  # holds the references until they are counted
+        self._in_copies = 0  # in how many copies' states the walk stands
+        self._looked_at = 0  # items that classes with annotations looked at
+        self._post: list[tuple[str, Any]] = []  # copies that want to know when all is there
 
     def decode(self, value: Json, depth: int = 0) -> Any:
         """The value that *value*, parsed JSON, stands for.
@@ -166,8 +194,19 @@ class Unjellier:
         if self.attachments is not None and len(self._used) != len(self.attachments):
             raise ProtocolError("bytes beside the frame that stand nowhere in it")
 
+    def finish(self) -> None:
+        """The whole frame was decoded: the copies that ask for it are told (``postUnjelly``).
+
+        Raises:
+            Error: one of them refuses what it was given.
+        """
+        for name, copy in self._post:
+            self._run(name, copy.postUnjelly)
+
     def _place(self, value: Any, container: Any, key: Any) -> Any:
         if type(value) is Pending:
+            if self._in_copies:
+                raise InsecureJelly("the state of a copy cannot name an answer that is to come")
             self.pending.append((container, key, value))
         return value
 
@@ -181,7 +220,7 @@ class Unjellier:
             raise InsecureJelly(f"a tag is a string, not {type(tag).__name__}")
         known = _UNTAG.get(tag)
         if known is None:
-            return self._flavors.unjelly(tag, tagged, self)
+            return self._flavors.unjelly(tag, tagged, self, depth)
         return known(self, tagged, depth)
 
     def _text(self, tagged: Tagged, key: str = "value") -> str:
@@ -213,7 +252,7 @@ class Unjellier:
             self._defs[number] = value
             return self.decode(value, depth + 1)
         if type(value) is not dict:
-            raise InsecureJelly("only a list, dict or set may be defined for later use")
+            raise InsecureJelly("only a list, dict, set or copy may be defined for later use")
         tag = value.get("$")
         if "$" not in value:
             self._defs[number] = value
@@ -222,8 +261,11 @@ class Unjellier:
             made: dict[Any, Any] = {}
             self._defs[number] = made
             return self._fill_dict(made, value, depth + 1)
+        if tag == "copy":
+            self._deeper(depth + 1)
+            return self._untag_copy(value, depth + 1, number)
         if tag not in ("set", "frozenset"):
-            raise InsecureJelly("only a list, dict or set may be defined for later use")
+            raise InsecureJelly("only a list, dict, set or copy may be defined for later use")
         self._defs[number] = result = self.decode(value, depth + 1)
         return result
 
@@ -231,7 +273,60 @@ class Unjellier:
         number = self._def_id(tagged)
         if number not in self._defs:
             raise InsecureJelly(f"the value {number} is used but not defined before")
-        return self._defs[number]
+        if self._in_copies and self.pending:
+            raise InsecureJelly("the state of a copy cannot use what names answers to come")
+        value = self._defs[number]
+        if value is _UNMADE:
+            raise InsecureJelly(
+                f"the copy {number} stands inside itself, and is made of its complete state: "
+                "only a class that is made without it can be there already"
+            )
+        return value
+
+    def _untag_copy(self, tagged: Tagged, depth: int, number: int | None = None) -> Any:
+        """A copy, which is *number* for what stands inside of it."""
+        name = self._text(tagged, "type")
+        maker = self._flavors.maker(name)
+        blank = _UNMADE if maker.blank is None else self._run(name, maker.blank)
+        if number is not None:
+            self._defs[number] = blank
+        copy = self.fill(name, maker, blank, tagged, depth)
+        if number is not None:
+            self._defs[number] = copy
+        return copy
+
+    def fill(self, name: str, maker: Maker, blank: Any, tagged: Tagged, depth: int) -> Any:
+        """The copy that *maker* makes of the *blank* one and the ``state`` of *tagged*.
+
+        Raises:
+            Error: the state cannot be decoded, or is refused.
+        """
+        if "state" not in tagged:
+            raise InsecureJelly("a tagged 'copy' needs a 'state'")
+        self._in_copies += 1
+        state = self._place(self.decode(tagged["state"], depth + 1), None, None)
+        self._in_copies -= 1
+        copy = self._run(name, maker.fill, blank, state, self._look_at)
+        if hasattr(type(copy), "postUnjelly"):
+            self._post.append((name, copy))
+        return copy
+
+    def _run(self, name: str, work: Callable[..., Any], *args: Any) -> Any:
+        """Run code of the application's: what it raises is a failure of this frame alone."""
+        try:
+            return work(*args)
+        except BaseException as fault:  # sys.exit() too
+            if isinstance(fault, Error) and not isinstance(fault, ProtocolError):
+                raise
+            what = f"a copy of the type {name[:64]!a} cannot be made"
+            self._flavors.report_fault(what, fault)
+            raise InsecureJelly(f"{what}: its class raised {type(fault).__name__}") from fault
+
+    def _look_at(self, items: int) -> None:
+        """A class looks at *items* more; what is used twice is looked at twice."""
+        self._looked_at += items
+        if self._looked_at > self.limits.message:
+            raise LimitExceeded("message: what is used again and again in copies is too much")
 
     def _untag_dict(self, tagged: Tagged, depth: int) -> dict[Any, Any]:
         return self._fill_dict({}, tagged, depth)
@@ -266,7 +361,7 @@ class Unjellier:
             raise InsecureJelly("a key or a member of a set cannot be hashed")
         try:
             hash(value)
-        except TypeError:
+        except Exception:  # whatever the class of a copy raises
             raise InsecureJelly("a key or a member of a set cannot be hashed") from None
         return value
 
@@ -344,6 +439,9 @@ class Unjellier:
             raise InsecureJelly("the seconds of a tagged 'timedelta' are no number") from None
 
 
+_UNMADE: Any = object()
+"""Stands for a copy that cannot be there before its state is."""
+
 _DAY = r"\d{4}-\d\d-\d\d"
 _CLOCK = r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 _ZONE = r"(Z|[+-]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?"
@@ -378,6 +476,7 @@ def _refuse_callable(key: str, item: Json) -> None:
 _UNTAG: dict[str, Callable[[Unjellier, Tagged, int], Any]] = {
     "def": Unjellier._untag_def,
     "use": Unjellier._untag_use,
+    "copy": Unjellier._untag_copy,
     "dict": Unjellier._untag_dict,
     "set": Unjellier._untag_set,
     "frozenset": Unjellier._untag_frozenset,

@@ -67,7 +67,7 @@
 
 /**
  * @typedef {string | number | bigint | boolean | null | undefined | void | Date | Uint8Array | Error
- *   | Map<any, any> | Set<any> | import("./scalars.js").Held} Atom
+ *   | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable} Atom
  */
 
 export {};

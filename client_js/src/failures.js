@@ -19,7 +19,9 @@ import {
 } from "./errors.js";
 import { cutText } from "./frames.js";
 
-/** @typedef {Map<string, Function>} Registry names of exceptions' types, and the classes that they are raised as here */
+/** @typedef {Map<string, any>} Registry names of types, and the classes that stand for them here */
+
+/** @typedef {abstract new (...args: any) => import("./flavors.js").Copyable} CopyableClass a class whose copies arrive */
 
 /** @type {Registry} */
 const OWN = new Map(
@@ -39,11 +41,12 @@ const OWN = new Map(
 export const registry = new Map();
 
 /**
- * From now on an exception of the peer's with this type is raised as `type` here.
- * `type` is made with the message as its only argument, and should extend PBError.
+ * From now on what is of this type at the peer is of the class `type` here: a copy, or an exception,
+ * which is made with the message as its only argument, should extend PBError, and gets the
+ * attributes that the peer's had.
  *
  * @param {string | Function} nameOrClass the type as the sender names it
- * @param {new (message: string) => Error} type
+ * @param {(new (message: string) => Error) | CopyableClass} type
  */
 export function setUnjellyableForClass(nameOrClass, type) {
   registry.set(typeName(nameOrClass), type);
@@ -72,19 +75,30 @@ export function jellyFailure(error) {
  * The exception behind a failure: of the class registered for its type, else a RemoteError.
  * @param {Record<string, any>} tagged
  * @param {Registry} types
+ * @param {(error: Error) => void} [fill] gives one of the very type its state
  * @returns {PBError}
  */
-export function unjellyFailure({ $, type, message, parents, traceback = null }, types) {
+export function unjellyFailure({ $, type, message, parents, traceback = null }, types, fill) {
   const texts = [type, message, traceback ?? ""].concat(parents);
   const isRight = $ === "failure" && Array.isArray(parents);
   if (!isRight || !texts.every((text) => typeof text === "string")) {
     throw new InsecureJelly("a failure lacks its type, message or parents");
   }
-  const told = { type, parents, traceback };
-  const known = /** @type {any} */ (types.get(type) ?? OWN.get(type) ?? RemoteError);
+  const own = types.get(type);
+  const known = own?.prototype instanceof Error ? own : (OWN.get(type) ?? RemoteError);
+  const error = made(known, message);
+  if (error.constructor === own) fill?.(error);
+  return Object.assign(error, { message, type, parents, traceback });
+}
+
+/**
+ * @param {any} known
+ * @param {string} message
+ */
+function made(known, message) {
   try {
-    return Object.assign(new known(message), told);
+    return new known(message);
   } catch {
-    return Object.assign(new RemoteError(message), told);
+    return new RemoteError(message);
   }
 }

@@ -21,3 +21,19 @@ export class Root extends Referenceable {
     return this;
   }
 }
+
+/**
+ * An object that crosses by value: the peer gets a copy, of the class that it registered for the
+ * type, which is the static `pbType` or else the class's name. What arrives is made by the static
+ * `fromState(state)` of the class that is registered here; one that has none is made without its
+ * constructor, and gets the attributes.
+ */
+export class Copyable {
+  /** What the peer gets to see, any value that can cross: the attributes, if the class does not say. @returns {any} */
+  toState() {
+    return { ...this };
+  }
+}
+
+/** Whether an exception has more than a text to send. @param {any} error */
+export const hasState = (error) => error instanceof Error && "toState" in error;

@@ -7,6 +7,7 @@
 
 import { breach, CancelledError, checkLimit, deadReference, PBError, quote } from "./errors.js";
 import { jellyFailure } from "./failures.js";
+import { hasState } from "./flavors.js";
 import { postJelly } from "./jelly.js";
 import { invoke } from "./methods.js";
 import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
@@ -148,10 +149,25 @@ function fail(call, error) {
   if (!(error instanceof PBError) || !id) {
     broker.hooks.log(error, `the peer's call of ${quote(frame[3])}`);
   }
-  if (id) broker.postSmall(["error", id, jellyFailure(error)], id);
+  if (id) sendError(call, error);
   call.rejected = true;
   end(call, error);
   broker.countViolation(error);
+}
+
+/**
+ * What is wrong with an exception's state goes in its place.
+ * @param {PeerCall} call
+ * @param {unknown} error
+ */
+function sendError({ broker, id }, error) {
+  try {
+    if (hasState(error)) return void postJelly(broker, ["error", id, error], id);
+  } catch (fault) {
+    broker.hooks.log(fault, "the state of an error");
+    error = fault;
+  }
+  broker.postSmall(["error", id, jellyFailure(error)], id);
 }
 
 /**

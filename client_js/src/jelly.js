@@ -6,8 +6,9 @@
  * @module
  */
 
-import { checkLimit, deadReference, InsecureJelly } from "./errors.js";
+import { checkLimit, deadReference, InsecureJelly, typeName } from "./errors.js";
 import { jellyFailure } from "./failures.js";
+import { Copyable, hasState } from "./flavors.js";
 import { hasLoneSurrogate, isList, isWellFormed } from "./frames.js";
 import { INLINE_BYTES } from "./limits.js";
 import { RemotePromise } from "./promises.js";
@@ -20,8 +21,9 @@ import { jellyScalar, toBase64 } from "./scalars.js";
  * One walk through the values of a frame.
  * @param {import("./broker.js").Broker} broker
  * @param {Set<object>} [shared] in the second walk: what the first has found
+ * @param {Map<object, any>} [states] of the copies, each of which is asked for it once
  */
-const newWalk = (broker, shared) => ({
+const newWalk = (broker, shared, states = new Map()) => ({
   broker,
   limits: broker.peer.limits,
   /** Where it is. @type {Key[]} */
@@ -32,6 +34,9 @@ const newWalk = (broker, shared) => ({
   introduced: [],
   /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
   named: [],
+  states,
+  /** In how many copies it is. */
+  copies: 0,
   isFirst: !shared,
   /** What stands in the frame more than once; the first walk finds it. */
   shared,
@@ -42,10 +47,10 @@ const newWalk = (broker, shared) => ({
 /** @typedef {ReturnType<typeof newWalk>} Walk */
 
 /** What errors call the values of a frame, by their places. @type {Record<string, Record<number, string>>} */
-const LABELS = { message: { 4: "args", 5: "kw" }, answer: { 2: "result" } };
+const LABELS = { message: { 4: "args", 5: "kw" }, answer: { 2: "result" }, error: { 2: "error" } };
 
 /**
- * Send a `message` or an `answer`. When that fails, no table has changed.
+ * Send a `message`, an `answer` or an `error` with its state. When that fails, no table has changed.
  * @param {import("./broker.js").Broker} broker
  * @param {any[]} frame
  * @param {number} [answered] the id of the peer's call that it answers
@@ -63,7 +68,7 @@ export function postJelly(broker, frame, answered, named) {
     let text = encoded();
     if (walk.shared) {
       exports.takeBack(walk.introduced);
-      walk = newWalk(broker, walk.shared);
+      walk = newWalk(broker, walk.shared, walk.states);
       text = encoded();
     }
     named?.push(...walk.named);
@@ -129,13 +134,13 @@ function hasPlainItems(value, levels) {
 }
 
 /**
- * A result, or `args` or `kw`, which are a frame's own and no values.
+ * A result or an error, or `args` or `kw`, which are a frame's own and no values.
  * @param {Walk} walk
  * @param {string} label
  * @param {any} value
  */
 function root(walk, label, value) {
-  if (label === "result") return item(walk, label, value, 0);
+  if (label === "result" || label === "error") return item(walk, label, value, 0);
   walk.path = [label];
   if (Object.hasOwn(value, "$")) refuse(walk, 'an argument called "$" cannot cross');
   return items(walk, value, 0);
@@ -169,10 +174,11 @@ function item(walk, key, value, depth, hashed) {
 function encode(walk, value, depth, hashed) {
   if (typeof value === "string") checkText(walk, value);
   if (isPlain(value, 0) || value === undefined) return value;
-  if (isContainer(value)) return container(walk, value, depth, hashed);
+  if (isContainer(value) || value instanceof Copyable) {
+    return container(walk, value, depth, hashed);
+  }
   if (value instanceof RemotePromise) return promised(walk, value, depth);
-  deeper(walk, depth, 1);
-  return special(walk, value);
+  return special(walk, value, deeper(walk, depth, 1));
 }
 
 /**
@@ -191,7 +197,7 @@ function checkText(walk, text) {
  */
 function container(walk, value, depth, hashed) {
   const { met, isFirst } = walk;
-  if (hashed) {
+  if (hashed && !(value instanceof Copyable)) {
     if (isList(value) || value instanceof Set) return body(walk, value, depth, true);
     refuse(walk, "an object cannot be a key of a Map or a member of a Set");
   }
@@ -220,6 +226,11 @@ function container(walk, value, depth, hashed) {
  */
 function body(walk, value, depth, hashed) {
   const isDict = value instanceof Map;
+  if (value instanceof Copyable) {
+    const type = typeName(value.constructor);
+    checkText(walk, type);
+    return { $: "copy", type, state: stateOf(walk, value, deeper(walk, depth, 1)) };
+  }
   if (value instanceof Set) {
     const members = items(walk, [...value], deeper(walk, depth, 2), true);
     return { $: hashed ? "frozenset" : "set", items: members };
@@ -228,6 +239,21 @@ function body(walk, value, depth, hashed) {
     return dict(walk, isDict ? value : Object.entries(value), deeper(walk, depth, 3));
   }
   return items(walk, value, deeper(walk, depth, 1), hashed);
+}
+
+/**
+ * The state of a copy or of an exception.
+ * @param {Walk} walk
+ * @param {any} value
+ * @param {number} depth
+ */
+function stateOf(walk, value, depth) {
+  const { states } = walk;
+  if (!states.has(value)) states.set(value, value.toState());
+  walk.copies++;
+  const out = encode(walk, states.get(value), depth);
+  walk.copies--;
+  return out ?? null;
 }
 
 /**
@@ -271,16 +297,20 @@ function dict(walk, entries, depth) {
 /**
  * @param {Walk} walk
  * @param {any} value
+ * @param {number} depth of what stands in it
  */
-function special(walk, value) {
-  const { broker, limits, attachments } = walk;
+function special(walk, value, depth) {
+  const { broker, limits, attachments, path } = walk;
   if (value instanceof ArrayBuffer) value = new Uint8Array(value);
   if (value instanceof Uint8Array) {
-    return broker.peer.binary && value.length > INLINE_BYTES
+    return broker.peer.binary && value.length > INLINE_BYTES && path[0] !== "error"
       ? { $: "bytes", at: attachments.push(value) - 1 }
       : { $: "bytes", base64: toBase64(value) };
   }
-  if (value instanceof Error) return jellyFailure(value);
+  if (value instanceof Error) {
+    const failure = jellyFailure(value);
+    return hasState(value) ? { ...failure, state: stateOf(walk, value, depth) } : failure;
+  }
   if (isReference(value)) return reference(walk, value);
   return jellyScalar(value, limits) ?? refuse(walk, describe(value));
 }
@@ -309,7 +339,7 @@ function promised(walk, promise, depth) {
   promise.handle();
   if (rejected) throw outcome;
   if (!pending) return encode(walk, outcome, depth);
-  if (walk.path[0] === "result" || broker !== walk.broker || !id) {
+  if (walk.path[0] === "result" || walk.copies || broker !== walk.broker || !id) {
     refuse(walk, "this promise cannot cross; await it first");
   }
   deeper(walk, depth, 1);
@@ -368,7 +398,7 @@ export function isContainer(value) {
 
 /** @param {any} value */
 function describe(value) {
-  let advice = "extend Referenceable or pass plain data";
+  let advice = "extend Referenceable or Copyable, or pass plain data";
   if (typeof value.then === "function") advice = "await it first";
   if (ArrayBuffer.isView(value)) advice = "pass a Uint8Array of its bytes";
   if (value instanceof Date) advice = "it is not in the years 1 to 9999";

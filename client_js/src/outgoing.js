@@ -225,8 +225,8 @@ export function answered(broker, frame, { tagged, deep, attachments }) {
   let refused;
   broker.waiting.delete(id);
   try {
-    if (name === "error") outcome = unjellyFailure(value, broker.types);
-    else if (!rejected) {
+    if (name === "error" && value.$ !== "failure") unjellyFailure(value, broker.types);
+    if (name === "error" || !rejected) {
       if (deep) checkDepth([value], 1, broker.limits);
       if (unjellier) [outcome] = unjelly(unjellier, value);
     }
@@ -234,7 +234,9 @@ export function answered(broker, frame, { tagged, deep, attachments }) {
     refused = outcome = error;
     rejected = true;
   }
-  if (rejected) broker.giveBack(frame, unjellier?.introduced);
+  // An exception brings references only in a state that was taken.
+  const isTaken = !refused && call?.promise.pending && unjellier?.introduced.length;
+  if (rejected && !isTaken) broker.giveBack(frame, unjellier?.introduced);
   broker.countViolation(refused);
   if (!call) return;
   finish(call, outcome, rejected);

@@ -18,7 +18,7 @@ export {
   RemoteError,
 } from "./errors.js";
 export { setUnjellyableForClass } from "./failures.js";
-export { Referenceable, Root } from "./flavors.js";
+export { Copyable, Referenceable, Root } from "./flavors.js";
 export { callSignal } from "./methods.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
@@ -33,6 +33,7 @@ export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
 /** @typedef {import("./connection.js").Transport} Transport */
 /** @typedef {import("./errors.js").Outcome} Outcome */
 /** @typedef {import("./errors.js").TypeOrName} TypeOrName */
+/** @typedef {import("./failures.js").CopyableClass} CopyableClass */
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
 /** @typedef {import("./broker.js").Ending} Ending */

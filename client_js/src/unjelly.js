@@ -7,6 +7,7 @@
 
 import { checkLimit, InsecureJelly, quote } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
+import { Copyable } from "./flavors.js";
 import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
 import { unjellyScalar } from "./scalars.js";
@@ -47,6 +48,8 @@ export const newUnjellier = (broker, frame, attachments) => ({
   kept: new Map(),
   /** @type {Map<number, { source: Tagged, value: any }> | undefined} */
   defs: undefined,
+  /** In how many copies it is. */
+  copies: 0,
 });
 
 /**
@@ -58,6 +61,7 @@ export const newUnjellier = (broker, frame, attachments) => ({
 export function unjelly(state, value, kw = {}) {
   state.defs = undefined;
   state.waits = [];
+  state.copies = 0;
   return [decode(state, value), items(state, kw)];
 }
 
@@ -102,7 +106,9 @@ function tagged(state, raw) {
     case "answer":
       return resolved(state, raw, kept.get(raw) ?? find(state, raw));
     case "failure":
-      return unjellyFailure(raw, broker.types);
+      return unjellyFailure(raw, broker.types, (error) => {
+        if ("state" in raw) setAttributes(error, stateOf(state, raw));
+      });
     case "def":
       return def(state, raw);
     case "use":
@@ -128,10 +134,12 @@ function resolved({ kept, waits }, raw, found) {
  * @param {Unjellier} state
  * @param {Tagged} raw
  */
-function find({ broker, frame, introduced }, raw) {
+function find({ broker, frame, introduced, copies }, raw) {
   const { $: tag, id } = raw;
   if (tag === "answer") {
-    return frame[0] === "message" && isAnswer(raw) ? broker.nameable(id, frame) : malformed(raw);
+    return frame[0] === "message" && isAnswer(raw) && !copies
+      ? broker.nameable(id, frame)
+      : malformed(raw);
   }
   if (!isId(id) && typeof id !== "string") malformed(raw);
   if (tag === "local") return broker.exports.find(id);
@@ -161,6 +169,7 @@ function def(state, raw) {
  * @param {Tagged} raw
  */
 function use(state, raw) {
+  if (state.copies && state.waits.length) malformed(raw); // it may stand in what is to come
   if (!state.defs?.has(raw.id)) {
     eachTagged(state.frame, (other) => {
       if (other.$ === "def" && other.id === raw.id) def(state, other);
@@ -170,7 +179,7 @@ function use(state, raw) {
 }
 
 /**
- * A list, object, dict or set.
+ * A list, object, dict, set or copy.
  * @param {Unjellier} state
  * @param {any} raw
  * @param {{ value?: any }} made gets it before its items are read, so that it can stand inside itself
@@ -181,6 +190,7 @@ function container(state, raw, made) {
     made.value = copyOf(raw);
     return items(state, raw, made.value);
   }
+  if (raw.$ === "copy") return copy(state, raw, made);
   const { $: tag, items: given } = raw;
   if (!["dict", "set", "frozenset"].includes(tag) || !isList(given)) return malformed(raw);
   if (tag !== "dict") {
@@ -200,14 +210,66 @@ function container(state, raw, made) {
 }
 
 /**
+ * A copy is made of a class that was registered for its type, and of no other.
+ * @param {Unjellier} state
+ * @param {any} raw
+ * @param {{ value?: any }} made
+ */
+function copy(state, raw, made) {
+  if (!("state" in raw)) malformed(raw);
+  const known = state.broker.types.get(raw.type);
+  if (!(known?.prototype instanceof Copyable)) {
+    const name = JSON.stringify(raw.type)?.slice(0, 64);
+    refuse(
+      `no class is registered here for copies of the type ${name}: setUnjellyableForClass(${name}, …)`,
+    );
+  }
+  if (!known.fromState) {
+    made.value = Object.create(known.prototype);
+    setAttributes(made.value, stateOf(state, raw));
+  } else made.value = known.fromState(stateOf(state, raw));
+  return made.value;
+}
+
+/**
+ * @param {Unjellier} state
+ * @param {Tagged} raw
+ */
+function stateOf(state, raw) {
+  state.copies++;
+  const value = decode(state, raw.state);
+  state.copies--;
+  return value;
+}
+
+/**
+ * A peer may set attributes, and hide nothing of the class's.
+ * @param {any} object
+ * @param {any} attributes
+ */
+function setAttributes(object, attributes) {
+  if (Object.getPrototypeOf(attributes ?? 0) !== Object.prototype) {
+    refuse("the state of a copy must be an object");
+  }
+  const inherited = Object.getPrototypeOf(object);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key in inherited && typeof inherited[key] !== "string") {
+      refuse(`the state of a copy cannot have ${JSON.stringify(key.slice(0, 64))}`);
+    }
+    object[key] = value;
+  }
+}
+
+/**
  * A key of a dict or a member of a set, which Python must be able to hash.
  * @param {Unjellier} state
  * @param {any} raw
  */
 function hashed(state, raw) {
+  const value = decode(state, raw);
   const isPlain = kindsOf([raw]) === "o";
-  if (isPlain && [undefined, "dict", "set", "def", "use"].includes(raw.$)) malformed(raw);
-  return decode(state, raw);
+  const isOpen = isPlain && [undefined, "dict", "set", "def", "use"].includes(raw.$);
+  return isOpen && !(value instanceof Copyable) ? malformed(raw) : value;
 }
 
 /**

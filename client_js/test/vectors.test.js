@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as pbweb from "../src/pbweb.js";
-import { FixtureRoot } from "./support/fixture.js";
+import { Box, FixtureRoot, Item, Point, soldOut } from "./support/fixture.js";
 import { Peer } from "./support/peer.js";
 
 const read = (name) =>
@@ -27,6 +27,27 @@ const HELPERS = {
     dict.me = dict;
     return dict;
   },
+  shared_copy: () => {
+    const point = new Point({ x: 1 });
+    return [point, point];
+  },
+  cycle_copy: () => {
+    const point = new Point({});
+    point.me = point;
+    return point;
+  },
+  shared_box: () => {
+    const box = new Box([1]);
+    return [box, box];
+  },
+  shared_state: () => {
+    const state = [1];
+    return [state, new Box(state)];
+  },
+  sold_out: soldOut,
+  Box,
+  Item,
+  Point,
   nested: (n) => (n === 1 ? [] : [HELPERS.nested(n - 1)]),
 };
 
@@ -69,6 +90,14 @@ test("what is shared or inside itself is so after decoding", async () => {
   assert.equal(list[0], list);
   const dict = await get('{"$":"def","id":1,"value":{"me":{"$":"use","id":1}}}');
   assert.equal(dict.me, dict);
+  const copy = await get(
+    '{"$":"def","id":1,"value":{"$":"copy","type":"Point","state":{"me":{"$":"use","id":1}}}}',
+  );
+  assert.equal(copy.me, copy);
+  const [box, again] = await get(
+    '[{"$":"def","id":1,"value":{"$":"copy","type":"Box","state":1}},{"$":"use","id":1}]',
+  );
+  assert.equal(box, again);
   const early = await get('{"b":{"$":"def","id":1,"value":[]},"1":{"$":"use","id":1}}');
   assert.equal(early.b, early[1]);
 });
@@ -119,10 +148,11 @@ function checkFrame(actual, expected) {
     return assert.deepEqual(pairs(actual), pairs(expected));
   }
   if (expected[0] !== "error") return assert.deepEqual(actual, expected);
-  const { type, message, parents = [] } = expected[2];
+  const { type, message, state, parents = [] } = expected[2];
   assert.deepEqual(actual.slice(0, 2), expected.slice(0, 2));
   assert.equal(actual[2].type, type);
   if (message !== undefined) assert.equal(actual[2].message, message);
+  if (state !== undefined) assert.deepEqual(actual[2].state, state);
   assert.deepEqual(actual[2].parents.slice(0, parents.length), parents);
 }
 

@@ -4,17 +4,19 @@
  * @module
  */
 import { PBError } from "./errors.js";
-export type Registry = Map<string, Function>;
+export type Registry = Map<string, any>;
+export type CopyableClass = abstract new (...args: any) => import("./flavors.js").Copyable;
 /** @type {Registry} */
 export declare const registry: Registry;
 /**
- * From now on an exception of the peer's with this type is raised as `type` here.
- * `type` is made with the message as its only argument, and should extend PBError.
+ * From now on what is of this type at the peer is of the class `type` here: a copy, or an exception,
+ * which is made with the message as its only argument, should extend PBError, and gets the
+ * attributes that the peer's had.
  *
  * @param {string | Function} nameOrClass the type as the sender names it
- * @param {new (message: string) => Error} type
+ * @param {(new (message: string) => Error) | CopyableClass} type
  */
-export declare function setUnjellyableForClass(nameOrClass: string | Function, type: new (message: string) => Error): void;
+export declare function setUnjellyableForClass(nameOrClass: string | Function, type: (new (message: string) => Error) | CopyableClass): void;
 /**
  * What was thrown as a tagged value. It never throws, whatever was thrown.
  * @param {any} error
@@ -29,6 +31,7 @@ export declare function jellyFailure(error: any): {
  * The exception behind a failure: of the class registered for its type, else a RemoteError.
  * @param {Record<string, any>} tagged
  * @param {Registry} types
+ * @param {(error: Error) => void} [fill] gives one of the very type its state
  * @returns {PBError}
  */
-export declare function unjellyFailure({ $, type, message, parents, traceback }: Record<string, any>, types: Registry): PBError;
+export declare function unjellyFailure({ $, type, message, parents, traceback }: Record<string, any>, types: Registry, fill?: (error: Error) => void): PBError;

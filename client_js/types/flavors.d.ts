@@ -18,3 +18,15 @@ export declare class Root extends Referenceable {
      */
     rootObject(_connection: unknown): Referenceable;
 }
+/**
+ * An object that crosses by value: the peer gets a copy, of the class that it registered for the
+ * type, which is the static `pbType` or else the class's name. What arrives is made by the static
+ * `fromState(state)` of the class that is registered here; one that has none is made without its
+ * constructor, and gets the attributes.
+ */
+export declare class Copyable {
+    /** What the peer gets to see, any value that can cross: the attributes, if the class does not say. @returns {any} */
+    toState(): any;
+}
+/** Whether an exception has more than a text to send. @param {any} error */
+export declare const hasState: (error: any) => error is Error & Record<"toState", unknown>;

@@ -12,8 +12,9 @@ export type Key = string | number;
  * One walk through the values of a frame.
  * @param {import("./broker.js").Broker} broker
  * @param {Set<object>} [shared] in the second walk: what the first has found
+ * @param {Map<object, any>} [states] of the copies, each of which is asked for it once
  */
-declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<object>) => {
+declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<object>, states?: Map<object, any>) => {
     broker: import("./broker.js").Broker;
     limits: import("./limits.js").Limits;
     /** Where it is. @type {Key[]} */
@@ -24,6 +25,9 @@ declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<objec
     introduced: number[];
     /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
     named: RemotePromise<any>[];
+    states: Map<object, any>;
+    /** In how many copies it is. */
+    copies: number;
     isFirst: boolean;
     /** What stands in the frame more than once; the first walk finds it. */
     shared: Set<object> | undefined;
@@ -32,7 +36,7 @@ declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<objec
 };
 export type Walk = ReturnType<typeof newWalk>;
 /**
- * Send a `message` or an `answer`. When that fails, no table has changed.
+ * Send a `message`, an `answer` or an `error` with its state. When that fails, no table has changed.
  * @param {import("./broker.js").Broker} broker
  * @param {any[]} frame
  * @param {number} [answered] the id of the peer's call that it answers

@@ -7,7 +7,7 @@ export { connect } from "./client.js";
 export { Connection } from "./connection.js";
 export { CancelledError, DeadReferenceError, InsecureJelly, LimitExceeded, NoSuchMethod, PBConnectionLost, PBError, ProtocolError, RemoteError, } from "./errors.js";
 export { setUnjellyableForClass } from "./failures.js";
-export { Referenceable, Root } from "./flavors.js";
+export { Copyable, Referenceable, Root } from "./flavors.js";
 export { callSignal } from "./methods.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
@@ -18,6 +18,7 @@ export type ConnectionOptions = import("./connection.js").ConnectionOptions;
 export type Transport = import("./connection.js").Transport;
 export type Outcome = import("./errors.js").Outcome;
 export type TypeOrName = import("./errors.js").TypeOrName;
+export type CopyableClass = import("./failures.js").CopyableClass;
 export type Registry = import("./failures.js").Registry;
 export type Limits = import("./limits.js").Limits;
 export type Ending = import("./broker.js").Ending;
@@ -30,6 +31,7 @@ export type Ending = import("./broker.js").Ending;
 /** @typedef {import("./connection.js").Transport} Transport */
 /** @typedef {import("./errors.js").Outcome} Outcome */
 /** @typedef {import("./errors.js").TypeOrName} TypeOrName */
+/** @typedef {import("./failures.js").CopyableClass} CopyableClass */
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
 /** @typedef {import("./broker.js").Ending} Ending */

@@ -45,6 +45,8 @@ export declare const newUnjellier: (broker: import("./broker.js").Broker, frame:
         source: Tagged;
         value: any;
     }> | undefined;
+    /** In how many copies it is. */
+    copies: number;
 };
 /**
  * An answer, or `args` with `kw`, which are a frame's own and no values.

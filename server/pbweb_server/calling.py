@@ -10,6 +10,7 @@ import orjson
 
 import pbweb as pb
 from pbweb.failures import failure_for
+from pbweb.flavors import Charge, Maker
 from pbweb.jelly import Jellier, Tagged
 from pbweb.limits import Limits
 
@@ -68,7 +69,9 @@ async def _call(
     # As a page does it: the scheme says whether there is TLS, and it is a WebSocket anyway.
     address = f"ws{url[4:]}" if url.startswith(("http://", "https://")) else url
     try:
-        opening = pb.connect(address, headers=headers, open_timeout=timeout or OPEN_SECONDS)
+        opening = pb.connect(
+            address, headers=headers, open_timeout=timeout or OPEN_SECONDS, registry=_AnyType()
+        )
         connection = await opening
     except ValueError as error:
         raise CallFailed(2, str(error)) from None
@@ -88,8 +91,30 @@ def shown(value: Any) -> str:
     return orjson.dumps(Jellier(_Shown(), limits).encode(value)).decode()
 
 
+class _Copy(pb.Copyable):
+    """A copy of any type, as the peer sent it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state: Any = None
+
+
+class _AnyType(pb.Registry):
+    """Takes copies of all types, which are only shown here."""
+
+    def maker(self, name: str) -> Maker:
+        def fill(blank: _Copy, state: Any, _charge: Charge) -> _Copy:
+            blank.state = state
+            return blank
+
+        return Maker(lambda: _Copy(name), fill)
+
+
 class _Shown:
-    """References, and exceptions that were returned, as the peer sent them."""
+    """References, copies, and exceptions that were returned, as the peer sent them."""
+
+    def copied(self, value: _Copy) -> tuple[str, Any]:
+        return value.name, value.state
 
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
         if isinstance(value, pb.RemoteReference):

@@ -27,6 +27,7 @@ FOR_OTHER_MODULES = {
     "Endpoint": {"connect", "forget", "identify", "refusal"},
     "Error": {"came_as"},
     "Referenceable": {"remoteMethods"},
+    "Registry": {"maker"},
     "RemotePromise": {"settle", "then_call"},
     "Root": {"remoteMethods"},
 }

@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 
 import pbweb as pb
+from pbweb.flavors import Maker
 from pbweb.frames import check, parse, split_batch
 from pbweb.jelly import Jellier, Tagged
 from pbweb.testing import tables
 from pbweb.unjelly import Unjellier
-from tests.unit.vectors import PeerUnderTest, same
+from tests.unit.vectors import PeerUnderTest, fixture_registry, same
 
 LIMITS = pb.Limits(depth=20, digits=40, batch=50, calls=8, references=8, message=65_536)
 SMALL = {"depth": 20, "digits": 40, "batch": 50, "calls": 8, "references": 8, "message": 65_536}
@@ -25,19 +26,35 @@ CODES = {1000, 1007, 1009, 4400, 4410, 4413, 4426, 4429, 4440}
 
 
 class NoFlavors:
-    """No value means anything to a session here."""
+    """No value means anything to a session here; copies are those of the vectors' fixture."""
+
+    def __init__(self) -> None:
+        self.registry = fixture_registry()
+        self.faults: list[BaseException] = []
 
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
         return None
 
-    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier) -> Any:
+    def copied(self, value: Any) -> tuple[str, Any]:
+        return value.getTypeToCopy(), value.getStateToCopy()
+
+    def maker(self, name: str) -> Maker:
+        return self.registry.maker(name)
+
+    def report_fault(self, what: str, fault: BaseException) -> None:
+        self.faults.append(fault)
+
+    def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier, depth: int) -> Any:
         raise pb.InsecureJelly(f"the tag {tag[:64]!r} is unknown")
 
 
 def decode(data: bytes) -> Any:
     """The value of a JSON text."""
     value, _ = parse(data, LIMITS.depth)
-    return Unjellier(NoFlavors(), LIMITS).decode(value)
+    unjellier = Unjellier(NoFlavors(), LIMITS)
+    value = unjellier.decode(value)
+    unjellier.finish()
+    return value
 
 
 def encode(value: Any) -> bytes:

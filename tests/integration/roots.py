@@ -19,6 +19,11 @@ class Counter(pb.Referenceable):
         return self.number
 
 
+class Pond(pb.Copyable):
+    pbType = "Pond"
+    frogs: list[int]
+
+
 class IntegrationRoot(pb.Root):
     def remote_echo(self, value: object) -> object:
         return value
@@ -51,6 +56,11 @@ class IntegrationRoot(pb.Root):
         while True:
             reference.callRemoteOnly("take", "x" * 10_000)
             await asyncio.sleep(0)
+
+    def remote_copies(self) -> object:
+        pond = Pond()
+        pond.frogs = [1, 2]
+        return [pond, {"again": pond}]
 
     def remote_fail(self) -> None:
         raise ValueError("MARK-of-the-fault")

@@ -58,6 +58,14 @@ def test_references_and_paths_and_names(port: int) -> None:
     assert call(url, "echo", "--kw", "value=some text") == (0, '"some text"\n', "")
 
 
+def test_copies_of_any_type_are_shown(port: int) -> None:
+    code, said, complained = call(f"ws://localhost:{port}/pb", "copies")
+    assert (code, complained) == (0, "")
+    pond = {"$": "copy", "type": "Pond", "state": {"frogs": [1, 2]}}
+    again = {"again": {"$": "use", "id": 1}}
+    assert json.loads(said) == [{"$": "def", "id": 1, "value": pond}, again]
+
+
 def test_what_failed_over_there_is_1(port: int) -> None:
     url = f"ws://localhost:{port}/pb"
     for words, complained in (

@@ -246,7 +246,7 @@ class Dangerous:
 
 WAY_OUT = (
     "let the class inherit from pb.Referenceable to send a reference to the object, "
-    "or send a dict of what is to be known of it"
+    "or from pb.Copyable to send a copy of it"
 )
 
 

@@ -17,7 +17,7 @@ from pbweb.jelly import Jellier
 from pbweb.testing import stepped_pair
 from pbweb.unjelly import Unjellier, has_tags
 from tests.fuzz.targets import NoFlavors
-from tests.unit.vectors import same
+from tests.unit.vectors import Box, Item, Point, fixture_registry, same
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
@@ -86,11 +86,43 @@ def graphs(draw: Any) -> Any:
     return made[0]
 
 
+@st.composite
+def copies(draw: Any) -> Any:
+    """Copies, lists and dicts that stand in each other; boxes only hold what was there before."""
+    kinds = st.sampled_from([Point, Point, dict, list, Box, Item])
+    made: list[Any] = []
+    for kind in draw(st.lists(kinds, min_size=1, max_size=6)):
+        if kind is Box:
+            before = [one for one in made if isinstance(one, Box | Item)]
+            made.append(Box(draw(st.sampled_from([None, *before]) | SCALARS)))
+        elif kind is Item:
+            made.append(Item(draw(TEXT), draw(st.integers()), draw(st.lists(TEXT, max_size=3))))
+        else:
+            made.append(kind())
+    for container in made:
+        for at in range(draw(st.integers(0, 4))):
+            value = draw(st.sampled_from(made) | SCALARS)
+            if type(container) is list:
+                container.append(value)
+            elif type(container) is dict:
+                container[draw(KEYS)] = value
+            elif type(container) is Point:
+                setattr(container, f"attribute{at}", value)
+    return made
+
+
 def expected(value: Any, seen: dict[int, Any] | None = None) -> Any:
     """What *value* arrives as: a tuple as a list, all else as itself."""
     seen = {} if seen is None else seen
     if isinstance(value, tuple):
         return [expected(item, seen) for item in value]
+    if isinstance(value, Box):
+        return seen.setdefault(id(value), Box(expected(value.content, seen)))
+    if isinstance(value, Point):
+        if id(value) not in seen:
+            point = seen.setdefault(id(value), Point())
+            vars(point).update((key, expected(item, seen)) for key, item in vars(value).items())
+        return seen[id(value)]
     if not isinstance(value, list | dict):
         return value
     if id(value) not in seen:
@@ -132,6 +164,25 @@ def test_a_value_arrives_exact(value):
 @given(graphs())
 def test_what_is_shared_or_inside_itself_arrives_so(value):
     assert same(decode(encode(value)), expected(value))
+
+
+@BOUNDED
+@given(copies())
+def test_copies_arrive_equal_and_as_one_where_they_were_one(value):
+    assert same(decode(encode(value)), expected(value))
+
+
+@settings(BOUNDED, max_examples=80)
+@given(copies())
+def test_copies_arrive_over_a_session_as_they_were(value):
+    link = stepped_pair(Echo(), registry=fixture_registry())
+    promise = link.client.broker.remoteForName("root").callRemote("echo", value, again=value)
+    link.settle()
+    arrived = promise.result()
+    assert same(arrived[0], [expected(value)])
+    assert arrived[1]["again"] is arrived[0][0]
+    del promise, arrived
+    link.assert_idle()
 
 
 @BOUNDED

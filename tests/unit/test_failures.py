@@ -12,7 +12,7 @@ from pbweb.errors import (
     WrongArguments,
 )
 from pbweb.failures import MESSAGE_BYTES, failure_for, from_failure, is_expected
-from pbweb.flavors import Registry
+from pbweb.flavors import Copyable, Registry, RemoteCopy
 
 
 class OutOfStock(Error):
@@ -256,3 +256,50 @@ def test_an_error_of_pb_with_odd_faces_is_a_failure_all_the_same():
     assert isinstance(failure["type"], str)
     assert isinstance(failure["message"], str)
     assert isinstance(failure["parents"], list)
+
+
+class Lost(Error, Copyable, RemoteCopy):
+    pass
+
+
+class LostPart(Lost):
+    pass
+
+
+def filled(state, cls=Lost, kind=None):
+    """The exception of *cls* for a failure of *kind* with *state*, and what `fill` was given."""
+    given = []
+
+    def fill(error, maker, tagged):
+        given.append(tagged["state"])
+        maker.fill(error, tagged["state"], lambda _: None)
+
+    tagged = {**failure_for((kind or cls)("lost")), "state": state}
+    return from_failure(tagged, registry(cls), fill), given
+
+
+def test_a_copyable_exception_gets_its_state():
+    error, given = filled({"item": "tea"})
+    assert type(error) is Lost
+    assert (error.item, error.args, str(error)) == ("tea", ("lost",), "lost")
+    assert (error.type, error.message) == (f"{__name__}.Lost", "lost")
+    assert given == [{"item": "tea"}]
+
+
+def test_a_state_cannot_say_where_the_exception_came_from():
+    error, _ = filled({"_remote": ["other", "text", [], None]})
+    assert error.type == f"{__name__}.Lost"
+
+
+def test_a_state_belongs_to_its_very_type():
+    error, given = filled({"item": "tea"}, kind=LostPart)
+    assert type(error) is Lost
+    assert error.type == f"{__name__}.LostPart"
+    assert not hasattr(error, "item")
+    assert given == []
+
+
+def test_a_class_without_states_gets_none():
+    error, given = filled({"item": "tea"}, cls=OutOfStock)
+    assert type(error) is OutOfStock
+    assert given == []

@@ -4,12 +4,17 @@ import functools
 
 import pytest
 
+from pbweb.errors import Error, InsecureJelly
 from pbweb.flavors import (
     METHOD_NAME,
     REGISTRY,
+    Copyable,
     Referenceable,
     Registry,
+    RemoteCopy,
     Root,
+    is_copyable,
+    setUnjellyableFactoryForClass,
     setUnjellyableForClass,
 )
 
@@ -170,11 +175,11 @@ def test_a_class_is_registered_under_its_name_or_another():
 
 
 @pytest.mark.parametrize("cls", [int, Known(), "Known", None, Referenceable])
-def test_only_exception_classes_can_be_registered(cls):
+def test_only_exception_classes_and_copies_can_be_registered(cls):
     registry = Registry()
-    with pytest.raises(TypeError, match="only exception classes"):
+    with pytest.raises(TypeError, match="only exception classes and copies"):
         registry.setUnjellyableForClass("name", cls)
-    assert registry.classes == {}
+    assert registry.classes == registry.makers == {}
 
 
 def test_the_function_of_the_module_registers_for_the_application():
@@ -184,3 +189,181 @@ def test_the_function_of_the_module_registers_for_the_application():
         assert REGISTRY.classes[name] is Known
     finally:
         del REGISTRY.classes[name]
+
+
+def test_the_function_of_the_module_registers_a_factory_for_the_application():
+    name = f"{__name__}.for_the_application"
+    setUnjellyableFactoryForClass(name, list)
+    try:
+        assert name in REGISTRY.makers
+    finally:
+        del REGISTRY.makers[name]
+
+
+class Copied(Copyable, RemoteCopy):
+    limit = 3
+    kind = None
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+    def method(self):
+        return self.limit
+
+    @property
+    def computed(self):
+        return 1
+
+    @staticmethod
+    def static():
+        return 2
+
+
+def charge(items):
+    assert items >= 0
+
+
+def make(registry, name, state):
+    maker = registry.maker(name)
+    return maker.fill(maker.blank() if maker.blank else None, state, charge)
+
+
+def test_by_default_all_attributes_are_the_state_and_the_class_is_the_type():
+    thing = Copied(x=1)
+    assert thing.getStateToCopyFor(None) == {"x": 1}
+    assert thing.getTypeToCopyFor(None) == f"{__name__}.Copied"
+
+
+def test_the_state_and_the_type_may_be_others_for_each_perspective():
+    class Secret(Copyable):
+        def getStateToCopyFor(self, perspective):
+            return {"for": perspective}
+
+        def getTypeToCopyFor(self, perspective):
+            return f"for.{perspective}"
+
+    assert Secret().getStateToCopyFor("alice") == {"for": "alice"}
+    assert Secret().getTypeToCopyFor("alice") == "for.alice"
+
+
+def test_a_copy_is_made_without_init():
+    class Counting(RemoteCopy):
+        made = 0
+
+        def __init__(self):
+            type(self).made += 1
+
+    registry = Registry()
+    registry.setUnjellyableForClass("it", Counting)
+    assert vars(make(registry, "it", {"x": 1})) == {"x": 1}
+    assert Counting.made == 0
+
+
+def test_attributes_that_the_class_has_a_default_for_may_come():
+    copy = Copied.__new__(Copied)
+    copy.setCopyableState({"limit": 5, "kind": [1]})
+    assert (copy.limit, copy.kind, copy.method()) == (5, [1], 5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "method",
+        "computed",
+        "static",
+        "setCopyableState",
+        "getStateToCopy",
+        "__class__",
+        "__x",
+        1,
+        (),
+    ],
+)
+def test_a_state_hides_no_method(name):
+    copy = Copied.__new__(Copied)
+    with pytest.raises(InsecureJelly, match="no attribute that a peer may set"):
+        copy.setCopyableState({name: 1})
+
+
+@pytest.mark.parametrize("state", [None, [], "text", 3, {1}])
+def test_a_state_that_is_no_dict(state):
+    copy = RemoteCopy.__new__(RemoteCopy)
+    with pytest.raises(
+        InsecureJelly, match=rf"a dict of its attributes, not {type(state).__name__}"
+    ):
+        copy.setCopyableState(state)
+
+
+def test_a_state_does_not_say_which_names_are_those_of_methods():
+    copy = Copied.__new__(Copied)
+    with pytest.raises(InsecureJelly, match="has 'method'"):
+        copy.setCopyableState({"methodNames": [], "method": 1})
+
+
+def test_a_copy_with_slots():
+    class Slotted(Copyable, RemoteCopy):
+        __slots__ = ("x",)
+
+    copy = Slotted.__new__(Slotted)
+    copy.setCopyableState({"x": 1})
+    assert copy.x == 1
+
+
+def test_an_object_crosses_by_value_or_as_a_reference_not_both():
+    for bases in ((Copyable, Referenceable), (Referenceable, Copyable), (Copied, Root)):
+        with pytest.raises(TypeError, match="a Copyable and a Referenceable"):
+            type("Both", bases, {})
+
+
+def test_what_crosses_by_value():
+    assert is_copyable(Copied)
+    assert not any(map(is_copyable, (RemoteCopy, Referenceable, dict, int, Known)))
+
+
+def test_a_factory_gets_the_complete_state_whatever_it_is():
+    registry = Registry()
+    registry.setUnjellyableFactoryForClass("it", tuple)
+    assert make(registry, "it", [1, 2]) == (1, 2)
+    registry.setUnjellyableForClass("it", Copied)
+    assert make(registry, "it", {}).limit == 3
+    registry.setUnjellyableFactoryForClass(Copied, len)
+    assert make(registry, f"{__name__}.Copied", [1, 2]) == 2
+
+
+@pytest.mark.parametrize("factory", [None, "Copied", 3])
+def test_a_factory_is_something_that_can_be_called(factory):
+    with pytest.raises(TypeError, match="called with the state"):
+        Registry().setUnjellyableFactoryForClass("it", factory)
+
+
+def test_a_type_that_is_not_registered_is_refused_with_the_way_out():
+    with pytest.raises(InsecureJelly) as caught:
+        Registry().maker("shop.Card")
+    assert str(caught.value) == (
+        "no class is registered here for copies of the type 'shop.Card': "
+        "setUnjellyableForClass('shop.Card', …) makes one known"
+    )
+    with pytest.raises(InsecureJelly) as caught:
+        Registry().maker("\x00" * 10_000)
+    assert len(str(caught.value)) < 1000
+
+
+def test_an_exception_is_no_copy_and_a_copy_no_exception():
+    class SoldOut(Error, Copyable, RemoteCopy):
+        pass
+
+    registry = Registry()
+    registry.setUnjellyableForClass("it", SoldOut)
+    registry.setUnjellyableForClass("known", Known)
+    assert set(registry.makers) == {"it"}
+    for name in ("it", "known"):
+        with pytest.raises(InsecureJelly, match="no class is registered"):
+            registry.maker(name)
+
+
+def test_a_registry_belongs_to_its_application():
+    one, two = Registry(), Registry()
+    one.setUnjellyableForClass("it", Copied)
+    assert one.maker("it").blank
+    with pytest.raises(InsecureJelly):
+        two.maker("it")

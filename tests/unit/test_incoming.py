@@ -785,3 +785,177 @@ def test_context_variables_of_a_handler_do_not_leak():
         assert await root.callRemote("get") == "unset"
 
     run_paired(Root(), body)
+
+
+class Note(pb.Copyable, pb.RemoteCopy):
+    pbType = "Note"
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+    def postUnjelly(self):
+        self.told = True
+
+
+class Lost(pb.Error, pb.Copyable, pb.RemoteCopy):
+    pbType = "Lost"
+
+
+class Broken(Exception, pb.Copyable, pb.RemoteCopy):
+    pbType = "Broken"
+
+
+class Copies(pb.Root):
+    def __init__(self):
+        self.note = Note(text="mine", marks=[1])
+        self.given = []
+
+    def remote_note(self):
+        return self.note
+
+    def remote_keep(self, *things):
+        self.given = things
+
+    def remote_lose(self, cls, **state):
+        error = {"Lost": Lost, "Broken": Broken}[cls]("lost")
+        vars(error).update(state)
+        error.add_note("kept at home")
+        raise error
+
+    def remote_loseAnObject(self):
+        error = Lost("lost")
+        error.thing = [object()]
+        raise error
+
+    def remote_same(self, reference):
+        return reference.callRemote("lose")
+
+
+def copies(**factories):
+    registry = pb.Registry()
+    for cls in (Note, Lost, Broken):
+        registry.setUnjellyableForClass(cls, cls)
+    for name, factory in factories.items():
+        registry.setUnjellyableFactoryForClass(name, factory)
+    return registry
+
+
+def test_a_copy_that_is_passed_on_by_name_is_a_copy_as_well():
+    root = Copies()
+
+    async def body(both):
+        note = both.root.callRemote("note")
+        await both.root.callRemote("keep", note, [note])
+        one, two = root.given
+        assert one is two[0]
+        assert type(one) is Note
+        assert one is not root.note
+        assert vars(one) == {**vars(root.note), "told": True}
+        assert one.marks is not root.note.marks
+
+    run_paired(root, body, registry=copies())
+
+
+def test_a_copy_that_is_passed_on_by_name_has_to_be_of_a_type_that_is_known():
+    root = Copies()
+
+    async def body(both):
+        note = both.root.callRemote("note")
+        keeping = both.root.callRemote("keep", note)
+        with pytest.raises(pb.InsecureJelly, match="no class is registered"):
+            await keeping
+        with pytest.raises(pb.InsecureJelly, match="no class is registered"):
+            await note
+
+    run_paired(root, body, registry=pb.Registry())
+
+
+def test_what_the_class_of_a_copy_raises_fails_the_call_that_names_it():
+    def factory(state):
+        raise KeyError("factory")
+
+    async def body(both):
+        note = both.root.callRemote("note")
+        with pytest.raises(pb.Error, match="'factory'"):
+            await both.root.callRemote("keep", note)
+        note.error()
+
+    run_paired(Copies(), body, registry=copies(Note=factory), logged=2)
+
+
+def test_an_exception_that_is_copyable_arrives_with_its_state():
+    root = Copies()
+
+    async def body(both):
+        here = Kinds()
+        with pytest.raises(Lost) as caught:
+            await both.root.callRemote("lose", "Lost", note=Note(x=1), ref=here)
+        assert vars(caught.value.note) == {"x": 1, "told": True}
+        assert caught.value.ref is here
+        assert str(caught.value) == "lost"
+        assert not hasattr(caught.value, "__notes__")
+
+    run_paired(root, body, registry=copies())
+
+
+def test_an_unexpected_one_arrives_with_its_state_and_is_logged():
+    async def body(both):
+        with pytest.raises(Broken) as caught:
+            await both.root.callRemote("lose", "Broken", code=5)
+        assert caught.value.code == 5
+
+    run_paired(Copies(), body, registry=copies(), logged=1)
+
+
+def test_a_masked_one_keeps_its_state_at_home():
+    async def body(both):
+        with pytest.raises(Broken) as caught:
+            await both.root.callRemote("lose", "Broken", code=5)
+        assert not hasattr(caught.value, "code")
+        assert "in the log of the peer" in str(caught.value)
+
+    run_paired(Copies(), body, registry=copies(), mask_errors=True, logged=1)
+
+
+def test_a_traceback_goes_along_where_it_was_allowed():
+    async def body(both):
+        with pytest.raises(Lost) as caught:
+            await both.root.callRemote("lose", "Lost", code=5)
+        assert "in remote_lose" in caught.value.traceback
+        assert caught.value.code == 5
+
+    run_paired(Copies(), body, registry=copies(), unsafe_tracebacks=True)
+
+
+def test_a_state_that_cannot_cross_is_the_failure_in_place_of_its_exception():
+    async def body(both):
+        with pytest.raises(pb.InsecureJelly, match=r"^error\.thing\[0\] cannot be sent"):
+            await both.root.callRemote("loseAnObject")
+        assert await both.root.callRemote("keep") is None
+
+    run_paired(Copies(), body, registry=copies(), logged=1)
+
+
+def test_bytes_in_a_state_stand_in_the_frame():
+    async def body(both):
+        with pytest.raises(Lost) as caught:
+            await both.root.callRemote("lose", "Lost", data=b"x" * 5000)
+        assert caught.value.data == b"x" * 5000
+
+    run_paired(Copies(), body, registry=copies())
+
+
+def test_the_state_goes_on_from_a_peer_to_the_next():
+    class Caller(pb.Referenceable):
+        def remote_lose(self):
+            error = Lost("lost")
+            error.item = "tea"
+            raise error
+
+    async def body(both):
+        with pytest.raises(Lost) as caught:
+            await both.root.callRemote("same", Caller())
+        assert caught.value.item == "tea"
+        assert (caught.value.type, caught.value.message) == ("Lost", "lost")
+
+    run_paired(Copies(), body, registry=copies())

@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 import pytest
 
+import pbweb as pb
 from pbweb.errors import InsecureJelly, LimitExceeded
 from pbweb.jelly import ATTACH_ABOVE, Jellier, goes_as_it_is
 from pbweb.limits import Limits
@@ -391,3 +392,99 @@ def test_a_container_that_is_held_once_and_stands_twice_is_shared():
     assert encode(twice) == [{"$": "def", "id": 1, "value": []}, {"$": "use", "id": 1}]
     assert encode([[[1]] * 2])[0][1] == {"$": "use", "id": 1}
     assert encode({"a": [[{}] * 3]})["a"][0][2] == {"$": "use", "id": 1}
+
+
+class Card(pb.Copyable):
+    pbType = "Card"
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+def card(**state):
+    return {"$": "copy", "type": "Card", "state": state}
+
+
+def test_a_copy_has_its_type_and_its_state():
+    assert encode(Card(x=1, y=[None])) == card(x=1, y=[None])
+    assert encode([Card(), {"a": Card(inner=Card())}]) == [card(), {"a": card(inner=card())}]
+    assert encode_call(Card(), at=Card(x=1)) == ([card()], {"at": card(x=1)})
+
+
+def test_the_path_leads_through_copies():
+    value = {"cards": [Card(), Card(owner=Card(tags=["a", object()]))]}
+    said = refusal(value)
+    assert said.startswith("answer.cards[1].owner.tags[1] cannot be sent: it is of the class")
+
+
+def test_a_copy_is_asked_once_for_its_state_however_often_it_stands():
+    class Asked(Card):
+        def getStateToCopy(self):
+            vars(self).setdefault("asked", []).append(1)
+            return {"fresh": []}
+
+    asked = Asked()
+    encoded = encode([asked, {"again": asked}, Card(inner=asked)])
+    assert asked.asked == [1]
+    name = (
+        f"{__name__}.test_a_copy_is_asked_once_for_its_state_however_often_it_stands.<locals>.Asked"
+    )
+    copy = {"$": "copy", "type": name, "state": {"fresh": []}}
+    use = {"$": "use", "id": 1}
+    assert encoded == [{"$": "def", "id": 1, "value": copy}, {"again": use}, card(inner=use)]
+
+
+def test_what_two_states_share_is_shared():
+    inner = [1]
+    assert encode([Card(x=inner), Card(x=inner)]) == [
+        card(x={"$": "def", "id": 1, "value": [1]}),
+        card(x={"$": "use", "id": 1}),
+    ]
+
+
+def test_copies_in_themselves_and_in_each_other():
+    one, two = Card(), Card()
+    one.other, two.other = two, one
+    assert encode(one) == {
+        "$": "def",
+        "id": 1,
+        "value": card(other=card(other={"$": "use", "id": 1})),
+    }
+
+
+def test_a_copy_counts_two_levels_one_for_its_state():
+    value = Card(x=Card(x=1))
+    assert encode(value, depth=4) == card(x=card(x=1))
+    with pytest.raises(LimitExceeded, match="depth"):
+        encode(value, depth=3)
+
+
+def test_copies_that_are_made_without_end_are_too_deep():
+    class Endless(Card):
+        def getStateToCopy(self):
+            return {"next": Endless()}
+
+    with pytest.raises(LimitExceeded, match="depth"):
+        encode(Endless())
+
+
+@pytest.mark.parametrize("name", [None, 3, "\ud800"])
+def test_a_type_that_is_no_name(name):
+    class Odd(Card):
+        def getTypeToCopy(self):
+            return name
+
+    assert "which is no name" in refusal([Odd()])
+
+
+def test_what_the_hooks_raise_is_raised():
+    class Broken(Card):
+        def getStateToCopy(self):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        encode([Broken()])
+
+
+def test_a_reference_in_a_state_under_a_key_that_a_page_would_call():
+    assert "under the key 'then'" in refusal(Card(then=Marked()))

@@ -2,6 +2,7 @@
 
 import pytest
 
+import pbweb as pb
 from pbweb.errors import InsecureJelly, LimitExceeded, ProtocolError
 from pbweb.limits import Limits
 from pbweb.unjelly import Pending, Unjellier, has_tags, introductions, snapshot
@@ -9,12 +10,12 @@ from tests.fuzz.targets import NoFlavors
 
 
 class Marks(NoFlavors):
-    def unjelly(self, tag, tagged, unjellier):
+    def unjelly(self, tag, tagged, unjellier, depth):
         if tag == "remote":
             return object()
         if tag == "answer":
             return Pending(tagged["id"], tagged.get("path", []))
-        return super().unjelly(tag, tagged, unjellier)
+        return super().unjelly(tag, tagged, unjellier, depth)
 
 
 def decode(value, attachments=None, **limits):
@@ -219,3 +220,168 @@ def test_a_snapshot_copies_containers_and_nothing_else():
     inner.append(2)
     assert copy["a"] == [1, thing]
     assert snapshot((1, (2,))) == [1, [2]]
+
+
+class Told(pb.RemoteCopy):
+    def postUnjelly(self):
+        self.seen = dict(vars(self))
+
+
+class Picky(pb.RemoteCopy):
+    def setCopyableState(self, state):
+        vars(self).update(state)
+
+    def __hash__(self):
+        return hash(self.name)
+
+    def __eq__(self, other):
+        return self.name == other.name
+
+
+def unjellier(**makers):
+    flavors = Marks()
+    for name, maker in makers.items():
+        if isinstance(maker, type):
+            flavors.registry.setUnjellyableForClass(name, maker)
+        else:
+            flavors.registry.setUnjellyableFactoryForClass(name, maker)
+    return flavors, Unjellier(flavors, Limits())
+
+
+def copy(name, state):
+    return {"$": "copy", "type": name, "state": state}
+
+
+def test_postUnjelly_is_called_when_all_is_there():
+    _, decoding = unjellier(Told=Told)
+    one, two = decoding.decode([copy("Told", {"x": 1}), copy("Told", {"y": 2})])
+    assert not hasattr(one, "seen")
+    decoding.finish()
+    assert (one.seen, two.seen) == ({"x": 1}, {"y": 2})
+
+
+def test_what_postUnjelly_raises_is_a_failure_of_the_frame():
+    class Late(pb.RemoteCopy):
+        def postUnjelly(self):
+            raise KeyError("late")
+
+    flavors, decoding = unjellier(Late=Late)
+    decoding.decode(copy("Late", {}))
+    with pytest.raises(InsecureJelly, match=r"Late.* cannot be made: its class raised KeyError"):
+        decoding.finish()
+    assert [type(fault) for fault in flavors.faults] == [KeyError]
+
+
+@pytest.mark.parametrize("fault", [KeyError("x"), SystemExit(3), ProtocolError("no")])
+def test_what_a_factory_raises_is_a_failure_of_the_frame_and_is_told(fault):
+    def factory(state):
+        raise fault
+
+    flavors, decoding = unjellier(It=factory)
+    with pytest.raises(InsecureJelly, match="a copy of the type 'It' cannot be made") as caught:
+        decoding.decode([copy("It", {})])
+    assert caught.value.__cause__ is fault
+    assert flavors.faults == [fault]
+
+
+def test_a_refusal_of_the_class_s_own_is_passed_on_as_it_is():
+    class Unwanted(pb.Error):
+        pass
+
+    def factory(state):
+        raise Unwanted("no")
+
+    flavors, decoding = unjellier(It=factory)
+    with pytest.raises(Unwanted, match=r"^no$"):
+        decoding.decode(copy("It", {}))
+    assert flavors.faults == []
+
+
+def test_a_class_that_cannot_be_made_without_init():
+    class Needy(pb.RemoteCopy):
+        def __new__(cls, argument):
+            return super().__new__(cls)
+
+    _, decoding = unjellier(Needy=Needy)
+    with pytest.raises(InsecureJelly, match=r"Needy.*TypeError"):
+        decoding.decode(copy("Needy", {}))
+
+
+def test_a_state_is_complete_when_the_class_gets_it():
+    seen = []
+
+    def factory(state):
+        seen.append(state)
+        return tuple(state)
+
+    _, decoding = unjellier(It=factory)
+    inner = copy("It", [1, {"$": "int", "value": "5"}])
+    assert decoding.decode(copy("It", [inner, [inner]])) == ((1, 5), [(1, 5)])
+    assert seen[0] == [1, 5]
+
+
+def test_copies_as_members_and_keys():
+    _, decoding = unjellier(Picky=Picky)
+    value = decoding.decode(
+        {"$": "set", "items": [copy("Picky", {"name": "a"}), copy("Picky", {"name": "a"})]}
+    )
+    assert [member.name for member in value] == ["a"]
+
+
+def test_a_copy_that_cannot_be_hashed_or_compared_is_refused():
+    _, decoding = unjellier(Picky=Picky)
+    with pytest.raises(InsecureJelly, match="cannot be hashed"):
+        decoding.decode({"$": "set", "items": [copy("Picky", {})]})
+    used = {"$": "set", "items": [{"$": "use", "id": 1}]}
+    with pytest.raises(InsecureJelly, match="cannot be hashed"):
+        decoding.decode({"$": "def", "id": 1, "value": copy("Picky", {"me": used})})
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"$": "answer", "id": 1},
+        {"x": {"$": "answer", "id": 1}},
+        {"x": [{"$": "answer", "id": 1}]},
+        {"x": copy("Told", {"$": "answer", "id": 1})},
+    ],
+)
+def test_no_answer_that_is_to_come_stands_in_a_state(state):
+    _, decoding = unjellier(Told=Told)
+    with pytest.raises(InsecureJelly, match="the state of a copy cannot name an answer"):
+        decoding.decode(copy("Told", state))
+
+
+def test_a_state_does_not_use_what_is_still_to_be_filled():
+    _, decoding = unjellier(Told=Told)
+    pending = {"$": "def", "id": 1, "value": [{"$": "answer", "id": 1}]}
+    with pytest.raises(InsecureJelly, match="cannot use what names answers"):
+        decoding.decode([pending, copy("Told", {"x": {"$": "use", "id": 1}})])
+
+
+def test_a_snapshot_makes_copies_anew():
+    class Note:
+        def getStateToCopyFor(self, perspective):
+            return vars(self)
+
+    def start(item):
+        made = Note()
+        return vars(item), made, lambda state: (vars(made).update(state), made)[1]
+
+    note = Note()
+    note.me, note.items = note, [1]
+    one, two = snapshot([note, note], start_copy=start)
+    assert one is two is one.me
+    assert one is not note
+    assert one.items == [1]
+    assert one.items is not note.items
+
+
+def test_a_snapshot_of_what_needs_its_complete_state_and_is_in_itself():
+    class Note:
+        def getStateToCopyFor(self, perspective):
+            return None
+
+    note = Note()
+    with pytest.raises(InsecureJelly, match="inside itself"):
+        snapshot(note, start_copy=lambda item: ([note], None, list))

@@ -109,6 +109,8 @@ def check_frame(frame: Any, expected: Any) -> None:
         assert frame[2]["type"] == failure["type"]
         if "message" in failure:
             assert frame[2]["message"] == failure["message"]
+        if "state" in failure:
+            assert frame[2]["state"] == failure["state"]
         parents = failure.get("parents", [])
         assert frame[2]["parents"][: len(parents)] == parents
     else:

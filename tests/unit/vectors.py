@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +37,53 @@ class Counter(pb.Referenceable):
         return self.total
 
 
+class Point(pb.Copyable, pb.RemoteCopy):
+    """Its attributes are its state."""
+
+    pbType = "Point"
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+    def norm(self) -> Any:
+        return self.x
+
+
+class Box(pb.Copyable):
+    """Its state is its content, any value; a factory makes it, of complete state."""
+
+    pbType = "Box"
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+    def getStateToCopy(self) -> Any:
+        return self.content
+
+
+@dataclass
+class Item:
+    """Its state is looked at when it arrives."""
+
+    name: str
+    count: int = 1
+    tags: list[str] = field(default_factory=list)
+
+
+class SoldOut(pb.Error, pb.Copyable, pb.RemoteCopy):
+    pbType = "SoldOut"
+
+
+def fixture_registry() -> pb.Registry:
+    """The application's classes of the fixture, known to the peer under test."""
+    registry = pb.Registry()
+    for cls in (Point, SoldOut):
+        registry.setUnjellyableForClass(cls, cls)
+    registry.setUnjellyableFactoryForClass(Box, Box)
+    pb.copyable(name="Item", registry=registry)(Item)
+    return registry
+
+
 class FixtureRoot(pb.Root):
     def __init__(self, runtime: SteppedRuntime) -> None:
         self.runtime = runtime
@@ -66,6 +114,15 @@ class FixtureRoot(pb.Root):
     def remote_fail(self, message: str) -> None:
         raise pb.Error(message)
 
+    def remote_sell(self, item: Any) -> None:
+        raise sold_out(item)
+
+    def remote_kind(self, x: Any) -> str:
+        return type(x).__name__
+
+    def remote_areSame(self, x: Any, y: Any) -> bool:
+        return x is y
+
     async def remote_wait(self) -> None:
         await self.runtime.future()
 
@@ -89,7 +146,7 @@ class PeerUnderTest:
         self.runtime = SteppedRuntime()
         self.session = Session(
             self.runtime,
-            Options(pb.Limits(**limits), pb.Registry()),
+            Options(pb.Limits(**limits), fixture_registry()),
             lambda: None,
             is_server=True,
             software="vectors",
@@ -143,6 +200,33 @@ def cycle_dict() -> Any:
     return outer
 
 
+def shared_copy() -> Any:
+    point = Point(x=1)
+    return [point, point]
+
+
+def cycle_copy() -> Any:
+    point = Point()
+    point.me = point
+    return point
+
+
+def shared_box() -> Any:
+    box = Box([1])
+    return [box, box]
+
+
+def shared_state() -> Any:
+    state = [1]
+    return [state, Box(state)]
+
+
+def sold_out(item: Any) -> SoldOut:
+    error = SoldOut("sold out")
+    error.item = item
+    return error
+
+
 def nested(number: int) -> Any:
     made: list[Any] = []
     for _ in range(number - 1):
@@ -168,6 +252,14 @@ def evaluate(expression: str) -> Any:
         "shared_dict": shared_dict,
         "cycle_dict": cycle_dict,
         "nested": nested,
+        "shared_copy": shared_copy,
+        "cycle_copy": cycle_copy,
+        "shared_box": shared_box,
+        "shared_state": shared_state,
+        "sold_out": sold_out,
+        "Point": Point,
+        "Box": Box,
+        "Item": Item,
     }
     return eval(expression, names)
 
@@ -176,12 +268,12 @@ def same(one: Any, two: Any, seen: dict[int, int] | None = None) -> bool:
     """Whether two values are of the same types and equal, item by item and in what they share.
 
     NaN equals NaN, -0.0 does not equal 0.0, Decimals are compared by their text, aware
-    datetimes by their instant.
+    datetimes by their instant, copies by their attributes.
     """
     seen = {} if seen is None else seen
     if type(one) is not type(two):
         return False
-    if isinstance(one, list | dict | set):
+    if isinstance(one, list | dict | set | Point | Box | Item):
         if id(one) in seen:
             return seen[id(one)] == id(two)
         if id(two) in seen.values():
@@ -191,6 +283,11 @@ def same(one: Any, two: Any, seen: dict[int, int] | None = None) -> bool:
         if math.isnan(one) or math.isnan(two):
             return math.isnan(one) and math.isnan(two)
         return one == two and math.copysign(1, one) == math.copysign(1, two)
+    if isinstance(one, Point | Box | Item | SoldOut):
+        own, other = (sorted(vars(it).keys() - {"_remote"}) for it in (one, two))
+        return own == other and all(
+            same(getattr(one, name), getattr(two, name), seen) for name in own
+        )
     if isinstance(one, Decimal):
         return str(one) == str(two)
     if isinstance(one, datetime):

@@ -1,6 +1,66 @@
 // The fixture of tests/vectors/README.md.
 
-import { callSignal, PBError, Referenceable, Root } from "../../src/pbweb.js";
+import {
+  Copyable,
+  callSignal,
+  InsecureJelly,
+  PBError,
+  Referenceable,
+  Root,
+  setUnjellyableForClass,
+} from "../../src/pbweb.js";
+
+/** Its attributes are its state. */
+export class Point extends Copyable {
+  constructor(attributes) {
+    super();
+    Object.assign(this, attributes);
+  }
+  norm() {
+    return this.x;
+  }
+}
+
+/** Its state is its content, any value; it is made when that is complete. */
+export class Box extends Copyable {
+  constructor(content) {
+    super();
+    this.content = content;
+  }
+  toState() {
+    return this.content;
+  }
+  static fromState(content) {
+    return new Box(content);
+  }
+}
+
+/** Its state is looked at when it arrives. */
+export class Item extends Copyable {
+  constructor(name, count = 1, tags = []) {
+    super();
+    Object.assign(this, { name, count, tags });
+  }
+  static fromState(state) {
+    const { name, count = 1, tags = [], ...others } = state;
+    const isText = (value) => typeof value === "string";
+    if (!isText(name) || !Number.isInteger(count) || !tags.every(isText)) throw new InsecureJelly();
+    if (Array.isArray(state) || Object.keys(others).length) throw new InsecureJelly();
+    return new Item(name, count, tags);
+  }
+}
+
+export class SoldOut extends PBError {
+  toState() {
+    return { item: this.item };
+  }
+}
+
+export function soldOut(item) {
+  return Object.assign(new SoldOut("sold out"), { item });
+}
+
+for (const type of [Point, Box, Item, SoldOut]) setUnjellyableForClass(type, type);
 
 export class Counter extends Referenceable {
   total = 0;
@@ -39,6 +99,15 @@ export class FixtureRoot extends Root {
   }
   remote_fail(message) {
     throw new PBError(message);
+  }
+  remote_sell(item) {
+    throw soldOut(item);
+  }
+  remote_kind(x) {
+    return x.constructor.name;
+  }
+  remote_areSame(x, y) {
+    return x === y;
   }
   remote_wait() {
     const signal = callSignal();

@@ -4,6 +4,7 @@ import {
   type CallOptions,
   type Connection,
   type ConnectOptions,
+  Copyable,
   connect,
   type Ending,
   type Outcome,
@@ -133,6 +134,40 @@ export async function withoutTypes(): Promise<void> {
   // @ts-expect-error limits are numbers
   await connect("./pb", { limits: { calls: "5" } });
   void three;
+}
+
+class Item extends Copyable {
+  static pbType = "shop.Item";
+  constructor(readonly price: number) {
+    super();
+  }
+}
+class Basket extends Copyable {
+  #items: Item[];
+  constructor(...items: Item[]) {
+    super();
+    this.#items = items;
+  }
+  override toState(): Item[] {
+    return this.#items;
+  }
+  static fromState(items: Item[]): Basket {
+    return new Basket(...items);
+  }
+}
+
+export async function copies(): Promise<void> {
+  setUnjellyableForClass(Item, Item);
+  setUnjellyableForClass("shop.Basket", Basket);
+  const connection = await connect<{ getItem(basket: Basket): Item }>("./pb");
+  const shop = await connection.getRootObject();
+  const item = await shop.callRemote("getItem", new Basket(new Item(5)));
+  is<typeof item, Item>(true);
+  // @ts-expect-error an item is no basket
+  void shop.callRemote("getItem", item);
+  class Plain {}
+  // @ts-expect-error a class of copies or of errors is needed
+  setUnjellyableForClass("shop.Plain", Plain);
 }
 
 export function errors(error: unknown): void {
