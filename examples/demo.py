@@ -5,6 +5,7 @@ pbweb serve examples.demo:SERVICES --pages examples
 
 from examples.callbacks import app as callbacks
 from examples.chat import app as chat
+from examples.copies import app as copies
 from examples.echo import app as echo
 from examples.exceptions import app as exceptions
 from examples.identity import app as identity
@@ -17,6 +18,7 @@ SERVICES = {
     "/identity/pb": identity.One,
     "/callbacks/pb": callbacks.One,
     "/exceptions/pb": exceptions.One,
+    "/copies/pb": copies.PondRoot,
     "/stale/pb": stale.StaleRoot,
     "/chat/pb": chat.ChatRoot,
 }

@@ -8,6 +8,8 @@
  * @module
  */
 
+import { eachTagged } from "./ledger.js";
+
 /** @typedef {import("./ledger.js").Frame} Frame */
 
 /**
@@ -32,6 +34,14 @@ const failsWith =
 const bringsHome = ({ items }) => JSON.stringify(items).includes('"$":"local"');
 /** @param {Frame} frame */
 const fromServer = ({ side }) => side === "server";
+
+/** The types of the copies in a frame. @param {any[]} items */
+const copiesOf = (items) => {
+  /** @type {string[]} */
+  const types = [];
+  eachTagged(items, ({ $: tag, type }) => void (tag === "copy" && types.push(type)));
+  return types;
+};
 
 /** @type {Example[]} */
 export const EXAMPLES = [
@@ -152,6 +162,35 @@ export const EXAMPLES = [
       {
         text: "Only `remote_` methods can be called. All else is not there. The connection goes on.",
         sees: failsWith(/NoSuchMethod$/),
+      },
+    ],
+  },
+  {
+    name: "copies",
+    title: "Copies",
+    target: "PondRoot",
+    lead: "Some objects are better sent than called: orders, messages, what stands on a card. Their class says what the peer gets to see, and the peer says which class of its own they arrive as.",
+    points: [
+      {
+        text: "The pond comes as a copy: its type by name, and the state that its class lets out. How many toads there are stays at home.",
+        sees: ({ items }) => copiesOf(items).includes("pond.FrogPond"),
+      },
+      {
+        text: "Two friends who know each other: `def` the first time, `use` after that. They arrive as two objects, not as four.",
+        sees: (frame) =>
+          frame.name === "answer" && JSON.stringify(frame.items).includes('"$":"use"'),
+      },
+      {
+        text: "What the page sends is checked against the Python class: text is no weight. That call fails, the next one works.",
+        sees: failsWith(/InsecureJelly$/),
+      },
+      {
+        text: "An error brings its attributes, in `state`: the page reads `error.most`.",
+        sees: (frame) => frame.name === "error" && Boolean(frame.items[2]?.state),
+      },
+      {
+        text: "A type that this page has not registered: it refuses the answer, and makes no class of a name that came over the wire.",
+        sees: ({ items }) => copiesOf(items).includes("pond.Stork"),
       },
     ],
   },

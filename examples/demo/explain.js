@@ -72,6 +72,14 @@ function homeText({ side, items }) {
   ];
 }
 
+/** @param {Frame} frame */
+function copyText({ side, items }) {
+  if (!JSON.stringify(items).includes('"$":"copy"')) return [];
+  return [
+    `It brings a copy of an object of the ${side}'s: a type's name, and the state that its class lets out.`,
+  ];
+}
+
 /**
  * Sentences, the most important first.
  * @param {Frame} frame
@@ -79,5 +87,10 @@ function homeText({ side, items }) {
  */
 export function explain(frame) {
   const sentence = SENTENCES[frame.name]?.(frame) ?? `A frame called ${frame.name}.`;
-  return [sentence, ...new Set(frame.changes.map(changeText)), ...homeText(frame)];
+  return [
+    sentence,
+    ...new Set(frame.changes.map(changeText)),
+    ...homeText(frame),
+    ...copyText(frame),
+  ];
 }

@@ -117,7 +117,7 @@ const lengthAt = (view, at) => new DataView(view.buffer, view.byteOffset).getUin
  * @param {any} value
  * @param {(tagged: Record<string, any>) => void} visit
  */
-function eachTagged(value, visit) {
+export function eachTagged(value, visit) {
   if (typeof value !== "object" || value === null) return;
   if (typeof value.$ === "string") visit(value);
   for (const child of Object.values(value)) eachTagged(child, visit);

@@ -53,6 +53,7 @@ function taggedNode(tagged, frame) {
   if (tag === "remote" || tag === "local") return referenceNode(tag, id, frame);
   if (tag === "answer") return answerNode(id, frame, tagged.path);
   if (tag === "def") return valueNode(value, frame);
+  if (tag === "copy") return copyNode(tagged, frame);
   if (tag === "dict" && Array.isArray(items)) {
     return group("dict {", "}", items, ([key, item]) => [
       valueNode(key, frame),
@@ -64,6 +65,16 @@ function taggedNode(tagged, frame) {
     return group(`${tag} {`, "}", items, (item) => [valueNode(item, frame)]);
   const scalar = SCALARS[tag];
   return make("span.tagged", {}, cut(scalar ? scalar(tagged) : JSON.stringify(tagged)));
+}
+
+/**
+ * A copy, by the last part of its type's name.
+ * @param {Record<string, any>} tagged
+ * @param {import("./ledger.js").Frame} frame
+ */
+function copyNode({ type, state }, frame) {
+  const name = cut(String(type).split(".").at(-1) ?? "");
+  return make("span.group", {}, `${name} `, valueNode(state, frame));
 }
 
 /**

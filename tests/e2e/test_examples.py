@@ -113,6 +113,30 @@ EXAMPLES = [
         ],
     ),
     Example(
+        "copies",
+        "PondRoot",
+        python=[
+            "a ReceiverPond with {'frogsAndToads': 5}, so count() is 5",
+            "friends of each other: True",
+            "and at the server again: True",
+            "Hyla sits on the lily pad",
+            "InsecureJelly: pond.Animal: the field grams must be float, not str",
+            "TooHeavy: the lily pad sinks, 300 g at most",
+            re.compile("^InsecureJelly: no class is registered here .*'pond.Stork'"),
+        ],
+        page=[
+            "done",
+            '{"frogsAndToads":5}, so count() is 5',
+            "true",
+            "true",
+            "Hyla sits on the lily pad",
+            "InsecureJelly: pond.Animal: the field grams must be float, not str",
+            "TooHeavy: the lily pad sinks, 300 g at most",
+            re.compile('^InsecureJelly: .*"pond.Stork"'),
+            "done",
+        ],
+    ),
+    Example(
         "stale",
         "StaleRoot",
         python=[
