@@ -5,7 +5,6 @@ import typing as _typing
 from .asgi import Endpoint, endpoint
 from .broker import Broker
 from .connection import Connection
-from .copyables import copyable
 from .errors import (
     CancelledError,
     DeadReferenceError,
@@ -34,6 +33,7 @@ from .version import __version__
 
 if _typing.TYPE_CHECKING:
     from .client import ConnectFailed, connect
+    from .copyables import copyable
 
 __all__ = [
     "Broker",
@@ -69,11 +69,12 @@ __all__ = [
 
 
 if not _typing.TYPE_CHECKING:  # where it would hide what is missing
+    _LATER = {"ConnectFailed": "client", "connect": "client", "copyable": "copyables"}
 
     def __getattr__(name: str) -> _typing.Any:
-        """The client comes when it is asked for: half of an import's time is its WebSocket's."""
-        if name not in ("ConnectFailed", "connect"):
+        """What not every program needs comes when it is asked for: half of an import's time."""
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import client  # noqa: PLC0415
+        from importlib import import_module  # noqa: PLC0415
 
-        return getattr(client, name)
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
