@@ -338,10 +338,18 @@ class Broker:
             return failure_for(value)
         elif not isinstance(value, (Referenceable, *CALLABLES)):
             return None
-        luid = self.exports.hand_out(value)
-        if type(luid) is int:
-            jellier.handed.append(luid)
-        return {"$": "remote", "id": luid}
+        tagged = self.tag(value)
+        if type(tagged["id"]) is int:
+            jellier.handed.append(tagged["id"])
+        return tagged
+
+    def tag(self, value: Any) -> Tagged:
+        """The tagged reference by which *value* is handed out once more.
+
+        Raises:
+            LimitExceeded: the peer holds as many objects as are allowed.
+        """
+        return {"$": "remote", "id": self.exports.hand_out(value)}
 
     def _jelly_promise(
         self, promise: RemotePromise, path: Sequence[str | int], jellier: Jellier

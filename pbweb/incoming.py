@@ -21,7 +21,7 @@ from .errors import (
     ProtocolError,
 )
 from .failures import failure_for, is_expected
-from .flavors import is_copyable
+from .flavors import Referenceable, is_copyable
 from .frames import Frame
 from .jelly import SHORT, Jellier, Tagged, goes_as_it_is
 from .methods import Method, find_method, hint_for, wrong_arguments
@@ -464,7 +464,11 @@ class Incoming:
             frame.append(jellier.encode(value))
 
         try:
-            self._broker.send_encoded(frame, fill)
+            if isinstance(value, Referenceable):  # on its own: no walk, and nothing to undo
+                frame.append(self._broker.tag(value))
+                self._broker.send(frame)
+            else:
+                self._broker.send_encoded(frame, fill)
         except BaseException as error:  # whatever the value does when it is asked
             self._broker.runtime.report(f"the answer of {name!r} cannot be sent: {error}")
             self._fail(request, name, error, call, log=False)

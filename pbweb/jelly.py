@@ -24,7 +24,7 @@ from uuid import UUID
 import orjson
 
 from .errors import InsecureJelly, LimitExceeded, type_name
-from .flavors import Referenceable, is_copyable
+from .flavors import is_copyable
 from .frames import MAX_INTEGER
 from .limits import Limits
 
@@ -46,7 +46,6 @@ Tagged = dict[str, Any]
 _Copied = tuple[Any, str, Any]  # what is copied, its type, its state
 
 _SHORT_DIGITS = 100  # of a decimal that surely is within the limit
-REFERENCE = 40  # bytes that a tagged reference takes at most
 SHORT = 4096  # characters of a string that is not looked at twice
 ATTACH_ABOVE = 1024
 """Bytes from which on a ``bytes`` value is attached to its frame (protocol section 8)."""
@@ -134,11 +133,6 @@ class Jellier:
                 return self._fragment(plain[0])
         elif goes_as_it_is(value):
             return value
-        elif isinstance(value, Referenceable):  # on its own it shares nothing
-            self._path = [place]
-            self._deeper(0)
-            self.size += REFERENCE
-            return self._flavors.jelly(value, self)
         self._begin(value, place)
         encoded = self._walk(value, 0)
         if type(encoded) in CONTAINERS:
