@@ -295,14 +295,16 @@ def check_tables(page: Page, gateway: Gateway, frame: Frame) -> tuple[int, int]:
     return of_server, of_page
 
 
-def await_tables(page: Page, gateway: Gateway, frame: Frame, expected: tuple[int, int]) -> None:
+def await_tables(
+    page: Page, gateway: Gateway, frame: Frame, expected: tuple[int, int], step: str
+) -> None:
     """Both sides come to hold *expected*: answers are kept until their receipt is told."""
-    end = time.monotonic() + 20
+    deadline = time.monotonic() + SECONDS
     while True:
         try:
-            assert check_tables(page, gateway, frame) == expected
+            assert check_tables(page, gateway, frame) == expected, step
         except AssertionError:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise
             page.wait_for_timeout(50)
         else:
@@ -345,7 +347,7 @@ def test_the_tables_are_those_of_both_sides(watched: Gateway, page: Page) -> Non
     assert check_tables(page, watched, frame) == (0, 0)
     for step, expected in STEPS:
         frame.evaluate(f"async () => {{ {step} }}")
-        await_tables(page, watched, frame, expected)
+        await_tables(page, watched, frame, expected, step)
     frame.evaluate("() => kept.connection.close()")
     expect(holdings(page)).to_have_count(0)
 
