@@ -16,6 +16,7 @@ import { eachTagged } from "./ledger.js";
  * @typedef {object} Example
  * @property {string} name its folder, and the part behind # in the address
  * @property {string} title
+ * @property {string} group that it stands in; those of one group stand together
  * @property {string} target what `pbweb serve` is given for it alone
  * @property {string} lead
  * @property {{ text: string, sees: (frame: Frame) => boolean }[]} points
@@ -24,7 +25,7 @@ import { eachTagged } from "./ledger.js";
 /** @param {Frame} frame */
 const isCall = ({ name }) => name === "message";
 /** @param {Frame} frame */
-const handsOut = ({ name, changes }) => name !== "decref" && changes.length > 0;
+const handsOut = ({ changes }) => changes.some(({ by }) => by > 0);
 /** @param {RegExp} type */
 const failsWith =
   (type) =>
@@ -48,6 +49,7 @@ export const EXAMPLES = [
   {
     name: "echo",
     title: "Echo",
+    group: "Calls",
     target: "EchoRoot",
     lead: "With Perspective Broker, programs call each other's objects. Here a Python object lives in the server; the page calls one of its methods, and gets back what the method returns: one frame there, one frame back.",
     points: [
@@ -72,6 +74,7 @@ export const EXAMPLES = [
   {
     name: "references",
     title: "References",
+    group: "Calls",
     target: "One",
     lead: "A method may return an object. The object does not travel: it stays in the server, and the page gets a reference to it, by which it calls that very object. Here is what it looks like.",
     points: [
@@ -96,6 +99,7 @@ export const EXAMPLES = [
   {
     name: "identity",
     title: "Identity",
+    group: "Calls",
     target: "One",
     lead: "An object has one identity, wherever it goes. Handed out twice it is one reference, and a reference that comes back to its owner is the owner's own object again.",
     points: [
@@ -120,6 +124,7 @@ export const EXAMPLES = [
   {
     name: "callbacks",
     title: "Callbacks",
+    group: "Calls",
     target: "One",
     lead: "It works the other way round, too. The page hands the server an object, or just a function, and the Python code calls it, here in your browser.",
     points: [
@@ -144,6 +149,7 @@ export const EXAMPLES = [
   {
     name: "exceptions",
     title: "Exceptions",
+    group: "Calls",
     target: "One",
     lead: "What a method raises is raised where the call is awaited. Expected errors are part of the conversation; unexpected ones end one call, never the connection.",
     points: [
@@ -166,8 +172,30 @@ export const EXAMPLES = [
     ],
   },
   {
+    name: "stale",
+    title: "Stale",
+    group: "Calls",
+    target: "StaleRoot",
+    lead: "Connections end. Then every call in progress ends with an error that says what is known of it, and every reference is dead, and tells those who asked to be told.",
+    points: [
+      {
+        text: "A call that nobody answers. Its line stays open, and holds up nothing.",
+        sees: ({ items }) => items[3] === "waitForever",
+      },
+      {
+        text: "A call with the number 0 wants no answer.",
+        sees: (frame) => isCall(frame) && frame.items[1] === 0,
+      },
+      {
+        text: "The server says why it ends the session. Both sides forget everything; the open call is lost.",
+        sees: ({ name }) => name === "close",
+      },
+    ],
+  },
+  {
     name: "copies",
     title: "Copies",
+    group: "Values",
     target: "PondRoot",
     lead: "Some objects are better sent than called: orders, messages, what stands on a card. Their class says what the peer gets to see, and the peer says which class of its own they arrive as.",
     points: [
@@ -195,28 +223,9 @@ export const EXAMPLES = [
     ],
   },
   {
-    name: "stale",
-    title: "Stale",
-    target: "StaleRoot",
-    lead: "Connections end. Then every call in progress ends with an error that says what is known of it, and every reference is dead, and tells those who asked to be told.",
-    points: [
-      {
-        text: "A call that nobody answers. Its line stays open, and holds up nothing.",
-        sees: ({ items }) => items[3] === "waitForever",
-      },
-      {
-        text: "A call with the number 0 wants no answer.",
-        sees: (frame) => isCall(frame) && frame.items[1] === 0,
-      },
-      {
-        text: "The server says why it ends the session. Both sides forget everything; the open call is lost.",
-        sees: ({ name }) => name === "close",
-      },
-    ],
-  },
-  {
     name: "chat",
     title: "Chat",
+    group: "People",
     target: "ChatRoot",
     lead: "A whole program out of what the other examples show. Who joins a room brings an object, which the server calls whenever something happens there, and gets a seat: to hold it is the right to speak.",
     points: [

@@ -21,6 +21,12 @@ const SENTENCES = {
   decref: ({ side }) =>
     `The ${side} gives references back: it holds them no longer. The number says how often it had ` +
     "been handed the object, so nothing goes wrong when the same object is on its way again.",
+  cachemessage: updated,
+  decache: ({ side }) =>
+    `The ${side} gives a copy back: nothing here uses it any longer. It is kept up to date until the ` +
+    `${peerOf(side)} has said uncache, so it is right if it is handed over once more meanwhile.`,
+  uncache: ({ side }) =>
+    `The ${side} has stopped observing: there are no more updates, and the ${peerOf(side)} drops the copy.`,
   ack: ({ side, items }) =>
     `The ${side} has received ${items[1]} frames so far and sent ${items[2]}: its peer need not keep ` +
     "them any longer.",
@@ -36,7 +42,42 @@ const SENTENCES = {
 function called({ side, items, call }) {
   const [, id, target, name] = items;
   const number = id ? `, as its call ${id}` : ", and wants no answer";
-  return `The ${side} calls ${name} on ${targetText(target, side)}${number}.${call?.cancelled ? " It was cancelled." : ""}`;
+  const what = askedText(items, side) ?? `calls ${name} on ${targetText(target, side)}`;
+  const more = call?.on?.kind === "stream" ? streamText(name, peerOf(side)) : "";
+  return `The ${side} ${what}${number}.${more}${call?.cancelled ? " It was cancelled." : ""}`;
+}
+
+/** Logging in is a call, too. @param {any[]} items @param {import("./ledger.js").Side} side */
+function askedText([, , target, name, args], side) {
+  const owner = peerOf(side);
+  if (target !== "root") return null;
+  if (name === "login")
+    return `asks the ${owner} to log in (${args?.[0]}; what proves it is masked here)`;
+  if (name === "renew")
+    return `renews a login before it expires (${args?.[1]}; what proves it is masked here)`;
+  return null;
+}
+
+/** @param {string} name @param {import("./ledger.js").Side} owner */
+function streamText(name, owner) {
+  if (name === "next") {
+    return ` The ${owner} makes no more items than it was asked for: so a slow reader holds up the one who makes them, and nothing piles up between.`;
+  }
+  return name === "stop" ? ` The ${owner} makes no more of them, and cleans up behind itself.` : "";
+}
+
+/** @param {Frame} frame */
+function updated({ side, items, call }) {
+  const [, id, cache, name] = items;
+  const copy = `the ${peerOf(side)}'s copy of its object #${cache}`;
+  if (call?.on?.live && name === "update") {
+    return `The ${side} tells ${copy} what has changed since the last time: a path, and what is there now. All that one turn of its loop changed is one update.`;
+  }
+  if (call?.on?.live && name === "reset") {
+    return `The ${side} brings ${copy} to the state of this moment: the ${peerOf(side)} was too slow for every single change.`;
+  }
+  const number = id ? `, as its call ${id}` : ", and wants no answer";
+  return `The ${side} calls observe_${name} on ${copy}${number}: so the copy follows the original.`;
 }
 
 /**
@@ -51,25 +92,48 @@ function targetText(target, side) {
   return `whatever its call ${id} is answered with: it does not wait for that answer`;
 }
 
+/** What is said when an object is handed out. @type {Record<import("./ledger.js").Kind, (owner: string, holder: string, id: number) => string>} */
+const HANDED_OUT = {
+  object: (owner, holder, id) =>
+    `It hands out the ${owner}'s object #${id}: the object stays where it is, and the ${holder} gets a reference.`,
+  cache: (owner, holder, id) =>
+    `The ${holder} gets a copy of the ${owner}'s object #${id}, and keeps it: each change of the original follows behind, so that reading it needs no call.`,
+  stream: (owner, holder, id) =>
+    `It hands out the ${owner}'s stream #${id}: its items are made as the ${holder} asks for them.`,
+};
+
+/** @type {Record<import("./ledger.js").Kind, string>} */
+const NOUNS = { object: "object", cache: "object", stream: "stream" };
+
 /** @param {Frame["changes"][number]} change */
-function changeText({ holding: { owner, id }, by, count }) {
+function changeText({ holding: { owner, id, kind }, by, count }) {
   const holder = peerOf(owner);
+  const what = `the ${owner}'s ${NOUNS[kind]} #${id}`;
   if (by > 0) {
-    const times = count === 1 ? "" : ` It has been handed out ${count} times now.`;
-    return `It hands out the ${owner}'s object #${id}: the object stays where it is, and the ${holder} gets a reference.${times}`;
+    if (count === 1) return HANDED_OUT[kind](owner, holder, id);
+    if (kind === "cache") {
+      return `The ${holder} has a copy of ${what} already: only its number is sent, and it has been handed over ${count} times.`;
+    }
+    return `${HANDED_OUT[kind](owner, holder, id)} It has been handed out ${count} times now.`;
   }
-  if (count) return `The ${holder} still holds the ${owner}'s object #${id}, ${count} times.`;
-  return `Nobody holds the ${owner}'s object #${id} any more: the ${owner} lets go of it.`;
+  if (count) return `The ${holder} still holds ${what}, ${count} times.`;
+  return `Nobody holds ${what} any more: the ${owner} lets go of it.`;
 }
 
 /** @param {Frame} frame */
 function homeText({ side, items }) {
   const text = JSON.stringify(items);
-  if (!text.includes('"$":"local"')) return [];
   const owner = peerOf(side);
-  return [
-    `An object of the ${owner}'s comes home: the ${owner}'s method is given the very object.`,
-  ];
+  const texts = [];
+  if (text.includes('"$":"local"')) {
+    texts.push(
+      `An object of the ${owner}'s comes home: the ${owner}'s method is given the very object.`,
+    );
+  }
+  if (text.includes('"$":"lcache"')) {
+    texts.push(`A copy comes home: the ${owner}'s method is given the original.`);
+  }
+  return texts;
 }
 
 /** @param {Frame} frame */
@@ -86,11 +150,8 @@ function copyText({ side, items }) {
  * @returns {string[]}
  */
 export function explain(frame) {
+  // What a frame changes is said in its own words where it has some.
+  const changes = /^(decache|uncache)$/.test(frame.name) ? [] : frame.changes;
   const sentence = SENTENCES[frame.name]?.(frame) ?? `A frame called ${frame.name}.`;
-  return [
-    sentence,
-    ...new Set(frame.changes.map(changeText)),
-    ...homeText(frame),
-    ...copyText(frame),
-  ];
+  return [sentence, ...new Set(changes.map(changeText)), ...homeText(frame), ...copyText(frame)];
 }

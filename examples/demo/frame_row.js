@@ -8,13 +8,16 @@ import { make } from "./dom.js";
 import { explain } from "./explain.js";
 import { keyOf, peerOf } from "./ledger.js";
 import { chip, shortName } from "./objects.js";
-import { answerNode, argumentNodes, valueNode } from "./values.js";
+import { answerNode, argumentNodes, changeNodes, valueNode } from "./values.js";
 
 /** @typedef {import("./ledger.js").Frame} Frame */
 /** @typedef {import("./ledger.js").Lane} Lane */
 
 /** Frames that keep the session going and carry nothing of the application's. */
 const HOUSEKEEPING = new Set(["version", "ack", "ping", "pong"]);
+
+/** Frames whose second item is the number of a call. */
+const NUMBERED = new Set(["message", "cachemessage", "cancel"]);
 
 /** Lines that are drawn, and letters of a frame's JSON that are shown. */
 const MOST = { lanes: 5, json: 3000 };
@@ -47,7 +50,7 @@ export function rowElement(frame, onPress) {
  */
 function labelElement({ name, side, items, message }, click) {
   const answers = name === "answer" || name === "error";
-  const numbered = items[1] && (answers || name === "message" || name === "cancel");
+  const numbered = items[1] && (answers || NUMBERED.has(name));
   // An answer lights up with the calls that are made on it.
   const key = answers ? keyOf(message.session, peerOf(side), `answer ${items[1]}`) : null;
   return make(
@@ -79,10 +82,12 @@ function contentNodes(frame) {
   if (name === "message") {
     return [targetNode(frame), `.${items[3]}(`, ...argumentNodes(frame), ")"];
   }
+  if (name === "cachemessage") return updateNodes(frame);
   if (name === "answer" || name === "error") {
     return [`${call?.name ?? ""} ⇒ `, valueNode(items[2] ?? null, frame)];
   }
-  if (name === "decref") return decrefNodes(frame);
+  if (name === "decref" || name === "decache") return givenBackNodes(frame);
+  if (name === "uncache") return [copyChip(frame, items[1]), " kept up to date no longer"];
   if (name === "cancel") return [call?.name ?? ""];
   if (name === "version") return [items[2]?.software ?? `version ${items[1]}`];
   if (name === "ack") return [`received ${items[1]}, sent ${items[2]}`];
@@ -100,13 +105,32 @@ function targetNode(frame) {
   return chip(call?.target ?? "", owner, shortName(target), `an object of the ${owner}'s`);
 }
 
+/** A call on a copy, or what has changed in it. @param {Frame} frame */
+function updateNodes(frame) {
+  const { items, call } = frame;
+  const [, , id, method] = items;
+  const copy = copyChip(frame, id);
+  if (call?.on?.live && method === "update") return [copy, ": ", ...changeNodes(frame)];
+  return [copy, `.${method}(`, ...argumentNodes(frame), ")"];
+}
+
+/** @param {Frame} frame @param {number} id */
+function copyChip({ side, message }, id) {
+  const title = `the copy of an object of the ${side}'s`;
+  return chip(keyOf(message.session, side, id), side, `copy ${shortName(id)}`, title);
+}
+
 /** @param {Frame} frame */
-function decrefNodes({ items, side, changes }) {
+function givenBackNodes({ name, items, side, changes }) {
   const owner = peerOf(side);
+  const [what, title] =
+    name === "decache"
+      ? ["copy ", `the copy of an object of the ${owner}'s`]
+      : ["", `an object of the ${owner}'s`];
   return changes
     .flatMap(({ holding, by }, at) => [
       at ? ", " : "",
-      chip(holding.key, owner, shortName(holding.id), `an object of the ${owner}'s`),
+      chip(holding.key, owner, `${what}${shortName(holding.id)}`, title),
       ` given back${by < -1 ? `, ${-by} times` : ""}`,
     ])
     .concat(changes.length ? [] : [items.slice(1).join(" ")]);

@@ -92,7 +92,7 @@ function addRow(frame) {
   const row = rowElement(frame, () => press(frame));
   stops.settle(row);
   rows.set(frame, row);
-  if (frame.name === "message" && frame.call?.id) open.add(frame);
+  if (/message$/.test(frame.name) && frame.call?.id) open.add(frame);
   return row;
 }
 

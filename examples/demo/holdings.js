@@ -43,16 +43,34 @@ const holdingsOf = ({ names, objects }) => [
 
 /** @param {Holding} holding */
 function showRow(holding) {
-  const { key, owner, count, calls, gone } = holding;
+  const { key, owner, count, gone } = holding;
   const row = rows.get(key) ?? addRow(holding);
-  const times = typeof holding.id === "string" ? "by name" : gone ? "given back" : `${count} ×`;
-  const said = `${times} ${calls}`;
+  const times = timesText(holding);
+  const use = useText(holding);
+  const said = `${times} ${use}`;
   if (row.dataset.said === said) return;
   if (row.dataset.said) flash(row);
   Object.assign(row.dataset, { said, count, owner });
   row.classList.toggle("gone", gone !== null);
   write(row, ".times b", times);
-  write(row, ".calls", calls ? `called ${calls === 1 ? "once" : `${calls} times`}` : "");
+  write(row, ".calls", use);
+}
+
+/** @param {Holding} holding */
+function timesText({ id, count, gone }) {
+  if (typeof id === "string") return "by name";
+  return gone || !count ? "given back" : `${count} ×`;
+}
+
+/** @param {number} number */
+const timesOf = (number) => (number === 1 ? "once" : `${number} times`);
+
+/** What was done with it so far. @param {Holding} holding */
+function useText({ kind, calls, asked, came }) {
+  if (!calls) return "";
+  if (kind === "cache") return `updated ${timesOf(calls)}`;
+  if (kind === "stream") return `${came} read, ${asked} asked for`;
+  return `called ${timesOf(calls)}`;
 }
 
 /** @param {Holding} holding @returns {HTMLElement} */
@@ -74,33 +92,51 @@ function write(row, where, text) {
   if (element) element.textContent = text;
 }
 
+/** What a row calls the two ends. @type {Record<import("./ledger.js").Kind, { own: string, other: string, title: string }>} */
+const ENDS = {
+  object: { own: "object", other: "reference", title: "a reference to an object" },
+  cache: { own: "original", other: "copy", title: "a copy, kept up to date, of an object" },
+  stream: { own: "stream", other: "reader", title: "reads items" },
+};
+
 /** @param {Holding} holding */
-function rowElement({ key, owner, id, origin }) {
-  const named = typeof id === "string";
+function rowElement(holding) {
+  const { key, owner, id, kind } = holding;
+  const { own, other, title } = ENDS[kind];
   const object = make(
     "td",
     {},
-    make("span.object", { "data-object": key, "data-owner": owner }, `object ${shortName(id)}`),
-    make("small", {}, named ? "published by name" : `in ${origin}`),
+    make("span.object", { "data-object": key, "data-owner": owner }, `${own} ${shortName(id)}`),
+    make("small", {}, whenceText(holding)),
   );
-  const title = `a reference to an object of the ${owner}'s`;
   const holder = make(
     "td",
     {},
-    chip(key, owner, `reference ${shortName(id)}`, title),
+    chip(key, owner, `${other} ${shortName(id)}`, `${title} of the ${owner}'s`),
     make("small.calls"),
   );
   const times = make("td.times", {}, make("b"));
   const cells = owner === "server" ? [holder, times, object] : [object, times, holder];
-  return make("tr", { "data-key": key, "data-owner": owner }, ...cells);
+  return make("tr", { "data-key": key, "data-owner": owner, "data-kind": kind }, ...cells);
+}
+
+/** @param {Holding} holding */
+function whenceText({ id, type, origin }) {
+  if (typeof id === "string") return "published by name";
+  return type ? `${type.split(".").at(-1)}, in ${origin}` : `in ${origin}`;
 }
 
 /** @param {Holding[]} all */
 function showSummary(all) {
-  const held = (/** @type {string} */ side) =>
-    all.filter(({ owner, id }) => owner === side && typeof id === "number").length;
   const summary = get("holdings-summary");
-  const [server, page] = [held("server"), held("page")];
-  summary.textContent = `The page holds ${server} of the server's objects, the server ${page} of the page's.`;
+  summary.textContent = `${heldText(all, "server", "The page holds")}, ${heldText(all, "page", "the server")}.`;
   get("no-holdings").hidden = rows.size > 0;
+}
+
+/** How much of a side's the other holds. @param {Holding[]} all @param {string} side @param {string} holds */
+function heldText(all, side, holds) {
+  const held = all.filter(({ owner, id }) => owner === side && typeof id === "number");
+  const copies = held.filter(({ kind }) => kind === "cache").length;
+  const more = copies ? `${copies === 1 ? "a copy" : `${copies} copies`} and ` : "";
+  return `${holds} ${more}${held.length - copies} of the ${side}'s${side === "server" ? " objects" : ""}`;
 }

@@ -9,13 +9,23 @@
 /** Who sent a message, made a call, or owns an object. @typedef {"page" | "server"} Side */
 
 /**
- * An object that one side handed out and the other may call.
+ * What the other side has of an object: a reference, a copy that is kept up to date, or the right to
+ * ask for the next items. @typedef {"object" | "cache" | "stream"} Kind
+ */
+
+/**
+ * An object that one side handed out: what the other may call, keeps a copy of, or reads.
  * @typedef {object} Holding
  * @property {string} key names the object among all sessions
  * @property {Side} owner where the object lives
  * @property {number} id its number on the wire
+ * @property {Kind} kind
+ * @property {string} type a cache's type by name, "" for all others
+ * @property {boolean} live whether its updates are those of a live object
  * @property {number} count how often it was handed out and not given back
- * @property {number} calls how many calls were made on it
+ * @property {number} calls how many calls were made on it, or on its copy
+ * @property {number} asked items of a stream that were asked for
+ * @property {number} came items of a stream that came
  * @property {string} origin which frame handed it out first, in words
  * @property {number | null} gone when the last one was given back
  */
@@ -26,6 +36,7 @@
  * @property {Side} caller
  * @property {Frame} frame
  * @property {string} target the key of what it is made on
+ * @property {Holding | null} on what it is made on, when that is known
  * @property {string} name
  * @property {number} lane where it runs beside others in progress; -1 without an answer
  * @property {"open" | "answer" | "error" | "lost" | "unasked"} state
@@ -40,7 +51,7 @@
  * @property {Message} message that it stood in
  * @property {Side} side its sender
  * @property {string} name
- * @property {any[]} items as they stand in the JSON, the name first
+ * @property {any[]} items as they stand in the JSON, the name first; secrets are masked
  * @property {Call | null} call that it is, or that it ends or cancels
  * @property {Set<string>} objects the keys of the objects that it names
  * @property {{ holding: Holding, by: number, count: number }[]} changes of counts, in order
@@ -62,7 +73,8 @@
  * @property {number} since milliseconds since the connection was there
  * @property {number} bytes
  * @property {boolean} binary
- * @property {string} text its JSON, or what is wrong with it, or why the connection ended
+ * @property {number} kept letters of its JSON
+ * @property {string} text what came when it is no frame, or why the connection ended
  * @property {Frame[]} frames
  */
 
@@ -85,6 +97,22 @@ export const SIDES = ["page", "server"];
 
 /** @param {Side} side @returns {Side} */
 export const peerOf = (side) => (side === "page" ? "server" : "page");
+
+/** Tags that hand something out, and those that bring it home. @type {Record<string, Kind>} */
+const HANDED_OUT = { remote: "object", stream: "stream", cache: "cache", cached: "cache" };
+/** @type {Record<string, Kind>} */
+const COMES_HOME = { local: "object", lcache: "cache" };
+
+/** The type under which live objects cross; their own name stands in the state. */
+export const LIVE = "pb.live";
+
+/** Keys whose text nobody is shown, and what stands in its place. */
+const SECRET = /^(pass(word|phrase)|token|secret|jwt)$/i;
+export const MASK = "••••••";
+
+/** Where the fields stand in the arguments of a login, and what of them may be read. */
+const FIELDS = { login: 1, renew: 2 };
+const READABLE = "username";
 
 const utf8 = { encode: new TextEncoder(), decode: new TextDecoder() };
 
@@ -111,6 +139,44 @@ export function decode(data) {
 
 /** @param {Uint8Array} view @param {number} at */
 const lengthAt = (view, at) => new DataView(view.buffer, view.byteOffset).getUint32(at, true);
+
+/**
+ * The same without passwords and tokens: whatever stands under such a key, and all that a login
+ * proves itself with.
+ * @param {any[]} items of a frame
+ */
+export function masked(items) {
+  const [name, , target, method, args, ...rest] = items;
+  const at = name === "message" && target === "root" && Object.hasOwn(FIELDS, method);
+  if (!at || !Array.isArray(args)) return withoutSecrets(items);
+  const fields = /** @type {Record<string, number>} */ (FIELDS)[method];
+  const shown = args.map((arg, place) => (place === fields ? hidden(arg) : withoutSecrets(arg)));
+  return [...items.slice(0, 4), shown, ...withoutSecrets(rest)];
+}
+
+/** @param {any} value @param {string} [key] that it stands under @returns {any} */
+function withoutSecrets(value, key = "") {
+  if (typeof value === "string") return SECRET.test(key) ? MASK : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (!Array.isArray(value)) return mapped(value, withoutSecrets);
+  const isPair = value.length === 2 && typeof value[0] === "string";
+  return value.map((item, at) => withoutSecrets(item, isPair && at ? value[0] : ""));
+}
+
+/** What a login proves itself with. @param {any} value @param {string} [key] @returns {any} */
+function hidden(value, key = "") {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return mapped(value, hidden);
+  }
+  return key === READABLE ? value : MASK;
+}
+
+/**
+ * @param {Record<string, any>} object
+ * @param {(value: any, key: string) => any} change
+ */
+const mapped = (object, change) =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value, key)]));
 
 /**
  * Call `visit` with every tagged value, wherever it stands.
@@ -159,15 +225,19 @@ export class Ledger {
    * @param {Side} side its sender
    * @param {string | ArrayBuffer | Uint8Array} data
    * @param {number} time in milliseconds
+   * @param {number} [size] its bytes, where `data` is only as much of it as is read here
    */
-  message(id, side, data, time) {
-    const { text, bytes, binary, frames } = decode(data);
-    const message = { ...this.#message(id, "message", side, time), text, bytes, binary };
+  message(id, side, data, time, size) {
+    const { text, bytes: given, binary, frames } = decode(data);
+    const bytes = size ?? given;
+    const message = { ...this.#message(id, "message", side, time), bytes, binary };
+    message.kept = text.length;
+    if (!frames.length) message.text = text;
     const total = this.totals[side];
     total.messages++;
     total.bytes += bytes;
     total.frames += frames.length;
-    for (const items of frames) message.frames.push(this.#frame(message, items));
+    for (const items of frames) message.frames.push(this.#frame(message, masked(items)));
     return this.#keep(message);
   }
 
@@ -202,15 +272,26 @@ export class Ledger {
    */
   #message(session, kind, side, time) {
     const since = time - (this.sessions.get(session)?.opened ?? time);
-    return { session, kind, side, time, since, bytes: 0, binary: false, text: "", frames: [] };
+    return {
+      session,
+      kind,
+      side,
+      time,
+      since,
+      bytes: 0,
+      binary: false,
+      kept: 0,
+      text: "",
+      frames: [],
+    };
   }
 
   /** @param {Message} message */
   #keep(message) {
     this.messages.push(message);
-    this.#kept += message.text.length;
+    this.#kept += message.kept;
     while (this.messages.length > MOST.messages || (this.#kept > MOST.bytes && this.messages[1])) {
-      this.#kept -= /** @type {Message} */ (this.messages.shift()).text.length;
+      this.#kept -= /** @type {Message} */ (this.messages.shift()).kept;
     }
     return message;
   }
@@ -245,10 +326,11 @@ export class Ledger {
     const { name } = frame;
     if (name === "message" || name === "cachemessage") this.#called(session, frame);
     if (name === "answer" || name === "error" || name === "cancel") this.#found(session, frame);
-    if (name === "decref") this.#givenBack(session, frame);
+    if (name === "decref" || name === "decache") this.#givenBack(session, frame);
+    else if (name === "uncache") this.#dropped(session, frame);
     else this.#named(session, frame);
     this.#draw(frame);
-    if (name === "answer" || name === "error") this.#settle(frame);
+    if (name === "answer" || name === "error") this.#settle(session, frame);
     if (name === "close") this.#end(session, frame.message.time);
   }
 
@@ -263,7 +345,7 @@ export class Ledger {
       id,
       caller: frame.side,
       frame,
-      target: this.#target(session, frame, target),
+      ...this.#target(session, frame, target),
       name: String(name),
       lane: id ? this.#takeLane() : -1,
       state: id ? "open" : "unasked",
@@ -271,6 +353,7 @@ export class Ledger {
       end: null,
     };
     frame.call = call;
+    if (call.on) madeOn(call, call.on);
     if (!id) return;
     this.#lanes[call.lane] = call;
     const calls = session.calls[frame.side];
@@ -282,26 +365,28 @@ export class Ledger {
   }
 
   /**
-   * What a call is made on: the key of an object, of a name, or of the answer that stands for it.
+   * What a call is made on: an object, a name, the answer that stands for it, or for a cachemessage
+   * the copy of an object of the sender's own.
    * @param {Session} session
    * @param {Frame} frame
    * @param {any} target
+   * @returns {{ target: string, on: Holding | null }}
    */
   #target(session, frame, target) {
-    const owner = peerOf(frame.side);
+    const owner = frame.name === "cachemessage" ? frame.side : peerOf(frame.side);
     if (typeof target === "string") {
-      const holding = nameOf(session, owner, target);
-      holding.calls++;
-      frame.objects.add(holding.key);
-      return holding.key;
+      const on = nameOf(session, owner, target);
+      frame.objects.add(on.key);
+      return { target: on.key, on };
     }
     if (target > 0) {
-      const holding = session.objects[owner].get(target);
-      if (holding) holding.calls++;
-      frame.objects.add(keyOf(session.id, owner, target));
-      return keyOf(session.id, owner, target);
+      const key = keyOf(session.id, owner, target);
+      frame.objects.add(key);
+      return { target: key, on: session.objects[owner].get(target) ?? null };
     }
-    return keyOf(session.id, frame.side, `answer ${target?.id ?? -target}`);
+    const id = target?.id ?? -target;
+    const on = target?.path ? null : answered(session, frame.side, id);
+    return { target: keyOf(session.id, frame.side, `answer ${id}`), on };
   }
 
   #takeLane() {
@@ -320,12 +405,21 @@ export class Ledger {
     if (frame.call && frame.name === "cancel") frame.call.cancelled = true;
   }
 
-  /** @param {Frame} frame */
-  #settle(frame) {
+  /**
+   * @param {Session} session
+   * @param {Frame} frame
+   */
+  #settle(session, frame) {
     const { call } = frame;
     if (call?.state !== "open") return;
     call.state = /** @type {"answer" | "error"} */ (frame.name);
     call.end = frame;
+    const [, , target] = call.frame.items;
+    if (!call.on && target < 0) {
+      call.on = answered(session, call.caller, -target); // it was made before that answer was there
+      if (call.on) madeOn(call, call.on);
+    }
+    if (call.on?.kind === "stream") call.on.came += frame.items[2]?.items?.length ?? 0;
     this.#freeLane(call);
   }
 
@@ -352,25 +446,29 @@ export class Ledger {
    * @param {Frame} frame
    */
   #named(session, frame) {
-    eachTagged(frame.items, ({ $: tag, id }) => {
-      if (tag !== "remote" && tag !== "local") return;
-      const owner = tag === "remote" ? frame.side : peerOf(frame.side);
+    eachTagged(frame.items, (tagged) => {
+      const { $: tag, id } = tagged;
+      const isOut = Object.hasOwn(HANDED_OUT, tag);
+      if (!isOut && !Object.hasOwn(COMES_HOME, tag)) return;
+      const owner = isOut ? frame.side : peerOf(frame.side);
       if (typeof id === "string") frame.objects.add(nameOf(session, owner, id).key);
-      else if (Number.isSafeInteger(id)) frame.objects.add(keyOf(session.id, owner, id));
-      if (tag === "remote" && Number.isSafeInteger(id)) this.#handOut(session, frame, id);
+      if (!Number.isSafeInteger(id)) return;
+      frame.objects.add(keyOf(session.id, owner, id));
+      if (isOut) this.#handOut(session, frame, tagged);
     });
   }
 
   /**
    * @param {Session} session
    * @param {Frame} frame
-   * @param {number} id
+   * @param {Record<string, any>} tagged
    */
-  #handOut(session, frame, id) {
+  #handOut(session, frame, tagged) {
+    const { id } = tagged;
     const table = session.objects[frame.side];
     let holding = table.get(id);
     if (!holding) {
-      holding = newHolding(session.id, frame.side, id, originOf(frame));
+      holding = { ...newHolding(session.id, frame.side, id, originOf(frame)), ...kindOf(tagged) };
       table.set(id, holding);
     }
     holding.count++;
@@ -378,6 +476,7 @@ export class Ledger {
   }
 
   /**
+   * `decref` and `decache`. A copy is kept until its owner says `uncache`.
    * @param {Session} session
    * @param {Frame} frame
    */
@@ -390,10 +489,25 @@ export class Ledger {
       if (!holding) continue;
       holding.count = Math.max(0, holding.count - by);
       frame.changes.push({ holding, by: -by, count: holding.count });
-      if (holding.count > 0) continue;
+      if (holding.count > 0 || holding.kind === "cache") continue;
       session.objects[owner].delete(id);
       this.#letGo(holding, frame.message.time);
     }
+  }
+
+  /**
+   * The copy of an object of the sender's is kept up to date no longer.
+   * @param {Session} session
+   * @param {Frame} frame
+   */
+  #dropped(session, frame) {
+    const id = frame.items[1];
+    frame.objects.add(keyOf(session.id, frame.side, id));
+    const holding = session.objects[frame.side].get(id);
+    if (!holding) return;
+    frame.changes.push({ holding, by: 0 - holding.count, count: 0 });
+    session.objects[frame.side].delete(id);
+    this.#letGo(holding, frame.message.time);
   }
 
   /**
@@ -446,8 +560,13 @@ const newHolding = (session, owner, id, origin) => ({
   key: keyOf(session, owner, id),
   owner,
   id: /** @type {number} */ (id),
+  kind: "object",
+  type: "",
+  live: false,
   count: 0,
   calls: 0,
+  asked: 0,
+  came: 0,
   origin,
   gone: null,
 });
@@ -465,18 +584,53 @@ function nameOf(session, owner, name) {
   return holding;
 }
 
+/**
+ * @param {Record<string, any>} tagged
+ * @returns {Pick<Holding, "kind" | "type" | "live">}
+ */
+function kindOf({ $: tag, type, state }) {
+  const live = tag === "cache" && type === LIVE;
+  const name = live ? state?.[0] : type;
+  return { kind: HANDED_OUT[tag] ?? "object", type: tag === "cache" ? String(name) : "", live };
+}
+
+/**
+ * @param {Call} call
+ * @param {Holding} on
+ */
+function madeOn({ name, frame }, on) {
+  on.calls++;
+  const credit = frame.items[4]?.[0];
+  if (on.kind === "stream" && name === "next" && Number.isSafeInteger(credit)) on.asked += credit;
+}
+
+/**
+ * The object that a call was answered with, if it was.
+ * @param {Session} session
+ * @param {Side} caller
+ * @param {number} id of the call
+ */
+function answered(session, caller, id) {
+  const value = session.calls[caller].get(id)?.end?.items[2];
+  const isOut = typeof value?.id === "number" && Object.hasOwn(HANDED_OUT, value.$);
+  return (isOut && session.objects[peerOf(caller)].get(value.id)) || null;
+}
+
 /** Where an object was met first. @param {Frame} frame */
 function originOf({ name, call }) {
-  if (name === "message") return `an argument of ${call?.name}`;
+  if (name === "message" || name === "cachemessage") return `an argument of ${call?.name}`;
   return call ? `the answer to ${call.name}` : "an answer";
 }
 
 /**
- * How many objects of `owner` the other side holds, and how many calls of its wait for an answer.
+ * How many objects of `owner` the other side holds, how many of these are copies that are kept up to
+ * date, and how many calls of its wait for an answer.
  * @param {Session} session
  * @param {Side} owner
  */
 export function count(session, owner) {
   const open = [...session.calls[owner].values()].filter(({ state }) => state === "open");
-  return { objects: session.objects[owner].size, calls: open.length };
+  const held = [...session.objects[owner].values()];
+  const caches = held.filter(({ kind }) => kind === "cache").length;
+  return { objects: held.length - caches, caches, calls: open.length };
 }

@@ -66,13 +66,13 @@ function introduce(example) {
 }
 
 /** @param {import("./stage.js").Wire} wire */
-function onWire({ kind, session, side, data, text, time }) {
+function onWire({ kind, session, side, data, bytes, text, time }) {
   if (kind === "opened") ledger.opened(session, time);
   if (kind === "closed") ledger.closed(session, time, text);
   if (kind === "message") {
-    for (const frame of ledger.message(session, side, data, time).frames) {
+    for (const frame of ledger.message(session, side, data, time, bytes).frames) {
       look(frame);
-      if (frame.name === "message") running = frame.call;
+      if (frame.call?.frame === frame) running = frame.call;
     }
   }
   draw();
@@ -100,14 +100,27 @@ function showTotals() {
   }
 }
 
-/** @param {Example} example @param {number} at */
-const tabOf = ({ name, title }, at) =>
+/** @param {Example} example */
+const tabOf = ({ name, title }) =>
   make(
     "a",
     { role: "tab", id: `tab-${name}`, href: `#${name}`, "aria-controls": "example" },
-    make("span", { "aria-hidden": "true" }, `${at + 1} `),
     title,
   );
+
+/** The tabs by their groups, in the order of the table. */
+function tabGroups() {
+  const names = [...new Set(EXAMPLES.map(({ group }) => group))];
+  return names.map((name) => {
+    const tabs = EXAMPLES.filter(({ group }) => group === name).map(tabOf);
+    return make(
+      "div.tab-group",
+      { role: "none" },
+      make("span.tab-group-name", { "aria-hidden": "true" }, name),
+      ...tabs,
+    );
+  });
+}
 
 function followSources() {
   const list = get("source-tabs");
@@ -124,7 +137,7 @@ function followSources() {
   });
 }
 
-tabs.append(...EXAMPLES.map(tabOf));
+tabs.append(...tabGroups());
 followTabs(tabs, (tab) => location.replace(/** @type {HTMLAnchorElement} */ (tab).href));
 followSources();
 followChips();

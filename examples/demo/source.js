@@ -73,10 +73,11 @@ function* leaves(token, type) {
  * Let the method light up that a call runs: the server's in app.py, the page's in its script.
  * @param {import("./ledger.js").Call} call
  */
-export function showRunning({ caller, name }) {
+export function showRunning({ caller, name, on }) {
   const pane = get(caller === "page" ? "source-app.py" : "source-index.html");
-  const method = caller === "page" ? `def remote_${name}(` : `remote_${name}(`;
-  const line = [...pane.children].find(({ textContent }) => textContent.includes(method));
+  const method = new RegExp(`\\b(?:remote|perspective|view|observe)_${name}\\(`);
+  const runs = on?.live ? /\.subscribe\(/ : method; // a live copy tells those who subscribed
+  const line = [...pane.children].find(({ textContent }) => runs.test(textContent));
   if (!line) return;
   flash(line);
   const { top, bottom } = pane.getBoundingClientRect();

@@ -6,7 +6,7 @@
 
 import { get, make } from "./dom.js";
 
-/** @typedef {{ kind: "opened" | "closed" | "message", session: number, side: import("./ledger.js").Side, data: any, text: string, time: number }} Wire */
+/** @typedef {{ kind: "opened" | "closed" | "message", session: number, side: import("./ledger.js").Side, data: any, bytes?: number, text: string, time: number }} Wire */
 
 /**
  * Show an example's page. What is in the frame is the file as it is, but for its beginning: where it

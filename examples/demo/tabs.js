@@ -35,5 +35,11 @@ export function selectTab(list, id) {
     const selected = tab.id === id;
     tab.setAttribute("aria-selected", String(selected));
     /** @type {HTMLElement} */ (tab).tabIndex = selected ? 0 : -1;
+    if (selected) showTab(list, /** @type {HTMLElement} */ (tab));
   }
+}
+
+/** In a narrow window the list scrolls sideways. @param {HTMLElement} list @param {HTMLElement} tab */
+function showTab(list, tab) {
+  list.scrollLeft = tab.offsetLeft - (list.clientWidth - tab.offsetWidth) / 2;
 }

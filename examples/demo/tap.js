@@ -4,8 +4,20 @@
   let sockets = 0;
   const now = () => performance.timeOrigin + performance.now();
 
-  /** The bytes as they are now: the page may change its buffer later. @param {any} data */
-  const copy = (data) => (typeof data === "string" ? data : new Uint8Array(data).slice());
+  /**
+   * What is told of a message: its text, or of one with bytes its beginning, which is JSON, as it is
+   * now; what stands behind it may be a part of a large file (docs/protocol.md, section 8).
+   * @param {any} data
+   */
+  function told(data) {
+    if (typeof data === "string") return { data };
+    const { buffer, byteOffset, byteLength } = ArrayBuffer.isView(data)
+      ? data
+      : new Uint8Array(data);
+    const length = byteLength < 4 ? 0 : new DataView(buffer, byteOffset).getUint32(0, true);
+    const end = byteOffset + Math.min(4 + length, byteLength);
+    return { data: new Uint8Array(buffer.slice(byteOffset, end)), bytes: byteLength };
+  }
 
   /** @param {object} detail */
   function tell(detail) {
@@ -24,7 +36,7 @@
       const session = this.#id;
       this.addEventListener("open", () => tell({ kind: "opened", session, time: now() }));
       this.addEventListener("message", ({ data }) =>
-        tell({ kind: "message", session, side: "server", data: copy(data), time: now() }),
+        tell({ kind: "message", session, side: "server", ...told(data), time: now() }),
       );
       this.addEventListener("close", ({ code, reason }) =>
         tell({ kind: "closed", session, text: `${code} ${reason}`.trim(), time: now() }),
@@ -37,7 +49,7 @@
         kind: "message",
         session: this.#id,
         side: "page",
-        data: copy(data),
+        ...told(data),
         time: now(),
       });
       super.send(data);

@@ -5,7 +5,7 @@
  */
 
 import { make } from "./dom.js";
-import { keyOf, peerOf } from "./ledger.js";
+import { keyOf, LIVE, peerOf } from "./ledger.js";
 import { chip, shortName } from "./objects.js";
 
 /** What is cut in a line; the whole stands in the frame's details. */
@@ -23,6 +23,16 @@ const SCALARS = {
   timedelta: ({ seconds }) => `${seconds} s`,
   failure: ({ type, message }) => `${String(type).split(".").at(-1)}: ${message}`,
   use: ({ id }) => `the same as ${id}`,
+};
+
+/** What is handed out or comes home, and what it is. @type {Record<string, (owner: string) => string>} */
+const OBJECTS = {
+  remote: (owner) => `a reference to an object of the ${owner}'s`,
+  local: (owner) => `the ${owner}'s own object, coming home`,
+  cache: (owner) => `a copy of an object of the ${owner}'s, which is kept up to date`,
+  cached: (owner) => `the copy of the ${owner}'s object that is there already`,
+  lcache: (owner) => `the ${owner}'s own object, in place of the copy of it`,
+  stream: (owner) => `items that the ${owner} makes as they are asked for`,
 };
 
 /** @param {string} text */
@@ -50,7 +60,7 @@ export function valueNode(value, frame) {
  */
 function taggedNode(tagged, frame) {
   const { $: tag, id, items, value } = tagged;
-  if (tag === "remote" || tag === "local") return referenceNode(tag, id, frame);
+  if (Object.hasOwn(OBJECTS, tag)) return objectNode(tagged, frame);
   if (tag === "answer") return answerNode(id, frame, tagged.path);
   if (tag === "def") return valueNode(value, frame);
   if (tag === "copy") return copyNode(tagged, frame);
@@ -67,28 +77,38 @@ function taggedNode(tagged, frame) {
   return make("span.tagged", {}, cut(scalar ? scalar(tagged) : JSON.stringify(tagged)));
 }
 
+/** The last part of a type's name. @param {any} type */
+const typeName = (type) => cut(String(type).split(".").at(-1) ?? "");
+
 /**
  * A copy, by the last part of its type's name.
  * @param {Record<string, any>} tagged
  * @param {import("./ledger.js").Frame} frame
  */
 function copyNode({ type, state }, frame) {
-  const name = cut(String(type).split(".").at(-1) ?? "");
-  return make("span.group", {}, `${name} `, valueNode(state, frame));
+  return make("span.group", {}, `${typeName(type)} `, valueNode(state, frame));
 }
 
 /**
- * @param {"remote" | "local"} tag
- * @param {number | string} id
+ * What is handed out, or comes home: its number; what is sent with it stands behind it.
+ * @param {Record<string, any>} tagged
  * @param {import("./ledger.js").Frame} frame
  */
-function referenceNode(tag, id, { side, message }) {
-  const owner = tag === "remote" ? side : peerOf(side);
-  const title =
-    tag === "remote"
-      ? `a reference to an object of the ${owner}'s`
-      : `the ${owner}'s own object, coming home`;
-  return chip(keyOf(message.session, owner, id), owner, `${tag} ${shortName(id)}`, title);
+function objectNode({ $: tag, id, type, state }, frame) {
+  const { side, message } = frame;
+  const home = tag === "local" || tag === "lcache";
+  const owner = home ? peerOf(side) : side;
+  const key = keyOf(message.session, owner, id);
+  const node = chip(key, owner, `${tag} ${shortName(id)}`, OBJECTS[tag]?.(owner) ?? "");
+  if (tag !== "cache") return node;
+  const isLive = type === LIVE && Array.isArray(state);
+  return make(
+    "span.group",
+    {},
+    node,
+    ` ${typeName(isLive ? state[0] : type)} `,
+    valueNode(isLive ? state[1] : state, frame),
+  );
 }
 
 /**
@@ -132,4 +152,39 @@ export function argumentNodes(frame) {
   for (const [name, value] of Object.entries(kw)) nodes.push(`, ${name}=`, valueNode(value, frame));
   if (nodes.length) nodes[0] = String(nodes[0]).slice(2);
   return nodes;
+}
+
+/**
+ * What was changed in a live object, as a program would do it.
+ * @param {import("./ledger.js").Frame} frame
+ */
+export function changeNodes(frame) {
+  const [ops] = frame.items[4] ?? [];
+  const shown = Array.isArray(ops) ? ops.filter(Array.isArray) : [];
+  const nodes = shown
+    .slice(0, MOST.items)
+    .flatMap((op, at) => [at ? ", " : "", ...opNodes(op, frame)]);
+  if (shown.length > MOST.items) nodes.push(`, … ${shown.length - MOST.items} more`);
+  return nodes;
+}
+
+/**
+ * @param {any[]} op
+ * @param {import("./ledger.js").Frame} frame
+ * @returns {(Node | string)[]}
+ */
+function opNodes([path, what, ...given], frame) {
+  const place = placeText(Array.isArray(path) ? path : []);
+  if (what === "set") return [`${place} = `, valueNode(given[0], frame)];
+  if (what === "del") return [`del ${place}`];
+  const values = what === "splice" ? [...given.slice(0, 2), ...(given[2] ?? [])] : (given[0] ?? []);
+  return [group(`${place}.${what}(`, ")", values, (item) => [valueNode(item, frame)])];
+}
+
+/** A path as it is written: `columns[0].title`. @param {any[]} path */
+function placeText(path) {
+  const text = path.map((key) =>
+    /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `[${cut(JSON.stringify(key))}]`,
+  );
+  return cut(text.join("").replace(/^\./, "")) || "it";
 }

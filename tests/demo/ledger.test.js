@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Referenceable } from "../../client_js/src/pbweb.js";
 import { FixtureRoot } from "../../client_js/test/support/fixture.js";
 import { Peer, pair, settled } from "../../client_js/test/support/peer.js";
-import { count, decode, keyOf, Ledger, SIDES } from "../../examples/demo/ledger.js";
+import { count, decode, keyOf, Ledger, MASK, masked, SIDES } from "../../examples/demo/ledger.js";
 
 const scenarios = JSON.parse(
   readFileSync(new URL("../vectors/scenarios.json", import.meta.url), "utf8"),
@@ -120,8 +120,13 @@ test("each handing out counts, and what is given back is gone", async () => {
     key,
     owner: "server",
     id: 1,
+    kind: "object",
+    type: "",
+    live: false,
     count: 2,
     calls: 0,
+    asked: 0,
+    came: 0,
     origin: "the answer to getSame",
     gone: null,
   });
@@ -204,6 +209,219 @@ test("bytes, frames and messages are counted, binary ones too", async () => {
   }
   assert.equal(decode('["ping",0,0]').bytes, 12);
   assert.equal(decode('"é"').bytes, 4);
+});
+
+// By hand, frame for frame as docs/protocol.md has them.
+
+/** A ledger and its one session; `send` lets one message of a side go by, and gives its frames. */
+function byHand() {
+  const ledger = new Ledger();
+  ledger.opened(1, 0);
+  const send = (side, ...frames) => ledger.message(1, side, JSON.stringify(frames), 0).frames;
+  return { ledger, session: ledger.sessions.get(1), send };
+}
+
+const cache = (id, state, type = "pond.Pond") => ({ $: "cache", type, id, state });
+
+test("a cache is handed over once, and after that by its number", () => {
+  const { ledger, session, send } = byHand();
+  send("page", ["message", 1, "root", "getPond"]);
+  const [first] = send("server", ["answer", 1, cache(1, ["duck"])]);
+  const pond = session.objects.server.get(1);
+  assert.deepEqual(
+    [pond.kind, pond.type, pond.live, pond.count, pond.origin],
+    ["cache", "pond.Pond", false, 1, "the answer to getPond"],
+  );
+  assert.deepEqual(first.changes, [{ holding: pond, by: 1, count: 1 }]);
+  assert.deepEqual(count(session, "server"), { objects: 0, caches: 1, calls: 0 });
+
+  send("server", [
+    "answer",
+    2,
+    [
+      { $: "cached", id: 1 },
+      { $: "cached", id: 1 },
+    ],
+  ]);
+  assert.equal(pond.count, 3);
+  const [home] = send("page", ["message", 3, "root", "see", [{ $: "lcache", id: 1 }]]);
+  assert.ok(home.objects.has(pond.key));
+  assert.deepEqual([home.changes, pond.count], [[], 3]);
+
+  // It is kept up to date until its owner has said so.
+  send("page", ["decache", 1, 3]);
+  assert.deepEqual([pond.count, pond.gone, session.objects.server.size], [0, null, 1]);
+  send("server", ["cachemessage", 0, 1, "addDuck", ["late"]]);
+  assert.equal(pond.calls, 1);
+  const [last] = send("server", ["uncache", 1]);
+  assert.deepEqual(last.changes, [{ holding: pond, by: 0, count: 0 }]);
+  assert.deepEqual([session.objects.server.size, ledger.gone], [0, [pond]]);
+});
+
+test("a cache that is handed over again while it is given back is one still", () => {
+  const { session, send } = byHand();
+  send("server", ["answer", 1, cache(1, [])]);
+  send("page", ["decache", 1, 1]);
+  send("server", ["answer", 2, { $: "cached", id: 1 }]); // before that decache was there
+  const pond = session.objects.server.get(1);
+  assert.equal(pond.count, 1);
+  send("page", ["decache", 1, 1]);
+  send("server", ["uncache", 1]);
+  send("server", ["answer", 3, cache(2, [])]);
+  assert.deepEqual([...session.objects.server.keys()], [2]);
+});
+
+test("a cachemessage is a call of the owner's on a copy, with an answer or without", () => {
+  const { session, send } = byHand();
+  send("server", ["answer", 1, cache(4, [])]);
+  const pond = session.objects.server.get(4);
+  const [unasked] = send("server", ["cachemessage", 0, 4, "addDuck", ["one"]]);
+  assert.deepEqual(
+    [unasked.call.caller, unasked.call.target, unasked.call.on, unasked.call.state],
+    ["server", pond.key, pond, "unasked"],
+  );
+  const [asked] = send("server", ["cachemessage", 7, 4, "removeDuck", ["one"]]);
+  assert.deepEqual(asked.lanes, [{ call: asked.call, part: "begins" }]);
+  const [answer] = send("page", ["answer", 7]);
+  assert.deepEqual([asked.call.end, answer.call], [answer, asked.call]);
+  assert.equal(pond.calls, 2);
+});
+
+test("the page's own caches are the page's", () => {
+  const { session, send } = byHand();
+  send("page", ["message", 1, "root", "take", [cache(1, { a: 1 })]]);
+  send("page", ["cachemessage", 2, 1, "set", ["a", 2]]);
+  const mine = session.objects.page.get(1);
+  assert.deepEqual([mine.owner, mine.calls, mine.origin], ["page", 1, "an argument of take"]);
+  assert.deepEqual(count(session, "page"), { objects: 0, caches: 1, calls: 2 });
+  send("server", ["answer", 2, null]);
+  assert.equal(count(session, "page").calls, 1);
+});
+
+test("a live object has its own class's name, and what it holds counts as well", () => {
+  const { session, send } = byHand();
+  const state = ["board.Board", { title: "Plan", owner: { $: "remote", id: 2 } }];
+  send("server", ["answer", 1, cache(1, state, "pb.live")]);
+  const board = session.objects.server.get(1);
+  assert.deepEqual([board.type, board.live], ["board.Board", true]);
+  assert.deepEqual(count(session, "server"), { objects: 1, caches: 1, calls: 0 });
+  const [update] = send("server", ["cachemessage", 0, 1, "update", [[[["title"], "set", "Do"]]]]);
+  assert.equal(update.call.on, board);
+  send("server", ["cachemessage", 0, 1, "reset", [state[1]]]);
+  assert.equal(session.objects.server.get(2).count, 2);
+});
+
+test("a stream counts what was asked for and what came", () => {
+  const { ledger, session, send } = byHand();
+  send("page", ["message", 1, "root", "numbers"]);
+  send("server", ["answer", 1, { $: "stream", id: 1 }]);
+  const numbers = session.objects.server.get(1);
+  assert.equal(numbers.kind, "stream");
+  send("page", ["message", 2, 1, "next", [4]]);
+  assert.deepEqual([numbers.calls, numbers.asked, numbers.came], [1, 4, 0]);
+  send("server", ["answer", 2, { items: [1, 2], done: false }]);
+  send("page", ["message", 3, 1, "next", [2]], ["message", 4, 1, "stop"]);
+  send("server", ["answer", 3, { items: [3], done: true }], ["answer", 4]);
+  assert.deepEqual([numbers.calls, numbers.asked, numbers.came], [3, 6, 3]);
+  send("page", ["decref", 1, 1]);
+  assert.deepEqual([session.objects.server.size, ledger.gone], [0, [numbers]]);
+});
+
+test("a stream that is read before its answer is there", () => {
+  const { session, send } = byHand();
+  send("page", ["message", 1, "root", "numbers"], ["message", 2, -1, "next", [8]]);
+  send("server", ["answer", 1, { $: "stream", id: 1 }], ["answer", 2, { items: [1], done: true }]);
+  send("page", ["message", 3, -1, "next", [8]]);
+  const { calls, asked, came } = session.objects.server.get(1);
+  assert.deepEqual([calls, asked, came], [2, 16, 1]);
+});
+
+test("what the connection's end takes with it", () => {
+  const { ledger, session, send } = byHand();
+  send("server", ["answer", 1, [cache(1, []), { $: "stream", id: 2 }]]);
+  const [asked] = send("server", ["cachemessage", 3, 1, "addDuck"]);
+  ledger.closed(1, 9, "1006");
+  assert.equal(asked.call.state, "lost");
+  assert.deepEqual(
+    ledger.gone.map(({ kind, gone }) => [kind, gone]),
+    [
+      ["cache", 9],
+      ["stream", 9],
+    ],
+  );
+  assert.equal(session.objects.server.size, 0);
+});
+
+test("wrong frames of caches change nothing", () => {
+  const { session, send } = byHand();
+  send("server", ["cachemessage", 0, 9, "addDuck"], ["uncache", 9], ["uncache"], ["uncache", "x"]);
+  send("page", ["decache", 9, 1], ["decache", 9], ["decache"], ["message", 1, 9, "next", ["x"]]);
+  assert.deepEqual(count(session, "server"), { objects: 0, caches: 0, calls: 0 });
+});
+
+test("no password and no token is shown", () => {
+  const fields = { username: "ada", password: "secret" };
+  const login = (...args) => ["message", 1, "root", "login", args];
+  const shown = { username: "ada", password: MASK };
+  assert.deepEqual(masked(login("password", fields)), login("password", shown));
+  const mind = { $: "remote", id: 1 };
+  assert.deepEqual(masked(login("password", fields, mind)), login("password", shown, mind));
+  assert.deepEqual(masked(login("pin", { pin: 1234 })), login("pin", { pin: MASK }));
+  assert.deepEqual(masked(login("pin", ["1234"])), login("pin", MASK));
+  const renew = (args) => ["message", 2, "root", "renew", args];
+  const avatar = { $: "local", id: 3 };
+  assert.deepEqual(
+    masked(renew([avatar, "token", { token: "ey.x.y" }])),
+    renew([avatar, "token", { token: MASK }]),
+  );
+  // Wherever it stands, in whatever frame.
+  assert.deepEqual(masked(["answer", 1, { deep: [{ Token: "ey" }] }]), [
+    "answer",
+    1,
+    { deep: [{ Token: MASK }] },
+  ]);
+  const pairs = {
+    $: "dict",
+    items: [
+      ["password", "p"],
+      [1, "q"],
+      ["x", "y"],
+    ],
+  };
+  assert.deepEqual(masked(["answer", 1, pairs])[2].items, [
+    ["password", MASK],
+    [1, "q"],
+    ["x", "y"],
+  ]);
+  const version = ["version", 1, { session: "s", secret: "t", resume: { secret: "u" } }];
+  assert.deepEqual(masked(version)[2], { session: "s", secret: MASK, resume: { secret: MASK } });
+  const kw = ["message", 1, 5, "register", [], { password: "p" }];
+  assert.deepEqual(masked(kw)[5], { password: MASK });
+});
+
+test("nothing of what is kept of a message has it in clear", () => {
+  const { ledger, send } = byHand();
+  send("page", [
+    "message",
+    1,
+    "root",
+    "login",
+    ["password", { username: "ada", password: "hush" }],
+  ]);
+  const seen = JSON.stringify(
+    ledger.messages.map(({ frames, ...rest }) => [rest, frames.map(({ items }) => items)]),
+  );
+  assert.ok(seen.includes("ada"));
+  assert.ok(!seen.includes("hush"));
+});
+
+test("of a message with bytes only the beginning need be there", () => {
+  const ledger = new Ledger();
+  ledger.opened(1, 0);
+  const json = '["answer",1,{"$":"bytes","at":0}]';
+  const head = new Uint8Array([json.length, 0, 0, 0, ...new TextEncoder().encode(json)]);
+  const { frames, bytes } = ledger.message(1, "server", head, 0, 1_000_000);
+  assert.deepEqual([frames.length, bytes, ledger.totals.server.bytes], [1, 1_000_000, 1_000_000]);
 });
 
 test("times count from the beginning of the connection", () => {
