@@ -6,7 +6,7 @@
  * @module
  */
 
-import { breach, deadReference, LimitExceeded, lostCall, protocolError } from "./errors.js";
+import { deadReference, LimitExceeded, lostCall, protocolError } from "./errors.js";
 import { registry } from "./failures.js";
 import { eachTagged, isId } from "./frames.js";
 import { accept, cancelled, endPeerCalls } from "./incoming.js";
@@ -61,8 +61,15 @@ const HANDLERS = {
   decref({ exports }, frame) {
     for (let at = 1; at < frame.length; at += 2) exports.decref(frame[at], frame[at + 1]);
   },
-  decache: () => breach("No cache is out."),
-  uncache() {},
+  decache(broker, frame) {
+    for (let at = 1; at < frame.length; at += 2) {
+      const isOver = broker.exports.decref(frame[at], frame[at + 1], true);
+      if (isOver) broker.postSmall(["uncache", frame[at]]);
+    }
+  },
+  uncache({ imports }, frame) {
+    imports.uncache(frame[1]);
+  },
   didNotUnderstand() {},
 };
 
@@ -85,8 +92,10 @@ export class Broker {
   answers = new Map();
   /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
   running = new Set();
-  /** Those whose results wait for room. */
+  /** What waits for nothing but room in the window: results, and what observers are told. */
   results = newLine();
+  /** Whether a frame is being encoded that may hand out a cache: nothing that waits overtakes it. */
+  encoding = false;
   /** Those that waited for answers, which are there now. */
   ready = newLine();
   /** The highest id accepted. */
@@ -165,6 +174,11 @@ export class Broker {
     return !!handler;
   }
 
+  /** Whether something that can wait may go out. */
+  hasRoom() {
+    return !this.encoding && this.link.hasRoom();
+  }
+
   /** There is more room in the window. */
   pump() {
     this.results.move();
@@ -175,6 +189,7 @@ export class Broker {
   end() {
     endCalls(this);
     endPeerCalls(this);
+    this.results.move();
     this.exports.clear();
     this.imports.clear();
     this.#notify();

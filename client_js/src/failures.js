@@ -23,6 +23,8 @@ import { cutText } from "./frames.js";
 
 /** @typedef {abstract new (...args: any) => import("./flavors.js").Copyable} CopyableClass a class whose copies arrive */
 
+/** @typedef {new () => import("./caching.js").RemoteCache} RemoteCacheClass a class of copies of caches */
+
 /** @type {Registry} */
 const OWN = new Map(
   [
@@ -41,12 +43,12 @@ const OWN = new Map(
 export const registry = new Map();
 
 /**
- * From now on what is of this type at the peer is of the class `type` here: a copy, or an exception,
- * which is made with the message as its only argument, should extend PBError, and gets the
- * attributes that the peer's had.
+ * From now on what is of this type at the peer is of the class `type` here: a copy, the copy of a
+ * cache, which is made without arguments, or an exception, which is made with the message as its only
+ * argument, should extend PBError, and gets the attributes that the peer's had.
  *
  * @param {string | Function} nameOrClass the type as the sender names it
- * @param {(new (message: string) => Error) | CopyableClass} type
+ * @param {(new (message: string) => Error) | CopyableClass | RemoteCacheClass} type
  */
 export function setUnjellyableForClass(nameOrClass, type) {
   registry.set(typeName(nameOrClass), type);

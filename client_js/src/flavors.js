@@ -4,6 +4,8 @@
  * @module
  */
 
+import { InsecureJelly } from "./errors.js";
+
 /**
  * An object that stays where it is: the peer gets a RemoteReference and can call what is named
  * `remote_…` on its class.
@@ -37,3 +39,23 @@ export class Copyable {
 
 /** Whether an exception has more than a text to send. @param {any} error */
 export const hasState = (error) => error instanceof Error && "toState" in error;
+
+/**
+ * What came as the state of an object: a peer may set attributes, and hide nothing of the class's.
+ * @param {any} object
+ * @param {any} attributes
+ */
+export function setAttributes(object, attributes) {
+  if (Object.getPrototypeOf(attributes ?? 0) !== Object.prototype) {
+    throw new InsecureJelly("the state of a copy must be an object");
+  }
+  const inherited = Object.getPrototypeOf(object);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key in inherited && typeof inherited[key] !== "string") {
+      throw new InsecureJelly(
+        `the state of a copy cannot have ${JSON.stringify(key.slice(0, 64))}`,
+      );
+    }
+    object[key] = value;
+  }
+}

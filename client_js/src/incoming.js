@@ -5,7 +5,7 @@
  * @module
  */
 
-import { breach, CancelledError, checkLimit, deadReference, PBError, quote } from "./errors.js";
+import { breach, CancelledError, checkLimit, PBError, quote } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { hasState } from "./flavors.js";
 import { postJelly } from "./jelly.js";
@@ -61,9 +61,9 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
   broker.running.add(call);
   try {
     checkLimits(call, deep);
-    if (name !== "message") throw deadReference();
     const isOwn = typeof target === "string" || target > 0;
-    if (isOwn) call.target = broker.exports.find(target);
+    if (name === "cachemessage") call.target = broker.imports.find(target);
+    else if (isOwn) call.target = broker.exports.find(target);
     else call.source = broker.nameable(target.id ?? -target, frame);
     startOrWait(call);
   } catch (error) {
@@ -127,7 +127,7 @@ function answer(call, value) {
 function sendAnswer(call) {
   const { broker, id, outcome } = call;
   if (!broker.running.has(call)) return;
-  if (!broker.link.hasRoom()) return false;
+  if (!broker.hasRoom()) return false;
   try {
     const isNull = outcome === null || outcome === undefined;
     postJelly(broker, isNull ? ["answer", id] : ["answer", id, outcome], id);

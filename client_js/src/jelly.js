@@ -6,6 +6,7 @@
  * @module
  */
 
+import { Cacheable, holds, RemoteCache, RemoteCacheObserver } from "./caching.js";
 import { checkLimit, deadReference, InsecureJelly, typeName } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { Copyable, hasState } from "./flavors.js";
@@ -20,10 +21,10 @@ import { jellyScalar, toBase64 } from "./scalars.js";
 /**
  * One walk through the values of a frame.
  * @param {import("./broker.js").Broker} broker
- * @param {Set<object>} [shared] in the second walk: what the first has found
- * @param {Map<object, any>} [states] of the copies, each of which is asked for it once
+ * @param {{ shared?: Set<object>, states?: Map<object, any>, fresh?: number[] }} [first] in the
+ *   second walk: the first
  */
-const newWalk = (broker, shared, states = new Map()) => ({
+const newWalk = (broker, { shared, states = new Map(), fresh = [] } = {}) => ({
   broker,
   limits: broker.peer.limits,
   /** Where it is. @type {Key[]} */
@@ -34,7 +35,12 @@ const newWalk = (broker, shared, states = new Map()) => ({
   introduced: [],
   /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
   named: [],
+  /** Those of the copies and of the fresh caches, each of which is asked for it once. @type {Map<object, any>} */
   states,
+  /** The caches that the peer gets first with this frame; held until it is out. @type {number[]} */
+  fresh,
+  /** Those of them that stand in the frame by now. @type {Set<unknown>} */
+  cached: new Set(),
   /** In how many copies it is. */
   copies: 0,
   isFirst: !shared,
@@ -46,8 +52,14 @@ const newWalk = (broker, shared, states = new Map()) => ({
 
 /** @typedef {ReturnType<typeof newWalk>} Walk */
 
+const CALL = { 4: "args", 5: "kw" };
 /** What errors call the values of a frame, by their places. @type {Record<string, Record<number, string>>} */
-const LABELS = { message: { 4: "args", 5: "kw" }, answer: { 2: "result" }, error: { 2: "error" } };
+const LABELS = {
+  message: CALL,
+  cachemessage: CALL,
+  answer: { 2: "result" },
+  error: { 2: "error" },
+};
 
 /**
  * Send a `message`, an `answer` or an `error` with its state. When that fails, no table has changed.
@@ -57,25 +69,31 @@ const LABELS = { message: { 4: "args", 5: "kw" }, answer: { 2: "result" }, error
  * @param {RemotePromise<any>[]} [named] gets the promises whose answers the frame names
  */
 export function postJelly(broker, frame, answered, named) {
-  const { link, exports, peer } = broker;
+  const { exports, peer } = broker;
   const plain = plainText(frame, peer.limits.depth);
-  if (plain) return link.post(plain, undefined, answered);
+  if (plain) return broker.link.post(plain, undefined, answered);
   const labels = LABELS[frame[0]] ?? [];
   let walk = newWalk(broker);
+  const outer = broker.encoding;
+  broker.encoding = true;
   const encoded = () =>
     JSON.stringify(frame.map((item, at) => (labels[at] ? root(walk, labels[at], item) : item)));
   try {
     let text = encoded();
     if (walk.shared) {
       exports.takeBack(walk.introduced);
-      walk = newWalk(broker, walk.shared, walk.states);
+      walk = newWalk(broker, walk);
       text = encoded();
     }
     named?.push(...walk.named);
-    return link.post(text, walk.attachments, answered);
+    return broker.link.post(text, walk.attachments, answered);
   } catch (error) {
     exports.takeBack(walk.introduced);
     throw error;
+  } finally {
+    exports.takeBack(walk.fresh);
+    broker.encoding = outer;
+    broker.pump();
   }
 }
 
@@ -312,6 +330,8 @@ function special(walk, value, depth) {
     return hasState(value) ? { ...failure, state: stateOf(walk, value, depth) } : failure;
   }
   if (isReference(value)) return reference(walk, value);
+  if (value instanceof Cacheable) return cache(walk, value, depth);
+  if (value instanceof RemoteCache) return ownedCache(walk, value);
   return jellyScalar(value, limits) ?? refuse(walk, describe(value));
 }
 
@@ -321,12 +341,49 @@ function special(walk, value, depth) {
  */
 function reference({ broker, introduced }, value) {
   if (value instanceof RemoteReference) {
-    if (value.broker === broker) return { $: "local", id: broker.imports.idOf(value) };
+    if (value.broker === broker) return { $: "local", id: broker.imports.idOf(value.held) };
     if (value.broker.ending || value.released) throw deadReference();
   }
-  const id = broker.exports.introduce(value);
+  const { id } = broker.exports.introduce(value);
   if (typeof id === "number") introduced.push(id);
   return { $: "remote", id };
+}
+
+/**
+ * The state goes with the first frame that brings the cache to the peer.
+ * @param {Walk} walk
+ * @param {Cacheable} value
+ * @param {number} depth
+ */
+function cache(walk, value, depth) {
+  const { broker, introduced, fresh, states, cached } = walk;
+  const entry = broker.exports.introduce(value);
+  const id = /** @type {number} */ (entry.id);
+  introduced.push(id);
+  if (!entry.observer) {
+    entry.observer = new RemoteCacheObserver(broker);
+    entry.count++;
+    fresh.push(id);
+    states.set(value, value.getStateToCacheAndObserveFor(null, entry.observer));
+    entry.observer.id = id;
+  }
+  if (!states.has(value) || cached.has(value)) return { $: "cached", id };
+  cached.add(value);
+  const type = typeName(value.constructor);
+  checkText(walk, type);
+  return { $: "cache", type, id, state: stateOf(walk, value, depth) };
+}
+
+/**
+ * @param {Walk} walk
+ * @param {RemoteCache} value
+ */
+function ownedCache(walk, value) {
+  const held = holds.get(value);
+  if (held?.broker !== walk.broker) {
+    refuse(walk, "the copy of a cache can cross to its owner alone; make a Cacheable of your own");
+  }
+  return { $: "lcache", id: walk.broker.imports.idOf(held) };
 }
 
 /**

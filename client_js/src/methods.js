@@ -5,6 +5,7 @@
  * @module
  */
 
+import { RemoteCache } from "./caching.js";
 import { NoSuchMethod, PBError, quote } from "./errors.js";
 import { Referenceable } from "./flavors.js";
 import { RemoteReference } from "./references.js";
@@ -71,10 +72,10 @@ const relay = ({ id }, target, name, options) =>
   target.broker.start(target, name, { ...options, signal: callSignal(), relayed: true }, id === 0);
 
 /**
- * The function behind a method's name. Only functions that a class below Referenceable declares
- * with the prefix are found, never properties, accessors or what every object has.
+ * The function behind a method's name. Only functions that a class below Referenceable or
+ * RemoteCache declares with the prefix are found, never properties, accessors or what every object has.
  *
- * @param {unknown} object a Referenceable, or a function, whose only method is `call`
+ * @param {unknown} object a Referenceable, a RemoteCache, or a function, whose only method is `call`
  * @param {string} name without the prefix
  * @returns {Function}
  */
@@ -83,10 +84,11 @@ export function findMethod(object, name) {
   if (typeof object === "function") {
     if (name === "call") return object;
     hint = 'a function\'s only method is "call"';
-  } else if (object instanceof Referenceable) {
-    const found = /^[A-Za-z_]\w{0,63}$/.test(name) && declared(object, `remote_${name}`)?.value;
+  } else if (object instanceof Referenceable || object instanceof RemoteCache) {
+    const prefix = object instanceof Referenceable ? "remote_" : "observe_";
+    const found = /^[A-Za-z_]\w{0,63}$/.test(name) && declared(object, prefix + name)?.value;
     if (typeof found === "function") return found;
-    hint = "its class must declare it as remote_…";
+    hint = `its class must declare it as ${prefix}…`;
   }
   throw new NoSuchMethod(`No such method: ${quote(name)}; ${hint}.`);
 }
@@ -98,6 +100,6 @@ export function findMethod(object, name) {
  */
 function declared(object, name) {
   const up = Object.getPrototypeOf(object);
-  if (!up || up === Referenceable.prototype) return undefined;
+  if (!up || up === Referenceable.prototype || up === RemoteCache.prototype) return undefined;
   return Object.getOwnPropertyDescriptor(up, name) ?? declared(up, name);
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { RemoteCacheObserver } from "./caching.js";
 import { breach, CancelledError, deadReference, InsecureJelly } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
 import { postJelly } from "./jelly.js";
@@ -14,7 +15,7 @@ import { RemoteReference } from "./references.js";
 import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
 
 /** @typedef {import("./broker.js").Broker} Broker */
-/** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
+/** @typedef {RemoteReference<any> | RemotePromise<any> | RemoteCacheObserver} Target */
 /** @typedef {ReturnType<typeof newCall>} Call */
 
 /**
@@ -38,6 +39,8 @@ const newCall = (target, name, { args = [], kw = {}, path = [] }, only) => ({
   kw,
   path,
   only,
+  /** Whether it tells an observer of a change. */
+  update: target instanceof RemoteCacheObserver,
   /** The number of its frame; 0 until it is sent. */
   number: 0,
   /** Promises whose answers its frame names. @type {RemotePromise<any>[]} */
@@ -58,14 +61,17 @@ export function start(target, name, options, only = false) {
   const call = newCall(target, name, options, only);
   const { broker, promise } = call;
   if (target instanceof RemotePromise) target.handle();
-  if (only) promise.handle();
+  const { update } = call;
+  if (update && !(/** @type {any} */ (target).id))
+    breach("The peer was not given the state of the cache yet.");
+  if (only || update) promise.handle();
   try {
     if (!(/** @type {any} */ (name)?.isWellFormed?.())) {
       throw new InsecureJelly("the method's name must be a string.");
     }
     if (broker.ending || /** @type {any} */ (target).released) throw deadReference();
     limit(call, options);
-    broker.calls.push(send, call);
+    broker[update ? "results" : "calls"].push(send, call);
   } catch (error) {
     finish(call, error, true);
   }
@@ -115,9 +121,16 @@ function cancel(call, text, relayed, cause) {
  * @param {any} outcome
  * @param {boolean} [rejected]
  */
-function finish({ broker, promise, name, only, stop }, outcome, rejected) {
+function finish({ broker, promise, target, name, only, update, stop }, outcome, rejected) {
   stop?.();
-  if (only && rejected && promise.pending) broker.hooks.log(outcome, `the call of ${name}`);
+  // Nobody minds an update of a copy that is gone.
+  const isGone = update && (broker.ending || /** @type {any} */ (target).released);
+  if (rejected && promise.pending && (only || update) && !isGone) {
+    const { log, timer } = broker.hooks;
+    const tell = () => promise.awaited || log(outcome, `the call of ${name}`);
+    if (only) tell();
+    else timer(0, tell);
+  }
   promise.settle(outcome, rejected);
 }
 
@@ -126,12 +139,13 @@ function finish({ broker, promise, name, only, stop }, outcome, rejected) {
  * @returns {false | void} false when there is no room for it
  */
 function send(call) {
-  const { broker, promise, only } = call;
+  const { broker, promise, target, only, update } = call;
   if (!promise.pending) return;
-  const isFull = !only && broker.waiting.size >= broker.peer.limits.calls;
-  if (!broker.ending && (isFull || !broker.link.hasRoom())) return false;
+  const isFull = !only && !update && broker.waiting.size >= broker.peer.limits.calls;
+  if (!broker.ending && (isFull || !broker.hasRoom())) return false;
   try {
     if (broker.ending) throw broker.lost("not_executed");
+    if (update && /** @type {any} */ (target).released) throw deadReference();
     if (!isLocal(call)) post(call);
   } catch (error) {
     finish(call, error, true);
@@ -175,13 +189,13 @@ function callLocal(call, target, value) {
 
 /** @param {Call} call */
 function post(call) {
-  const { broker, promise, target, name, args, kw, only, deadline } = call;
+  const { broker, promise, target, name, args, kw, only, update, deadline } = call;
   const to = wireTarget(call);
   const id = only ? 0 : ++broker.lastRequest;
   /** @type {any[]} */
-  const frame = ["message", id, to, name];
+  const frame = [update ? "cachemessage" : "message", id, to, name];
   // Empty items at the end are left out (section 1).
-  if (deadline < Infinity) {
+  if (deadline < Infinity && !update) {
     const left = Math.max(0, deadline - broker.hooks.now());
     frame.push(args, kw, { deadline: +left.toFixed(3) });
   } else if (Object.keys(kw).length) frame.push(args, kw);
@@ -203,8 +217,9 @@ function post(call) {
 
 /** @param {Call} call */
 function wireTarget({ broker, target, path }) {
-  if (target instanceof RemoteReference) return broker.imports.idOf(target);
+  if (target instanceof RemoteReference) return broker.imports.idOf(target.held);
   if (!target.id) throw deadReference();
+  if (target instanceof RemoteCacheObserver) return target.id;
   return path.length ? { $: "answer", id: target.id, path } : -target.id;
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+export { Cacheable, RemoteCache, RemoteCacheObserver } from "./caching.js";
 export { connect } from "./client.js";
 export { Connection } from "./connection.js";
 export {
@@ -34,6 +35,7 @@ export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
 /** @typedef {import("./errors.js").Outcome} Outcome */
 /** @typedef {import("./errors.js").TypeOrName} TypeOrName */
 /** @typedef {import("./failures.js").CopyableClass} CopyableClass */
+/** @typedef {import("./failures.js").RemoteCacheClass} RemoteCacheClass */
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
 /** @typedef {import("./broker.js").Ending} Ending */

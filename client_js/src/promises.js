@@ -94,6 +94,8 @@ export class RemotePromise extends Callable {
   rejected = false;
   /** The value, or the error. @type {any} @internal */
   outcome;
+  /** Whether somebody waits for it. @internal */
+  awaited = false;
   /** The request's id, from the moment it is sent. @internal */
   id = 0;
   /** Calls on this promise that were sent and are not answered. @internal */
@@ -139,6 +141,7 @@ export class RemotePromise extends Callable {
    */
   // biome-ignore lint/suspicious/noThenProperty: this is a promise
   then(fulfilled, rejected) {
+    this.awaited = true;
     return this.#promise.then(fulfilled, rejected);
   }
 
@@ -149,7 +152,7 @@ export class RemotePromise extends Callable {
    * @returns {Promise<T | B>}
    */
   catch(rejected) {
-    return this.#promise.catch(rejected);
+    return this.then(null, rejected);
   }
 
   /**
@@ -158,6 +161,7 @@ export class RemotePromise extends Callable {
    * @returns {Promise<T>}
    */
   finally(settled) {
+    this.awaited = true;
     return this.#promise.finally(settled);
   }
 }

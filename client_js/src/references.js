@@ -7,6 +7,7 @@
 // So that types/ have Symbol.dispose whatever `lib` their reader compiles with.
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { holds } from "./caching.js";
 import { breach, checkLimit, deadReference } from "./errors.js";
 import { Referenceable } from "./flavors.js";
 import { Callable } from "./promises.js";
@@ -16,30 +17,64 @@ import { Callable } from "./promises.js";
 /** What has an id of the peer's or of this side's, or a name, which is not counted. @typedef {number | string} Id */
 
 /**
+ * What was handed out, and how often; `observer` is there when it is a Cacheable.
+ * @typedef {object} Export
+ * @property {Id} id
+ * @property {any} object
+ * @property {number} count
+ * @property {import("./caching.js").RemoteCacheObserver} [observer]
+ */
+
+/**
  * The objects that the peer can name: by the ids that it was given, and by published names.
- * @param {Pick<Broker, "limits" | "peer">} broker
+ * @param {Pick<Broker, "limits" | "peer" | "hooks">} broker
  */
 export function newExports(broker) {
   /** @type {Map<Id, object>} */
   const published = new Map();
-  /** @type {Map<Id, { id: Id, object: object, count: number }>} */
+  /** @type {Map<Id, Export>} */
   const numbered = new Map();
-  /** What an object is handed out as. @type {Map<unknown, { id: Id, object: object, count: number }>} */
+  /** What an object is handed out as. @type {Map<unknown, Export>} */
   const given = new Map();
   let next = 1;
 
   /**
-   * Of the times that `id` was handed out, `count` are over.
+   * Of the times that `id` was handed out, `count` are over; true when those were all.
    * @param {number} id
    * @param {number} count
+   * @param {boolean} [isCache]
    */
-  const decref = (id, count) => {
+  const decref = (id, count, isCache = false) => {
     const entry = numbered.get(id);
-    if (!entry || entry.count < count) return breach(`decref of ${id}: too many.`);
+    if (!entry || !entry.observer === isCache || entry.count < count) {
+      return breach(`Object ${id} was not handed out so often.`);
+    }
+    return lower(entry, count);
+  };
+
+  /**
+   * @param {Export} entry
+   * @param {number} count
+   */
+  const lower = (entry, count) => {
     entry.count -= count;
-    if (entry.count) return;
-    numbered.delete(id);
+    if (entry.count) return false;
+    numbered.delete(entry.id);
     if (given.get(entry.object) === entry) given.delete(entry.object);
+    stop(entry);
+    return true;
+  };
+
+  /** The peer has no copy any more of what may be a Cacheable. @param {Export} entry */
+  const stop = ({ object, observer }) => {
+    // One that has no id was not given the state.
+    if (!observer?.id) return;
+    observer.released = true;
+    try {
+      object.stoppedObserving(null, observer);
+    } catch (error) {
+      broker.hooks.log(error, "stoppedObserving");
+    }
   };
 
   return {
@@ -57,8 +92,9 @@ export function newExports(broker) {
       given.set(object, { id: name, object, count: 0 });
     },
     /**
-     * The id, or name, under which `object` is handed out once more.
+     * What `object` is handed out as once more.
      * @param {object} object
+     * @returns {Export}
      */
     introduce(object) {
       let entry = given.get(object);
@@ -70,7 +106,7 @@ export function newExports(broker) {
         given.set(object, entry);
       }
       entry.count++;
-      return entry.id;
+      return entry;
     },
     /**
      * Undo what `introduce` did for a frame that does not go out.
@@ -78,40 +114,48 @@ export function newExports(broker) {
      */
     takeBack(ids) {
       for (const id of ids.reverse()) {
-        decref(id, 1);
+        const entry = numbered.get(id);
+        if (entry) lower(entry, 1);
         if (id === next - 1 && !numbered.has(id)) next--;
       }
     },
     /**
      * @param {Id} id
+     * @param {boolean} [isCache]
      * @returns {object}
      */
-    find(id) {
-      const object = published.get(id) ?? numbered.get(id)?.object;
+    find(id, isCache = false) {
+      const entry = numbered.get(id);
+      const object = !entry?.observer !== isCache && (published.get(id) ?? entry?.object);
       if (!object) throw deadReference();
       return object;
     },
     clear() {
+      const entries = [...numbered.values()];
       published.clear();
       numbered.clear();
       given.clear();
+      entries.forEach(stop);
     },
   };
 }
 
 /**
- * How often an id was received (a name is not counted), and the reference that stands for it.
+ * How often an id was received (a name is not counted), and what stands for it: a reference, or the
+ * copy of a cache, which is kept until the owner says `uncache`.
  * @typedef {object} Held
+ * @property {Broker} broker
  * @property {Id} id
  * @property {number} count
  * @property {WeakRef<RemoteReference<any>>} [weak]
+ * @property {import("./caching.js").RemoteCache} [cache]
  */
 
 /** @type {FinalizationRegistry<() => void>} */
 const collected = new FinalizationRegistry((drop) => drop());
 
 /**
- * The RemoteReferences of one session, one for each id and each name.
+ * The RemoteReferences and RemoteCaches of one session, one for each id and each name.
  * @param {Broker} broker
  */
 export function newImports(broker) {
@@ -121,17 +165,36 @@ export function newImports(broker) {
   const named = new Map();
   const tableOf = (/** @type {Id} */ id) => (typeof id === "number" ? numbered : named);
 
-  /** Forget a reference, and give back as many as were received. @param {Held} held */
+  /** Give back as many as were received. A reference is forgotten, a cache may come back. @param {Held} held */
   const drop = (held) => {
-    const { id, count } = held;
+    const { id, count, cache } = held;
     const table = tableOf(id);
     if (table.get(id) !== held) return;
-    table.delete(id);
-    if (table === numbered && count) broker.postSmall(["decref", id, count]);
+    held.count = 0;
+    if (!cache) table.delete(id);
+    if (table === numbered && count) broker.postSmall([cache ? "decache" : "decref", id, count]);
+  };
+
+  /**
+   * What stands for an id: it is made when there is none.
+   * @param {Id} id
+   * @param {{ references?: number }} [limits]
+   */
+  const hold = (id, limits = broker.limits) => {
+    const table = tableOf(id);
+    let held = table.get(id);
+    if (!held) {
+      checkLimit(limits, "references", table.size + 1);
+      held = { broker, id, count: 0 };
+      table.set(id, held);
+    }
+    return held;
   };
 
   return {
     drop,
+    /** @param {Id} id */
+    has: (id) => numbered.has(id),
     /** How many objects of the peer's are held, those with a name left out. */
     get size() {
       return numbered.size;
@@ -142,14 +205,9 @@ export function newImports(broker) {
      * @param {{ references?: number }} [limits]
      * @returns {RemoteReference<any>}
      */
-    receive(id, limits = broker.limits) {
-      const table = tableOf(id);
-      let held = /** @type {Held} */ (table.get(id));
-      if (!held) {
-        checkLimit(limits, "references", table.size + 1);
-        held = { id, count: 0 };
-        table.set(id, held);
-      }
+    receive(id, limits) {
+      const held = hold(id, limits);
+      if (held.cache) throw deadReference();
       let reference = held.weak?.deref();
       if (!reference) {
         reference = new RemoteReference(broker, held);
@@ -160,21 +218,50 @@ export function newImports(broker) {
       return reference;
     },
     /**
+     * The copy of a cache that the peer hands out once more.
+     * @param {number} id
+     * @param {import("./caching.js").RemoteCache} [cache] what stands for it from now on
+     */
+    receiveCache(id, cache) {
+      const held = cache ? hold(id) : numbered.get(id);
+      if (cache && held) {
+        held.cache = cache;
+        holds.set(cache, held);
+      }
+      if (!held?.cache) throw deadReference();
+      held.count++;
+      return held.cache;
+    },
+    /** What takes the updates of a cache. @param {number} id */
+    find(id) {
+      const cache = numbered.get(id)?.cache;
+      if (!cache) throw deadReference();
+      return cache;
+    },
+    /** The owner is done with a copy that was given back. @param {number} id */
+    uncache(id) {
+      const held = numbered.get(id);
+      if (held?.count) breach(`Cache ${id} is not given back.`);
+      numbered.delete(id);
+    },
+    /**
      * Forget that a frame that is refused was received: what it held is given back elsewhere.
      * @param {number[]} ids
      */
     takeBack(ids) {
       for (const id of ids) {
         const held = numbered.get(id);
-        if (held && --held.count === 0) drop(held);
+        if (held && --held.count === 0) numbered.delete(id);
       }
     },
     /**
-     * How a reference stands in a frame to its owner.
-     * @param {RemoteReference<any>} reference
+     * How a reference or a cache stands in a frame to its owner.
+     * @param {Held} held
      */
-    idOf({ held }) {
-      if (tableOf(held.id).get(held.id) !== held) throw deadReference();
+    idOf(held) {
+      if (tableOf(held.id).get(held.id) !== held || (held.cache && !held.count)) {
+        throw deadReference();
+      }
       return held.id;
     },
     clear() {

@@ -5,9 +5,10 @@
  * @module
  */
 
+import { RemoteCache } from "./caching.js";
 import { checkLimit, InsecureJelly, quote } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
-import { Copyable } from "./flavors.js";
+import { Copyable, setAttributes } from "./flavors.js";
 import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
 import { unjellyScalar } from "./scalars.js";
@@ -103,8 +104,12 @@ function tagged(state, raw) {
   switch (raw.$) {
     case "remote":
     case "local":
+    case "cached":
+    case "lcache":
     case "answer":
       return resolved(state, raw, kept.get(raw) ?? find(state, raw));
+    case "cache":
+      return kept.get(raw) ?? newCache(state, raw);
     case "failure":
       return unjellyFailure(raw, broker.types, (error) => {
         if ("state" in raw) setAttributes(error, stateOf(state, raw));
@@ -134,7 +139,8 @@ function resolved({ kept, waits }, raw, found) {
  * @param {Unjellier} state
  * @param {Tagged} raw
  */
-function find({ broker, frame, introduced, copies }, raw) {
+function find(state, raw) {
+  const { broker, frame, introduced, copies } = state;
   const { $: tag, id } = raw;
   if (tag === "answer") {
     return frame[0] === "message" && isAnswer(raw) && !copies
@@ -143,9 +149,44 @@ function find({ broker, frame, introduced, copies }, raw) {
   }
   if (!isId(id) && typeof id !== "string") malformed(raw);
   if (tag === "local") return broker.exports.find(id);
+  if (tag === "lcache") return broker.exports.find(id, true);
+  if (tag === "cached") return sameCache(state, id);
   const reference = broker.imports.receive(id);
   if (isId(id)) introduced.push(id);
   return reference;
+}
+
+/**
+ * JavaScript puts keys such as "1" first, so a `cached` may be met before its `cache`.
+ * @param {Unjellier} state
+ * @param {number} id
+ */
+function sameCache(state, id) {
+  const { broker, frame, introduced, kept } = state;
+  if (!broker.imports.has(id)) {
+    eachTagged(frame, (other) => {
+      if (other.$ === "cache" && other.id === id && !kept.has(other)) newCache(state, other);
+    });
+  }
+  const cache = broker.imports.receiveCache(id);
+  introduced.push(id);
+  return cache;
+}
+
+/**
+ * @param {Unjellier} state
+ * @param {Tagged} raw
+ */
+function newCache(state, raw) {
+  const { broker, introduced, kept } = state;
+  const { id, type } = raw;
+  if (!isId(id) || !("state" in raw) || broker.imports.has(id)) malformed(raw);
+  const cache = new (registered(state, type, RemoteCache))();
+  broker.imports.receiveCache(id, cache);
+  introduced.push(id);
+  cache.setCopyableState(stateOf(state, raw));
+  kept.set(raw, cache);
+  return cache;
 }
 
 /**
@@ -217,18 +258,28 @@ function container(state, raw, made) {
  */
 function copy(state, raw, made) {
   if (!("state" in raw)) malformed(raw);
-  const known = state.broker.types.get(raw.type);
-  if (!(known?.prototype instanceof Copyable)) {
-    const name = JSON.stringify(raw.type)?.slice(0, 64);
-    refuse(
-      `no class is registered here for copies of the type ${name}: setUnjellyableForClass(${name}, …)`,
-    );
-  }
+  const known = registered(state, raw.type, Copyable);
   if (!known.fromState) {
     made.value = Object.create(known.prototype);
     setAttributes(made.value, stateOf(state, raw));
   } else made.value = known.fromState(stateOf(state, raw));
   return made.value;
+}
+
+/**
+ * The class, below `kind`, that was registered for a type.
+ * @param {Unjellier} state
+ * @param {unknown} type
+ * @param {typeof Copyable | typeof RemoteCache} kind
+ */
+function registered({ broker }, type, kind) {
+  const known = broker.types.get(/** @type {any} */ (type));
+  if (known?.prototype instanceof kind) return known;
+  const what = kind === Copyable ? "copies" : "caches";
+  const name = JSON.stringify(type)?.slice(0, 64);
+  refuse(
+    `no class is registered here for ${what} of the type ${name}: setUnjellyableForClass(${name}, …)`,
+  );
 }
 
 /**
@@ -240,24 +291,6 @@ function stateOf(state, raw) {
   const value = decode(state, raw.state);
   state.copies--;
   return value;
-}
-
-/**
- * A peer may set attributes, and hide nothing of the class's.
- * @param {any} object
- * @param {any} attributes
- */
-function setAttributes(object, attributes) {
-  if (Object.getPrototypeOf(attributes ?? 0) !== Object.prototype) {
-    refuse("the state of a copy must be an object");
-  }
-  const inherited = Object.getPrototypeOf(object);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key in inherited && typeof inherited[key] !== "string") {
-      refuse(`the state of a copy cannot have ${JSON.stringify(key.slice(0, 64))}`);
-    }
-    object[key] = value;
-  }
 }
 
 /**

@@ -15,6 +15,7 @@ const ORDER = [
   "flavors",
   "failures",
   "promises",
+  "caching",
   "references",
   "methods",
   "scalars",

@@ -66,22 +66,26 @@ export declare class Broker {
     /** @type {Ending | null} */
     ending: Ending | null;
     exports: {
-        decref: (id: number, count: number) => undefined;
+        decref: (id: number, count: number, isCache?: boolean) => boolean;
         readonly size: number;
         publish(name: string, object: object): void;
-        introduce(object: object): import("./references.js").Id;
+        introduce(object: object): import("./references.js").Export;
         takeBack(ids: number[]): void;
-        find(id: import("./references.js").Id): object;
+        find(id: import("./references.js").Id, isCache?: boolean): object;
         clear(): void;
     };
     imports: {
         drop: (held: import("./references.js").Held) => void;
+        has: (id: import("./references.js").Id) => boolean;
         readonly size: number;
         receive(id: import("./references.js").Id, limits?: {
             references?: number;
         }): import("./references.js").RemoteReference<any>;
+        receiveCache(id: number, cache?: import("./caching.js").RemoteCache): import("./caching.js").RemoteCache;
+        find(id: number): import("./caching.js").RemoteCache;
+        uncache(id: number): void;
         takeBack(ids: number[]): void;
-        idOf({ held }: import("./references.js").RemoteReference<any>): import("./references.js").Id;
+        idOf(held: import("./references.js").Held): import("./references.js").Id;
         clear(): void;
     };
     /** This side's calls that were sent and are not answered. @type {Map<number, import("./outgoing.js").Call>} */
@@ -98,12 +102,14 @@ export declare class Broker {
     answers: Map<number, import("./incoming.js").PeerCall>;
     /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
     running: Set<import("./incoming.js").PeerCall>;
-    /** Those whose results wait for room. */
+    /** What waits for nothing but room in the window: results, and what observers are told. */
     results: {
         move: () => void;
         push<T>(run: (item: T) => unknown, item: T): void;
         readonly length: number;
     };
+    /** Whether a frame is being encoded that may hand out a cache: nothing that waits overtakes it. */
+    encoding: boolean;
     /** Those that waited for answers, which are there now. */
     ready: {
         move: () => void;
@@ -145,6 +151,8 @@ export declare class Broker {
      * @param {Message} message that it came in
      */
     handle(frame: Frame, message: Message): boolean;
+    /** Whether something that can wait may go out. */
+    hasRoom(): boolean;
     /** There is more room in the window. */
     pump(): void;
     /** The session is over: everything ends, once. */

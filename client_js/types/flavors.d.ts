@@ -30,3 +30,9 @@ export declare class Copyable {
 }
 /** Whether an exception has more than a text to send. @param {any} error */
 export declare const hasState: (error: any) => error is Error & Record<"toState", unknown>;
+/**
+ * What came as the state of an object: a peer may set attributes, and hide nothing of the class's.
+ * @param {any} object
+ * @param {any} attributes
+ */
+export declare function setAttributes(object: any, attributes: any): void;

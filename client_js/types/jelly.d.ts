@@ -11,10 +11,14 @@ export type Key = string | number;
 /**
  * One walk through the values of a frame.
  * @param {import("./broker.js").Broker} broker
- * @param {Set<object>} [shared] in the second walk: what the first has found
- * @param {Map<object, any>} [states] of the copies, each of which is asked for it once
+ * @param {{ shared?: Set<object>, states?: Map<object, any>, fresh?: number[] }} [first] in the
+ *   second walk: the first
  */
-declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<object>, states?: Map<object, any>) => {
+declare const newWalk: (broker: import("./broker.js").Broker, { shared, states, fresh }?: {
+    shared?: Set<object>;
+    states?: Map<object, any>;
+    fresh?: number[];
+}) => {
     broker: import("./broker.js").Broker;
     limits: import("./limits.js").Limits;
     /** Where it is. @type {Key[]} */
@@ -25,7 +29,12 @@ declare const newWalk: (broker: import("./broker.js").Broker, shared?: Set<objec
     introduced: number[];
     /** Promises whose answers the frame names. @type {RemotePromise<any>[]} */
     named: RemotePromise<any>[];
+    /** Those of the copies and of the fresh caches, each of which is asked for it once. @type {Map<object, any>} */
     states: Map<object, any>;
+    /** The caches that the peer gets first with this frame; held until it is out. @type {number[]} */
+    fresh: number[];
+    /** Those of them that stand in the frame by now. @type {Set<unknown>} */
+    cached: Set<unknown>;
     /** In how many copies it is. */
     copies: number;
     isFirst: boolean;

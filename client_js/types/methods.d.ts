@@ -47,10 +47,10 @@ export declare function callSignal(): AbortSignal;
  */
 export declare function invoke(call: Invocation, target: unknown, name: string, args: any[], kw: Record<string, any>): any;
 /**
- * The function behind a method's name. Only functions that a class below Referenceable declares
- * with the prefix are found, never properties, accessors or what every object has.
+ * The function behind a method's name. Only functions that a class below Referenceable or
+ * RemoteCache declares with the prefix are found, never properties, accessors or what every object has.
  *
- * @param {unknown} object a Referenceable, or a function, whose only method is `call`
+ * @param {unknown} object a Referenceable, a RemoteCache, or a function, whose only method is `call`
  * @param {string} name without the prefix
  * @returns {Function}
  */

@@ -4,16 +4,17 @@
  *
  * @module
  */
+import { RemoteCacheObserver } from "./caching.js";
 import { RemotePromise } from "./promises.js";
 import { RemoteReference } from "./references.js";
 export type Broker = import("./broker.js").Broker;
-export type Target = RemoteReference<any> | RemotePromise<any>;
+export type Target = RemoteReference<any> | RemotePromise<any> | RemoteCacheObserver;
 export type Call = ReturnType<typeof newCall>;
 export type Options = import("./api.js").CallOptions & {
     relayed?: boolean;
 };
 /** @typedef {import("./broker.js").Broker} Broker */
-/** @typedef {RemoteReference<any> | RemotePromise<any>} Target */
+/** @typedef {RemoteReference<any> | RemotePromise<any> | RemoteCacheObserver} Target */
 /** @typedef {ReturnType<typeof newCall>} Call */
 /**
  * @typedef {import("./api.js").CallOptions & { relayed?: boolean }} Options `relayed`: when it is
@@ -35,6 +36,8 @@ declare const newCall: (target: Target, name: string, { args, kw, path }: Option
     kw: Record<string, any>;
     path: (string | number)[];
     only: boolean;
+    /** Whether it tells an observer of a change. */
+    update: boolean;
     /** The number of its frame; 0 until it is sent. */
     number: number;
     /** Promises whose answers its frame names. @type {RemotePromise<any>[]} */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { Cacheable, RemoteCache, RemoteCacheObserver } from "./caching.js";
 export { connect } from "./client.js";
 export { Connection } from "./connection.js";
 export { CancelledError, DeadReferenceError, InsecureJelly, LimitExceeded, NoSuchMethod, PBConnectionLost, PBError, ProtocolError, RemoteError, } from "./errors.js";
@@ -19,6 +20,7 @@ export type Transport = import("./connection.js").Transport;
 export type Outcome = import("./errors.js").Outcome;
 export type TypeOrName = import("./errors.js").TypeOrName;
 export type CopyableClass = import("./failures.js").CopyableClass;
+export type RemoteCacheClass = import("./failures.js").RemoteCacheClass;
 export type Registry = import("./failures.js").Registry;
 export type Limits = import("./limits.js").Limits;
 export type Ending = import("./broker.js").Ending;
@@ -32,6 +34,7 @@ export type Ending = import("./broker.js").Ending;
 /** @typedef {import("./errors.js").Outcome} Outcome */
 /** @typedef {import("./errors.js").TypeOrName} TypeOrName */
 /** @typedef {import("./failures.js").CopyableClass} CopyableClass */
+/** @typedef {import("./failures.js").RemoteCacheClass} RemoteCacheClass */
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
 /** @typedef {import("./broker.js").Ending} Ending */

@@ -8,14 +8,28 @@ import { Referenceable } from "./flavors.js";
 import { Callable } from "./promises.js";
 export type Broker = import("./broker.js").Broker;
 export type Id = number | string;
+export type Export = {
+    id: Id;
+    object: any;
+    count: number;
+    observer?: import("./caching.js").RemoteCacheObserver;
+};
 /** @typedef {import("./broker.js").Broker} Broker */
 /** What has an id of the peer's or of this side's, or a name, which is not counted. @typedef {number | string} Id */
 /**
- * The objects that the peer can name: by the ids that it was given, and by published names.
- * @param {Pick<Broker, "limits" | "peer">} broker
+ * What was handed out, and how often; `observer` is there when it is a Cacheable.
+ * @typedef {object} Export
+ * @property {Id} id
+ * @property {any} object
+ * @property {number} count
+ * @property {import("./caching.js").RemoteCacheObserver} [observer]
  */
-export declare function newExports(broker: Pick<Broker, "limits" | "peer">): {
-    decref: (id: number, count: number) => undefined;
+/**
+ * The objects that the peer can name: by the ids that it was given, and by published names.
+ * @param {Pick<Broker, "limits" | "peer" | "hooks">} broker
+ */
+export declare function newExports(broker: Pick<Broker, "limits" | "peer" | "hooks">): {
+    decref: (id: number, count: number, isCache?: boolean) => boolean;
     readonly size: number;
     /**
      * @param {string} name
@@ -23,10 +37,11 @@ export declare function newExports(broker: Pick<Broker, "limits" | "peer">): {
      */
     publish(name: string, object: object): void;
     /**
-     * The id, or name, under which `object` is handed out once more.
+     * What `object` is handed out as once more.
      * @param {object} object
+     * @returns {Export}
      */
-    introduce(object: object): Id;
+    introduce(object: object): Export;
     /**
      * Undo what `introduce` did for a frame that does not go out.
      * @param {number[]} ids in the order in which they were given
@@ -34,22 +49,27 @@ export declare function newExports(broker: Pick<Broker, "limits" | "peer">): {
     takeBack(ids: number[]): void;
     /**
      * @param {Id} id
+     * @param {boolean} [isCache]
      * @returns {object}
      */
-    find(id: Id): object;
+    find(id: Id, isCache?: boolean): object;
     clear(): void;
 };
 export type Held = {
+    broker: Broker;
     id: Id;
     count: number;
     weak?: WeakRef<RemoteReference<any>>;
+    cache?: import("./caching.js").RemoteCache;
 };
 /**
- * The RemoteReferences of one session, one for each id and each name.
+ * The RemoteReferences and RemoteCaches of one session, one for each id and each name.
  * @param {Broker} broker
  */
 export declare function newImports(broker: Broker): {
     drop: (held: Held) => void;
+    /** @param {Id} id */
+    has: (id: Id) => boolean;
     /** How many objects of the peer's are held, those with a name left out. */
     readonly size: number;
     /**
@@ -62,15 +82,25 @@ export declare function newImports(broker: Broker): {
         references?: number;
     }): RemoteReference<any>;
     /**
+     * The copy of a cache that the peer hands out once more.
+     * @param {number} id
+     * @param {import("./caching.js").RemoteCache} [cache] what stands for it from now on
+     */
+    receiveCache(id: number, cache?: import("./caching.js").RemoteCache): import("./caching.js").RemoteCache;
+    /** What takes the updates of a cache. @param {number} id */
+    find(id: number): import("./caching.js").RemoteCache;
+    /** The owner is done with a copy that was given back. @param {number} id */
+    uncache(id: number): void;
+    /**
      * Forget that a frame that is refused was received: what it held is given back elsewhere.
      * @param {number[]} ids
      */
     takeBack(ids: number[]): void;
     /**
-     * How a reference stands in a frame to its owner.
-     * @param {RemoteReference<any>} reference
+     * How a reference or a cache stands in a frame to its owner.
+     * @param {Held} held
      */
-    idOf({ held }: RemoteReference<any>): Id;
+    idOf(held: Held): Id;
     clear(): void;
 };
 /** An object that lives with the peer. @template [Api=any] @extends {Callable<Api>} */
