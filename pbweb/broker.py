@@ -7,7 +7,7 @@ Protocol sections 1, 3 and 4.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -64,6 +64,7 @@ class Broker:
         "imports",
         "incoming",
         "limits",
+        "line",
         "options",
         "outbox",
         "outgoing",
@@ -101,6 +102,7 @@ class Broker:
         self.outgoing = Outgoing(self)
         self.incoming = Incoming(self)
         self.outbox: list[Frame] = []
+        self.line: deque[Callable[[], object]] | None = None  # what waits for room; None: nothing
         self.attachments: dict[int, list[bytes]] = {}  # by id() of a frame in the outbox
         self.queued = 0  # bytes of long values in the outbox
         self.room_frames = limits.window_frames
@@ -196,8 +198,29 @@ class Broker:
         self.outbox.append(frame)
 
     def has_room(self) -> bool:
-        """Whether frames that can wait may go into the outbox."""
-        return len(self.outbox) < self.room_frames and self.queued < self.room_bytes
+        """Whether frames that can wait may go into the outbox: nothing is before them in line."""
+        return (
+            self.line is None
+            and len(self.outbox) < self.room_frames
+            and self.queued < self.room_bytes
+        )
+
+    def when_room(self, function: Callable[[], object]) -> None:
+        """Call *function*, which sends something, in its turn (protocol section 6).
+
+        That is at once while there is room and nothing waits for it; else in the order in which
+        it was asked for, when there is room again. When the session goes, *function* is called
+        as well: `disconnected` is true then, and nothing that it sends goes anywhere.
+
+        Raises:
+            Exception: what *function* raised; when it had to wait, that is logged.
+        """
+        if self.disconnected or self.has_room():
+            function()
+            return
+        if self.line is None:
+            self.line = deque()
+        self.line.append(function)
 
     def has_window(self) -> bool:
         """Whether anything may be sent before the peer has acknowledged more."""
@@ -245,8 +268,18 @@ class Broker:
 
     def let_go(self) -> None:
         """There is more room (`room_frames`, `room_bytes`): send what waited for it."""
-        self.incoming.let_go()
+        line = self.line
+        while line and len(self.outbox) < self.room_frames and self.queued < self.room_bytes:
+            self._call_waiting(line.popleft())
+        if not line:
+            self.line = None
         self.outgoing.let_go()
+
+    def _call_waiting(self, function: Callable[[], object]) -> None:
+        try:
+            function()
+        except Exception as error:  # nobody waits for it
+            self.runtime.report("what waited for room was not sent", error)
 
     # ----------------------------------------------------- frames of the peer's
 
@@ -432,6 +465,9 @@ class Broker:
         self.imports.clear()
         self.incoming.lost()
         self.outgoing.lost(error, unsent, unsure)
+        line, self.line = self.line, None
+        for function in line or ():
+            self._call_waiting(function)
         notifiers, self._notifiers = self._notifiers, []
         for callback, reference in notifiers:
             try:

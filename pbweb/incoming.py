@@ -6,9 +6,9 @@ returns an awaitable goes on in a task of its own and holds up nothing.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context, copy_context
+from functools import partial
 from inspect import CO_COROUTINE
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,6 @@ class Incoming:
         "_calls",
         "_copied",
         "_copied_since",
-        "_held",
         "_highest",
         "_hints",
         "_named",
@@ -120,7 +119,6 @@ class Incoming:
         self._only = 0  # keys of calls without answer are negative
         self._unstarted = 0  # handlers that were spawned and have not got control
         self._named: dict[int, Any] = {}  # answers that the peer may still name
-        self._held: deque[tuple[_Call, Any]] | None = None  # answers that wait for room
         self._refused = 0
         self._refused_since = 0.0
         self._copied = 0.0  # items of answers that calls name as arguments
@@ -424,8 +422,15 @@ class Incoming:
 
     # -------------------------------------------------------------- ending
 
-    def _answer(self, request: int, name: str, value: Any, call: _Call | None = None) -> None:
-        """The handler returned *value*."""
+    def _answer(
+        self,
+        request: int,
+        name: str,
+        value: Any,
+        call: _Call | None = None,
+        in_turn: bool = False,
+    ) -> None:
+        """The handler returned *value*; *in_turn*, the answer has waited for room."""
         broker = self._broker
         if broker.disconnected or (call is not None and call.ended):
             return
@@ -434,11 +439,14 @@ class Incoming:
                 self._end(call, value)
             return
         outbox = broker.outbox
-        if len(outbox) >= broker.room_frames or broker.queued >= broker.room_bytes:
+        if (
+            len(outbox) >= broker.room_frames
+            or broker.queued >= broker.room_bytes
+            or broker.line is not None
+        ) and not in_turn:
             call = call or self._new_call(request, name)
             call.answering = True
-            self._held = self._held or deque()
-            self._held.append((call, value))
+            broker.when_room(partial(self._answer, request, name, value, call, True))
             return
         if type(value) is str and len(value) <= SHORT and value.isascii():
             broker.queued += len(value)
@@ -476,12 +484,6 @@ class Incoming:
             return False
         return True
 
-    def let_go(self) -> None:
-        """Send the answers that were held back, as far as there is room now."""
-        while self._held and self._broker.has_room():
-            call, value = self._held.popleft()
-            self._answer(call.request, call.name, value, call)
-
     def _fail(
         self,
         request: int,
@@ -509,18 +511,41 @@ class Incoming:
             self._hints += 1
             if hint := hint_for(error):
                 runtime.report(hint)
+        failure = None
         if request and not broker.disconnected:
             unsafe = options.unsafe_tracebacks
             failure = failure_for(error, message=message, with_traceback=unsafe)
-            self._named[request] = _Failed(error)
-            if message is None and is_copyable(type(error)):
-                self._send_with_state(request, name, failure, error)
-            else:
-                broker.queued += len(failure["message"])
-                broker.send(["error", request, failure])
         elif not request and is_expected(error) and not isinstance(error, CancelledError):
             runtime.report(f"the call of {name!r} without answer failed: {error}")
         error.__traceback__ = None  # its frames hold the arguments, and what was decoded of them
+        with_state = message is None and is_copyable(type(error))
+        if failure and broker.line is not None and len(self._calls) < broker.limits.calls:
+            call = call or self._new_call(request, name)
+            call.answering = True  # behind the answers and updates that were made before
+            ended = partial(self._ended_with, request, name, failure, error, with_state, call)
+            broker.when_room(ended)
+        else:
+            self._ended_with(request, name, failure, error, with_state, call)
+
+    def _ended_with(
+        self,
+        request: int,
+        name: str,
+        failure: Tagged | None,
+        error: BaseException,
+        with_state: bool,
+        call: _Call | None,
+    ) -> None:
+        """Send the *failure* for *error*, if the caller wants one; *call* is over."""
+        if call is not None and call.ended:
+            return
+        if failure is not None and not self._broker.disconnected:
+            self._named[request] = _Failed(error)
+            if with_state:
+                self._send_with_state(request, name, failure, error)
+            else:
+                self._broker.queued += len(failure["message"])
+                self._broker.send(["error", request, failure])
         if call is not None:
             self._end(call, _Failed(error))
 
@@ -590,7 +615,6 @@ class Incoming:
         """The session is gone: what runs is cancelled, what waits is forgotten."""
         calls, self._calls = self._calls, {}
         self._named.clear()
-        self._held = None
         for call in calls.values():
             call.ended = True
             call.start = call.dependents = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -68,18 +69,19 @@ class _Home:
 class Outgoing:
     """The calls that one side makes on one session."""
 
-    __slots__ = ("_broker", "_held", "_last_request", "_running", "_waiting")
+    __slots__ = ("_broker", "_held", "_in_line", "_last_request", "_running", "_waiting")
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._waiting: dict[int, RemotePromise] = {}
-        self._held: deque[_Held] | None = None
+        self._held: deque[_Held] | None = None  # wait for the peer's limit of calls
+        self._in_line: dict[_Held, None] | None = None  # wait for room, in the broker's line
         self._running: dict[RemotePromise, Handle] | None = None  # calls that do not go out here
         self._last_request = 0
 
     def count(self) -> int:
         """How many calls are not answered yet."""
-        return len(self._waiting) + len(self._held or ())
+        return len(self._waiting) + len(self._held or ()) + len(self._in_line or ())
 
     # ------------------------------------------------------------- calling
 
@@ -114,32 +116,52 @@ class Outgoing:
             self._let_go_only(target, name, args, kw, DEADLINE.get())
 
     def _must_hold(self) -> bool:
-        if self._held:
-            return not self._broker.disconnected
-        return not (self._has_room() or self._broker.disconnected)
+        broker = self._broker
+        if not self._held and len(self._waiting) < broker.peer_limits.calls and broker.has_room():
+            return False
+        return not broker.disconnected
 
     def _hold(self, call: _Held) -> None:
-        if self._held is None:
-            self._held = deque()
-        self._held.append(call)
+        """Let *call* wait: for the peer's limit of calls, or in line with all that is sent."""
+        if self._broker.has_room():
+            if self._held is None:
+                self._held = deque()
+            self._held.append(call)
+        else:
+            if self._in_line is None:
+                self._in_line = {}
+            self._in_line[call] = None
+            self._broker.when_room(partial(self._in_turn, call))
 
-    def _has_room(self) -> bool:
-        broker = self._broker
-        return len(self._waiting) < broker.peer_limits.calls and broker.has_room()
+    def _in_turn(self, call: _Held) -> None:
+        """*call* has waited for room; those that wait for the peer were made before it."""
+        if not self._in_line or call not in self._in_line:
+            return  # it was taken back
+        del self._in_line[call]
+        if self._held or not self._peer_has_room():
+            self._held = self._held or deque()
+            self._held.append(call)
+        else:
+            self._send(call)
+
+    def _peer_has_room(self) -> bool:
+        return len(self._waiting) < self._broker.peer_limits.calls
 
     def let_go(self) -> None:
-        """Send what was held back, as far as there is room now."""
-        while self._held and self._has_room():
-            call = self._held.popleft()
-            what = (call.target, call.name, call.args, call.kw, call.deadline)
-            if call.promise is not None:
-                self._let_go(call.promise, *what)
-                continue
-            try:
-                self._let_go_only(*what)
-            except Exception as error:  # nobody waits for it
-                text = f"the call of {call.name!r} without answer was not sent"
-                self._broker.runtime.report(text, error)
+        """Send what waited for the peer's limit of calls, as far as it is let now."""
+        while self._held and self._peer_has_room() and self._broker.has_room():
+            self._send(self._held.popleft())
+
+    def _send(self, call: _Held) -> None:
+        what = (call.target, call.name, call.args, call.kw, call.deadline)
+        if call.promise is not None:
+            self._let_go(call.promise, *what)
+            return
+        try:
+            self._let_go_only(*what)
+        except Exception as error:  # nobody waits for it
+            text = f"the call of {call.name!r} without answer was not sent"
+            self._broker.runtime.report(text, error)
 
     def _let_go(
         self,
@@ -328,10 +350,12 @@ class Outgoing:
         if promise.request in self._waiting:
             self._broker.send(["cancel", promise.request])
             return
-        held = self._held or deque()
-        for call in held:
+        for call in (*(self._held or ()), *(self._in_line or ())):
             if call.promise is promise:
-                held.remove(call)
+                if self._in_line and call in self._in_line:
+                    del self._in_line[call]
+                elif self._held:
+                    self._held.remove(call)
                 why = why or CancelledError("the call was cancelled before it was sent")
                 promise.settle(error=why)
                 return
@@ -422,7 +446,8 @@ class Outgoing:
     ) -> None:
         """Every call ends with `PBConnectionLost`, which says what is known of it (section 6)."""
         waiting, self._waiting = self._waiting, {}
-        held, self._held = self._held, None
+        held = [*(self._held or ()), *(self._in_line or ())]
+        self._held = self._in_line = None
         outcomes: dict[int, Outcome] = {
             frame[1]: "unknown" for frame in unsure if frame[0] == "message"
         }
@@ -433,7 +458,7 @@ class Outgoing:
             if outcome == "executed_answer_lost" and hangs:
                 outcome = "unknown"  # it may have waited for another answer
             promise.settle(error=_copy_of(error, outcome))
-        for call in held or ():
+        for call in held:
             if call.promise is not None:
                 call.promise.settle(error=_copy_of(error, "not_executed"))
 

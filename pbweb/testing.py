@@ -62,13 +62,13 @@ def tables(session: Session) -> dict[str, int]:
     return {
         **broker.statistics(),
         "answers_by_name": len(broker.incoming._named),
-        "answers_held": len(broker.incoming._held or ()),
         "attachments": len(broker.attachments),
         "calls_unanswered": len(broker.outgoing._waiting),
         "calls_unstarted": 0 if broker.disconnected else broker.incoming._unstarted,
         "frames_to_send": len(broker.outbox),
         "frames_unacknowledged": len(session._unacked),
         "bytes_unacknowledged": session._unacked_bytes if not session.ended else 0,
+        "waiting_for_room": len(broker.line or ()),
         "identities": len(broker.exports._luids)
         - sum(type(name) is str for name in broker.exports.objects),
     }

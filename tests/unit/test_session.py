@@ -377,6 +377,85 @@ def test_calls_are_held_back_when_the_window_is_full_and_go_in_their_order():
     assert alone.session.closing is None
 
 
+def test_answers_calls_and_what_else_waits_for_room_go_in_the_order_in_which_they_were_made():
+    alone = opened(window_frames=2)
+    broker = alone.session.broker
+    call_many(alone, 2)
+    broker.when_room(lambda: broker.send(["uncache", 7]))
+    assert alone.feed(MESSAGE) == [["message", 0, "x", "a", [n, None]] for n in range(2)]
+    call_many(alone, 1)
+    alone.feed(["message", 2, "root", "fail", ["no"]])
+    broker.when_room(lambda: broker.send(["uncache", 8]))
+    sent, number = [], 2
+    while got := alone.feed(["ack", number, 2]):
+        assert len(got) <= 2
+        sent += got
+        number += len(got)
+    names = [frame[0] for frame in sent]
+    assert names == ["uncache", "answer", "message", "error", "uncache"]
+    assert alone.session.closing is None
+
+
+def test_what_waits_for_the_peers_limit_of_calls_holds_up_nothing_else():
+    alone = Alone()
+    alone.feed(["version", 1, {"limits": {"calls": 1}}])
+    broker = alone.session.broker
+    root = broker.remoteForName("x")
+    for name in ("a", "b", "c"):
+        root.callRemote(name).then_call(lambda promise: promise.error())
+    broker.when_room(lambda: broker.send(["uncache", 7]))
+    assert [frame[-1] for frame in alone.feed(MESSAGE)] == ["a", 7, 1]
+    assert [frame[3] for frame in alone.feed(["answer", 1])] == ["b"]
+    assert [frame[3] for frame in alone.feed(["answer", 2])] == ["c"]
+
+
+def test_calls_keep_their_order_when_both_limits_are_hit():
+    alone = Alone(window_frames=2)
+    alone.feed(["version", 1, {"limits": {"calls": 1}}])
+    root = alone.session.broker.remoteForName("x")
+    promises = [root.callRemote("a", n) for n in range(6)]
+    promises[4].cancel()
+    assert promises[4].error().type == "CancelledError"
+    acknowledged, made = 0, []
+    for _ in range(9):
+        got = alone.feed(["ack", acknowledged, alone.session.received])
+        while got:
+            acknowledged += 1
+            made.append(got[0][4][0])
+            got = [*got[1:], *alone.feed(["answer", got[0][1]])]
+    assert made == [0, 1, 2, 3, 5]
+    assert alone.session.broker.statistics()["calls_waiting"] == 0
+
+
+def test_what_waits_for_room_and_fails_is_logged_and_the_rest_goes():
+    alone = opened(window_frames=1)
+    broker = alone.session.broker
+    broker.when_room(lambda: broker.send(["uncache", 1]))
+    broker.when_room(lambda: 1 / 0)
+    broker.when_room(lambda: broker.send(["uncache", 2]))
+    assert alone.sent() == [["uncache", 1]]
+    assert alone.feed(["ack", 1, 0]) == [["uncache", 2]]
+    [(what, error)] = alone.runtime.reports
+    assert what == "what waited for room was not sent"
+    assert isinstance(error, ZeroDivisionError)
+    alone.feed(["ack", 2, 0])
+    with pytest.raises(ZeroDivisionError):
+        broker.when_room(lambda: 1 / 0)
+
+
+def test_what_waits_for_room_is_called_when_the_session_goes():
+    alone = opened(window_frames=1)
+    broker = alone.session.broker
+    seen = []
+    call_many(alone, 1)
+    broker.when_room(lambda: seen.append(broker.disconnected))
+    assert seen == []
+    alone.session.end("over")
+    assert seen == [True]
+    broker.when_room(lambda: seen.append("after"))
+    assert seen == [True, "after"]
+
+
 def test_a_window_of_bytes():
     alone = opened(window=10_000)
     call_many(alone, 20, "y" * 1500)
