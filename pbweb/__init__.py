@@ -23,6 +23,8 @@ from .flavors import (
     Registry,
     RemoteCopy,
     Root,
+    Viewable,
+    ViewPoint,
     setUnjellyableFactoryForClass,
     setUnjellyableForClass,
 )
@@ -57,6 +59,8 @@ __all__ = [
     "RemotePromise",
     "RemoteReference",
     "Root",
+    "ViewPoint",
+    "Viewable",
     "WrongArguments",
     "__version__",
     "connect",

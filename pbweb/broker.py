@@ -21,7 +21,7 @@ from .errors import (
     ProtocolError,
 )
 from .failures import Fill, failure_for, from_failure
-from .flavors import CALLABLES, Maker, Referenceable
+from .flavors import CALLABLES, Maker, Referenceable, Viewable, ViewPoint
 from .frames import MAX_INTEGER, Frame, is_answer
 from .incoming import Incoming
 from .jelly import Jellier, Tagged
@@ -70,7 +70,6 @@ class Broker:
         "outgoing",
         "peer_binary",
         "peer_limits",
-        "perspective",
         "queued",
         "room_bytes",
         "room_frames",
@@ -93,8 +92,6 @@ class Broker:
         self.close = close
         self.disconnected = False
         """Whether the session is gone."""
-        self.perspective: Any = None
-        """The avatar that the peer's values are made for; None without a login."""
         self.identity: Any = None
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
         self.exports = Exports(limits.references)
@@ -226,8 +223,13 @@ class Broker:
         """Whether anything may be sent before the peer has acknowledged more."""
         return self.room_frames > 0 and self.room_bytes > 0
 
-    def send_encoded(self, frame: Frame, fill: Callable[[Jellier], None]) -> None:
+    def send_encoded(
+        self, frame: Frame, fill: Callable[[Jellier], None], perspective: Any = None
+    ) -> None:
         """Send *frame* when *fill* has put its values in; undo all of it when that raises.
+
+        Args:
+            perspective: the avatar that the values are made for.
 
         Raises:
             InsecureJelly: a value cannot cross.
@@ -236,7 +238,7 @@ class Broker:
         if self.disconnected:
             return
         limits = self.peer_limits
-        jellier = Jellier(self, limits, attach=self.peer_binary)
+        jellier = Jellier(self, limits, attach=self.peer_binary, perspective=perspective)
         try:
             fill(jellier)
             beside = sum(map(len, jellier.attachments))
@@ -329,7 +331,7 @@ class Broker:
         """
         unjellier.check_attachments()
         unjellier.finish()
-        self.imports.count(unjellier.received)
+        self.imports.count(unjellier.received, unjellier.perspective)
         if len(introduced) != len(unjellier.received):  # some stood where nobody looks
             left = Counter(one for one in introduced if type(one[1]) is int)
             left.subtract(("decref", luid) for luid in unjellier.received)
@@ -369,20 +371,25 @@ class Broker:
             return self._jelly_promise(value.promise, value.path, jellier)
         elif isinstance(value, BaseException):
             return failure_for(value)
+        elif isinstance(value, Viewable):
+            value = ViewPoint(jellier.perspective, value)
         elif not isinstance(value, (Referenceable, *CALLABLES)):
             return None
-        tagged = self.tag(value)
+        tagged = self.tag(value, jellier.perspective)
         if type(tagged["id"]) is int:
             jellier.handed.append(tagged["id"])
         return tagged
 
-    def tag(self, value: Any) -> Tagged:
+    def tag(self, value: Any, perspective: Any = None) -> Tagged:
         """The tagged reference by which *value* is handed out once more.
+
+        Args:
+            perspective: the avatar that it is handed out for.
 
         Raises:
             LimitExceeded: the peer holds as many objects as are allowed.
         """
-        return {"$": "remote", "id": self.exports.hand_out(value)}
+        return {"$": "remote", "id": self.exports.hand_out(value, perspective)}
 
     def _jelly_promise(
         self, promise: RemotePromise, path: Sequence[str | int], jellier: Jellier
@@ -403,10 +410,10 @@ class Broker:
             tagged["path"] = list(path)
         return tagged
 
-    def copied(self, value: Any) -> tuple[str, Any]:
-        """The type and the state of a Copyable, for this peer (see `jelly.Flavors`)."""
-        name = value.getTypeToCopyFor(self.perspective)
-        state = value.getStateToCopyFor(self.perspective)
+    def copied(self, value: Any, perspective: Any) -> tuple[str, Any]:
+        """The type and the state of a Copyable, for an avatar (see `jelly.Flavors`)."""
+        name = value.getTypeToCopyFor(perspective)
+        state = value.getStateToCopyFor(perspective)
         if isinstance(value, BaseException) and type(state) is dict:
             state = {key: item for key, item in state.items() if key not in NO_STATE}
         return name, state
@@ -423,13 +430,14 @@ class Broker:
         """The object for a tagged value that means something here (see `jelly.Flavors`)."""
         luid = tagged.get("id")
         if tag == "remote":
+            seen_by = unjellier.perspective
             if type(luid) is str:
-                return self.imports.reference(luid)
+                return self.imports.reference(luid, seen_by)
             if type(luid) is not int or not 0 < luid <= MAX_INTEGER:
                 raise InsecureJelly("a tagged 'remote' needs an 'id', a luid or a name")
-            self.imports.check_room(luid)
+            self.imports.check_room(luid, seen_by)
             unjellier.received.append(luid)
-            unjellier.keep.append(reference := self.imports.reference(luid))
+            unjellier.keep.append(reference := self.imports.reference(luid, seen_by))
             return reference
         if tag == "local":
             if type(luid) is not str and (type(luid) is not int or luid < 1):

@@ -2,14 +2,16 @@
 
 A `Referenceable`, and plain functions and bound methods, cross as references, and only methods
 with the flavor's prefix can be called through one: the prefix is the security boundary.
-A `Copyable` crosses by value, and arrives as the `RemoteCopy` that the receiver registered for
-its type. Protocol sections 1 (dispatch), 2 (copies) and 3 (references).
+A `Viewable` crosses as a reference too, to a `ViewPoint`: its ``view_*`` methods are told for
+which avatar they are called. A `Copyable` crosses by value, and arrives as the `RemoteCopy` that
+the receiver registered for its type. Protocol sections 1 (dispatch), 2 (copies) and 3 (references).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import isroutine
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -23,13 +25,18 @@ __all__ = [
     "CALLABLES",
     "METHOD_NAME",
     "REGISTRY",
+    "BoundMethod",
     "Charge",
     "Copyable",
+    "Dispatcher",
+    "Entrance",
     "Maker",
     "Referenceable",
     "Registry",
     "RemoteCopy",
     "Root",
+    "ViewPoint",
+    "Viewable",
     "is_copyable",
     "setUnjellyableFactoryForClass",
     "setUnjellyableForClass",
@@ -98,6 +105,117 @@ class Root(Referenceable):
     def rootObject(self, broker: Broker) -> Referenceable:
         """The root for the session of *broker*: this object, or one made for the peer alone."""
         return self
+
+
+class Viewable:
+    """An object that crosses as a reference, and is told who calls it.
+
+    A peer may call its ``view_*`` methods. The first argument of each is the perspective: the
+    avatar in whose call the reference was handed out, None where there is no login. So each avatar
+    holds a reference of its own, a `ViewPoint`, and cannot pass for another.
+    """
+
+    viewMethods: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        for other in (Referenceable, Copyable):
+            if issubclass(cls, other):
+                raise TypeError(
+                    f"{cls.__qualname__} is a Viewable and a {other.__name__}: "
+                    "an object crosses in one way only"
+                )
+        cls.viewMethods = methods_with_prefix(cls, "view_")
+
+
+class Dispatcher(Referenceable):
+    """A Referenceable that finds the methods for its callers itself."""
+
+    def method(self, name: str) -> BoundMethod | None:
+        """What *name* calls, None if there is no method of that name.
+
+        Raises:
+            DeadReferenceError: nothing can be called here any more.
+        """
+        return None
+
+
+class ViewPoint(Dispatcher):
+    """A `Viewable` as the avatar *perspective* sees it; made when one crosses.
+
+    It is what comes home when a peer passes its reference back: *object* is the Viewable,
+    *perspective* the avatar that it was handed out for. Two of the same pair are equal.
+    """
+
+    def __init__(self, perspective: Any, object: Any) -> None:
+        self.perspective = perspective
+        self.object = object
+
+    def __repr__(self) -> str:
+        return f"<ViewPoint of {self.object!r} for {self.perspective!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not ViewPoint:
+            return NotImplemented
+        return self.object is other.object and self.perspective is other.perspective
+
+    def __hash__(self) -> int:
+        return hash((id(self.perspective), id(self.object)))
+
+    def method(self, name: str) -> BoundMethod | None:
+        """What *name* calls, if there is a method of that name."""
+        function = type(self.object).viewMethods.get(name)
+        if function is None:
+            return None
+        return BoundMethod(function, self.object, (self.perspective,), self.perspective)
+
+
+class Entrance:
+    """Stands for the avatar of a login that goes on: whose the references in it will be."""
+
+    __slots__ = ()
+
+
+class BoundMethod:
+    """A method of another object than the one that a call names, and for whom it is called.
+
+    Called as the methods of `Referenceable.remoteMethods` are, with the object that was named
+    first, which it drops.
+
+    Args:
+        function: the method.
+        object: whose it is.
+        first: what it is given before the arguments.
+        perspective: the avatar who calls, and sees what comes out.
+        entrance: stands for the avatar, where the call is a login.
+    """
+
+    __slots__ = ("_first", "_function", "entrance", "perspective", "takes_no_object")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        object: Any,
+        first: tuple[Any, ...] = (),
+        perspective: Any = None,
+        entrance: Entrance | None = None,
+    ) -> None:
+        self._function = function
+        self._first = (object, *first)
+        self.perspective = perspective
+        self.entrance = entrance
+        bound = getattr(function, "takes_no_object", None)
+        self.takes_no_object = (
+            partial(function, *self._first) if bound is None else partial(bound, *first)
+        )
+
+    def __call__(self, _named: Any, /, *args: Any, **kw: Any) -> Any:
+        return self._function(*self._first, *args, **kw)
+
+    @property
+    def __code__(self) -> Any:
+        """That of the function, which tells whether it makes a coroutine."""
+        return getattr(self._function, "__code__", None)
 
 
 class Copyable:

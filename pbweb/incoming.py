@@ -14,20 +14,26 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import (
     CancelledError,
-    DeadReferenceError,
     Error,
     LimitExceeded,
     NoSuchMethod,
     ProtocolError,
 )
 from .failures import failure_for, is_expected
-from .flavors import Referenceable, is_copyable
+from .flavors import (
+    BoundMethod,
+    Entrance,
+    Referenceable,
+    Viewable,
+    ViewPoint,
+    is_copyable,
+)
 from .frames import Frame
 from .jelly import SHORT, Jellier, Tagged, goes_as_it_is
 from .methods import Method, find_method, hint_for, wrong_arguments
 from .outgoing import DEADLINE
 from .promises import RemotePromise, follow
-from .references import NOTHING_THERE
+from .references import dead_reference
 from .unjelly import Pending, Unjellier, introductions, snapshot
 
 if TYPE_CHECKING:
@@ -59,6 +65,16 @@ class _Failed:
         self.error = error
 
 
+class _Seen:
+    """An answer that was made for an avatar, for calls that name it."""
+
+    __slots__ = ("perspective", "value")
+
+    def __init__(self, value: Any, perspective: Any) -> None:
+        self.value = value
+        self.perspective = perspective
+
+
 class _Call:
     """A call that is in progress: waiting for answers, running, or waiting for room."""
 
@@ -67,9 +83,13 @@ class _Call:
         "context",
         "dependents",
         "ended",
+        "entrance",
         "key",
+        "method",
         "name",
+        "perspective",
         "request",
+        "revoked",
         "start",
         "started",
         "stop",
@@ -92,6 +112,21 @@ class _Call:
         self.answering = False  # it has ended, its answer waits for room
         self.ended = False
         self.dependents: list[Callable[[Any], None]] | None = None
+        self.method: BoundMethod | None = None  # what it calls, if that is known already
+        self.perspective: Any = None  # the avatar who calls
+        self.entrance: Entrance | None = None  # stands for the avatar, in a login
+        self.revoked = False  # the avatar's login has ended meanwhile
+
+    def called_by(self, method: Method) -> None:
+        """What it calls is known, and so who calls."""
+        if type(method) is BoundMethod:
+            self.method, self.perspective, self.entrance = (
+                method,
+                method.perspective,
+                method.entrance,
+            )
+        else:
+            self.perspective = self.entrance = None
 
 
 class Incoming:
@@ -152,10 +187,14 @@ class Incoming:
             return
         args = frame[4] if length > 4 else _NO_ARGS
         kw = frame[5] if length > 5 else _NO_KW
+        call = None
+        if type(method) is BoundMethod:
+            call = self._new_call(request, name)
+            call.called_by(method)
         if self._unstarted and not _makes_coroutine(method):
-            self._start_behind(self._new_call(request, name), method, object, args, kw)
+            self._start_behind(call or self._new_call(request, name), method, object, args, kw)
         else:
-            self._invoke(request, name, method, object, args, kw, None)
+            self._invoke(request, name, method, object, args, kw, call)
 
     def _check_request(self, request: int) -> None:
         if request > self._highest:
@@ -272,14 +311,18 @@ class Incoming:
         introduced = list(introductions(frame[2:])) if walk else []
         unjellier = Unjellier(broker, broker.limits, attachments)
         holder: list[Any] = [None]
+        method: Method | None = None
         try:
             if len(self._calls) >= self._broker.limits.calls:
                 self._refuse_call()
             if type(target) is str or (type(target) is int and target > 0):
                 holder[0] = broker.exports.find(target)
-                find_method(holder[0], name)
+                method = find_method(holder[0], name)
+                if type(method) is BoundMethod:
+                    unjellier.perspective = method.entrance or method.perspective
             else:
                 unjellier.pending.append((holder, 0, _pending_target(target)))
+                unjellier.perspective = self._caller_of(unjellier.pending[0][2])
             if walk:
                 for values in frame[4:6]:
                     unjellier.decode_arguments(values)
@@ -292,11 +335,30 @@ class Incoming:
             broker.count_fault(error)
             return
         call = self._new_call(request, name)
+        if method is not None:
+            call.called_by(method)
+        elif type(unjellier.perspective) is Entrance:
+            call.entrance = unjellier.perspective
+        else:
+            call.perspective = unjellier.perspective
         args = frame[4] if len(frame) > 4 else _NO_ARGS
         kw = frame[5] if len(frame) > 5 else _NO_KW
         call.start = lambda: self._start_with(call, holder[0], args, kw)
         self._set_deadline(call, frame[6].get("deadline") if len(frame) > 6 else None)
         self._wait_for(call, unjellier.pending, holder)
+
+    def _caller_of(self, target: Pending) -> Any:
+        """Whose the references in a call on an answer are: of the avatar that it was made for.
+
+        Before that is known it is the one that the call was made for which is to be answered.
+        """
+        source = self._calls.get(target.request)
+        if source is not None:
+            return source.entrance or source.perspective
+        answer = self._named.get(target.request)
+        if type(answer) is _Seen:
+            return answer.perspective
+        return answer.perspective if isinstance(answer, ViewPoint) else None
 
     def _set_deadline(self, call: _Call, seconds: float | None) -> None:
         if seconds is None:
@@ -331,7 +393,7 @@ class Incoming:
             return
         source = self._calls.get(request)
         if source is None or source is call:
-            there(_Failed(DeadReferenceError(NOTHING_THERE)))
+            there(_Failed(dead_reference()))
         else:
             source.dependents = [*(source.dependents or ()), there]
 
@@ -346,13 +408,18 @@ class Incoming:
             if type(answer) is _Failed:
                 self._fail(call.request, call.name, answer.error, call, log=False)
                 return
+            perspective = None
+            if type(answer) is _Seen:
+                answer, perspective = answer.value, answer.perspective
             copy = None  # one for all places: naming an answer often is no way to multiply it
             try:
                 for container, key, pending in places:
                     if container is target:
-                        container[key] = follow(answer, pending.path)
+                        found = follow(answer, pending.path)
+                        seen = isinstance(found, Viewable)
+                        container[key] = ViewPoint(perspective, found) if seen else found
                         continue
-                    copy = self._copy(answer) if copy is None else copy
+                    copy = self._copy(answer, perspective) if copy is None else copy
                     container[key] = follow(copy, pending.path)
             except Exception as error:  # whatever the class of a copy raises
                 self._fail(call.request, call.name, error, call)
@@ -361,8 +428,8 @@ class Incoming:
 
         return there
 
-    def _copy(self, answer: Any) -> Any:
-        """A copy of *answer* for a call that names it as an argument.
+    def _copy(self, answer: Any, perspective: Any) -> Any:
+        """A copy of *answer*, made for *perspective*, for a call that names it as an argument.
 
         Naming costs the peer a few bytes, whatever the size of the answer, so what is copied
         runs into a bucket: when it is full, calls are refused until enough has run out.
@@ -379,16 +446,23 @@ class Incoming:
                 "answers that are passed on by name"
             )
         made: list[Any] = []
-        copy = snapshot(answer, self._charge, lambda value: self._start_copy(value, made))
+        copy = snapshot(
+            answer,
+            self._charge,
+            lambda value: self._start_copy(value, made, perspective),
+            perspective,
+        )
         for one in made:
             if hasattr(type(one), "postUnjelly"):
                 one.postUnjelly()
         return copy
 
-    def _start_copy(self, value: Any, made: list[Any]) -> tuple[Any, Any, Callable[[Any], Any]]:
+    def _start_copy(
+        self, value: Any, made: list[Any], perspective: Any
+    ) -> tuple[Any, Any, Callable[[Any], Any]]:
         """What `snapshot` needs: a copy that is passed on by name is a copy as well."""
         broker = self._broker
-        name, state = broker.copied(value)
+        name, state = broker.copied(value, perspective)
         maker = broker.maker(name)
         blank = None if maker.blank is None else maker.blank()
 
@@ -411,7 +485,10 @@ class Incoming:
         self, call: _Call, target: Any, args: Sequence[Any], kw: dict[str, Any]
     ) -> None:
         try:
-            method = find_method(target, call.name)
+            method = call.method or find_method(target, call.name)
+            call.called_by(method)
+            if call.revoked:
+                raise dead_reference()
         except Error as error:
             self._fail(call.request, call.name, error, call)
             return
@@ -460,6 +537,8 @@ class Incoming:
             broker.send(["answer", request, value])
         elif not self._send_answer(request, name, value, call):
             return
+        if call is not None and call.perspective is not None:
+            value = _Failed(dead_reference()) if call.revoked else _Seen(value, call.perspective)
         self._named[request] = value
         if call is not None:
             self._end(call, value)
@@ -467,16 +546,20 @@ class Incoming:
     def _send_answer(self, request: int, name: str, value: Any, call: _Call | None) -> bool:
         """Send *value*; if it cannot be sent, that is the call's failure."""
         frame: Frame = ["answer", request]
+        perspective = None if call is None else call.perspective
+        revoked = call is not None and call.revoked
 
         def fill(jellier: Jellier) -> None:
             frame.append(jellier.encode(value))
+            if revoked and jellier.handed:
+                raise dead_reference()
 
         try:
-            if isinstance(value, Referenceable):  # on its own: no walk, and nothing to undo
-                frame.append(self._broker.tag(value))
+            if isinstance(value, Referenceable) and not revoked:  # on its own: nothing to undo
+                frame.append(self._broker.tag(value, perspective))
                 self._broker.send(frame)
             else:
-                self._broker.send_encoded(frame, fill)
+                self._broker.send_encoded(frame, fill, perspective)
         except BaseException as error:  # whatever the value does when it is asked
             self._broker.runtime.report(f"the answer of {name!r} cannot be sent: {error}")
             self._fail(request, name, error, call, log=False)
@@ -542,7 +625,8 @@ class Incoming:
         if failure is not None and not self._broker.disconnected:
             self._named[request] = _Failed(error)
             if with_state:
-                self._send_with_state(request, name, failure, error)
+                perspective = None if call is None else call.perspective
+                self._send_with_state(request, name, failure, error, perspective)
             else:
                 self._broker.queued += len(failure["message"])
                 self._broker.send(["error", request, failure])
@@ -550,17 +634,17 @@ class Incoming:
             self._end(call, _Failed(error))
 
     def _send_with_state(
-        self, request: int, name: str, failure: Tagged, error: BaseException
+        self, request: int, name: str, failure: Tagged, error: BaseException, perspective: Any
     ) -> None:
         """Send the failure of a Copyable error; one of its state goes in its place."""
         broker = self._broker
 
         def fill(jellier: Jellier) -> None:
             jellier.attach = False  # protocol section 8: none beside an error
-            failure["state"] = jellier.encode(broker.copied(error)[1], "error")
+            failure["state"] = jellier.encode(broker.copied(error, perspective)[1], "error")
 
         try:
-            broker.send_encoded(["error", request, failure], fill)
+            broker.send_encoded(["error", request, failure], fill, perspective)
         except BaseException as fault:  # whatever the state does when it is asked
             what = f"the state of the error of {name!r} cannot be sent"
             broker.runtime.report(what, None if is_expected(fault) else fault)
@@ -584,6 +668,21 @@ class Incoming:
         for frame in frames:
             if frame[0] in ("answer", "error"):
                 named.pop(frame[1], None)
+
+    def revoke(self, perspective: Any, stop: str | None = None) -> None:
+        """The login of the avatar *perspective* has ended: it is handed nothing any more.
+
+        Args:
+            stop: why its calls are to be stopped; None: they go on.
+        """
+        for call in list(self._calls.values()):
+            if call.perspective is perspective:
+                call.revoked = True
+                if stop is not None:
+                    self._stop(call, stop)
+        for request, answer in self._named.items():
+            if type(answer) is _Seen and answer.perspective is perspective:
+                self._named[request] = _Failed(dead_reference())
 
     # ---------------------------------------------------------- cancelling
 
@@ -609,7 +708,7 @@ class Incoming:
         """A ``cachemessage``: there is no such copy here."""
         self._check_request(frame[1])
         self._broker.give_back(introductions(frame[4:]))
-        self._fail(frame[1], frame[3], DeadReferenceError(NOTHING_THERE))
+        self._fail(frame[1], frame[3], dead_reference())
 
     def lost(self) -> None:
         """The session is gone: what runs is cancelled, what waits is forgotten."""

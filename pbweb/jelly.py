@@ -69,8 +69,12 @@ class Flavors(Protocol):
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
         """The tagged value for *value*, or None if it is of no flavor."""
 
-    def copied(self, value: Any) -> tuple[str, Any]:
-        """The type and the state of a copyable *value*, as the peer gets to see them."""
+    def copied(self, value: Any, perspective: Any) -> tuple[str, Any]:
+        """The type and the state of a copyable *value*, as the peer gets to see them.
+
+        Args:
+            perspective: the avatar that the frame is for; None without a login.
+        """
 
 
 class Jellier:
@@ -79,7 +83,7 @@ class Jellier:
     `attachments` holds the bytes that travel beside the frame, `handed` the ids that were
     handed out in it: the broker takes them back when the frame does not go out; `answers` the
     requests that it names, whose answers are not there yet. `size` is
-    about how many bytes the values take.
+    about how many bytes the values take, `perspective` the avatar that they are made for.
     """
 
     __slots__ = (
@@ -95,13 +99,17 @@ class Jellier:
         "handed",
         "in_copies",
         "limits",
+        "perspective",
         "size",
     )
 
-    def __init__(self, flavors: Flavors, limits: Limits, *, attach: bool = False) -> None:
+    def __init__(
+        self, flavors: Flavors, limits: Limits, *, attach: bool = False, perspective: Any = None
+    ) -> None:
         self._flavors = flavors
         self.limits = limits
         self.attach = attach
+        self.perspective = perspective
         self.attachments: list[bytes] = []
         self.handed: list[int] = []
         self.answers: list[int] = []
@@ -164,7 +172,9 @@ class Jellier:
 
     def encode_more(self, value: Any) -> Json:
         """Encode, in the midst of a walk, the value that an object of a flavor stands for."""
-        inner = Jellier(self._flavors, self.limits, attach=self.attach)
+        inner = Jellier(
+            self._flavors, self.limits, attach=self.attach, perspective=self.perspective
+        )
         inner.attachments, inner.handed, inner.answers, inner._numbers = (
             self.attachments,
             self.handed,
@@ -216,7 +226,10 @@ class Jellier:
             return None
         known = self._copies.get(id(value))
         if known is None:
-            known = self._copies[id(value)] = (value, *self._flavors.copied(value))
+            known = self._copies[id(value)] = (
+                value,
+                *self._flavors.copied(value, self.perspective),
+            )
         return known
 
     def _copy(self, value: Any, depth: int) -> Tagged:

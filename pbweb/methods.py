@@ -8,7 +8,7 @@ from inspect import getattr_static, isroutine, signature
 from typing import Any
 
 from .errors import NoSuchMethod, WrongArguments
-from .flavors import CALLABLES, Referenceable, Root
+from .flavors import CALLABLES, Dispatcher, Referenceable, Root
 from .promises import RemotePromise
 from .references import RemoteReference
 
@@ -29,6 +29,10 @@ def find_method(object: Any, name: str) -> Method:
         method: Method | None = methods.get(name)
         if method is not None:
             return method
+        if isinstance(object, Dispatcher):
+            method = object.method(name)
+            if method is not None:
+                return method
     elif type(object) is RemoteReference:
         return _relay(name)
     elif isinstance(object, CALLABLES) and name == "call":

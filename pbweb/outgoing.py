@@ -182,7 +182,7 @@ class Outgoing:
                 self._settle_with(promise, where.call(name, args, kw, timeout=left))
                 return
             request = self._last_request + 1
-            self._post(request, where, name, args, kw, deadline, promise)
+            self._post(request, where, name, args, kw, deadline, target.perspective, promise)
         except BaseException as error:  # each call ends exactly once, with its error
             promise.settle(error=error)
             return
@@ -206,7 +206,7 @@ class Outgoing:
         elif type(where) is RemoteReference:
             where.callRemoteOnly(name, *args, **kw)
         else:
-            self._post(0, where, name, args, kw, deadline)
+            self._post(0, where, name, args, kw, deadline, target.perspective)
 
     def _address(self, target: Target) -> Any:
         """What *target* is on the wire, or an object of this side, or a reference elsewhere.
@@ -303,6 +303,7 @@ class Outgoing:
         args: Sequence[Any],
         kw: dict[str, Any],
         deadline: float | None,
+        perspective: Any,
         promise: RemotePromise | None = None,
     ) -> None:
         """Put a ``message`` into the outbox; nothing has changed when this raises."""
@@ -329,7 +330,7 @@ class Outgoing:
             elif not kw:
                 frame.pop()
 
-        self._broker.send_encoded(frame, fill)
+        self._broker.send_encoded(frame, fill, perspective)
 
     def _left(self, deadline: float | None) -> float | None:
         """Seconds until *deadline*, which may have passed."""
@@ -375,7 +376,7 @@ class Outgoing:
         value = frame[2] if len(frame) > 2 else None
         if walk:
             try:
-                value = self._decode(value, attachments)
+                value = self._decode(value, attachments, promise.perspective)
             except Exception as error:
                 promise.settle(error=error)
                 if isinstance(error, ProtocolError):
@@ -388,10 +389,10 @@ class Outgoing:
         if self._held:
             self.let_go()
 
-    def _decode(self, value: Any, attachments: list[memoryview] | None) -> Any:
+    def _decode(self, value: Any, attachments: list[memoryview] | None, perspective: Any) -> Any:
         broker = self._broker
         introduced = list(introductions(value))
-        unjellier = Unjellier(broker, broker.limits, attachments)
+        unjellier = Unjellier(broker, broker.limits, attachments, perspective)
         try:
             value = unjellier.decode(value)
             if unjellier.pending or type(value) is Pending:
@@ -423,7 +424,7 @@ class Outgoing:
 
     def _failure(self, promise: RemotePromise, tagged: dict[str, Any]) -> BaseException:
         """What *promise* failed with: out of time, also if the peer's clock says so before ours."""
-        error: BaseException = self._decode(tagged, None)
+        error: BaseException = self._decode(tagged, None, promise.perspective)
         late = promise.timer is not None and self._broker.runtime.clock() >= promise.timeout[1]
         return _out_of_time(promise) if late and type(error) is CancelledError else error
 

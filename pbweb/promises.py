@@ -56,6 +56,7 @@ class RemotePromise(Target):
         "cancelling",
         "done",
         "hangs",
+        "perspective",
         "pipelined",
         "request",
         "target",
@@ -66,6 +67,7 @@ class RemotePromise(Target):
     def __init__(self, broker: Broker, target: Any = None) -> None:
         self.broker = broker
         self.target = target  # keeps the reference for as long as the call is in progress
+        self.perspective = None if target is None else target.perspective
         self.request = 0  # not sent yet
         self.done = False
         """Whether the answer is there, or the failure."""
@@ -173,6 +175,11 @@ class PromisedItem(Target):
     def broker(self) -> Broker:  # type: ignore[override]
         """The broker of the promise."""
         return self.promise.broker
+
+    @property
+    def perspective(self) -> Any:
+        """The avatar that the call of the promise is made for."""
+        return self.promise.perspective
 
     def __getitem__(self, key: str | int) -> PromisedItem:
         return PromisedItem(self.promise, (*self.path, key))

@@ -12,29 +12,44 @@ from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import DeadReferenceError, LimitExceeded, ProtocolError
+from .flavors import Entrance, ViewPoint
 from .targets import Target
 
 if TYPE_CHECKING:
     from .broker import Broker
     from .promises import RemotePromise
 
-__all__ = ["Exports", "Imports", "RemoteReference"]
+__all__ = ["Exports", "Imports", "RemoteReference", "dead_reference"]
+
+HeldKey = int | str | tuple[int | str, int]
+"""A luid or name; with the id() of the avatar in whose calls it came, if there is one."""
 
 NOTHING_THERE = "the reference names nothing: it was released, or is not of this session"
+
+
+def dead_reference() -> DeadReferenceError:
+    """The one error for all ids that name nothing."""
+    return DeadReferenceError(NOTHING_THERE)
 
 
 class RemoteReference(Target):
     """An object of the peer's, to be called with `callRemote`.
 
-    There is one for each object and session. When it is released, or nobody holds it any
-    more, the peer may let go of the object; when the session goes, it is dead.
+    There is one for each object and session, and for each avatar in whose calls it came. When it
+    is released, or nobody holds it any more, the peer may let go of the object; when the session
+    goes, it is dead.
     """
 
-    __slots__ = ("__weakref__", "_dead", "broker", "luid")
+    __slots__ = ("__weakref__", "_dead", "broker", "key", "luid", "perspective")
 
-    def __init__(self, broker: Broker, luid: int | str) -> None:
+    def __init__(
+        self, broker: Broker, luid: int | str, key: HeldKey, perspective: Any = None
+    ) -> None:
         self.broker = broker
         self.luid = luid
+        self.key = key
+        self.perspective = perspective
+        """The avatar in whose call this came; what passes through it is as that one sees it."""
         self._dead = False
 
     def __repr__(self) -> str:
@@ -84,19 +99,23 @@ class RemoteReference(Target):
 
 
 class _Export:
-    """How often an object was handed out."""
+    """How often an object was handed out, and for whom."""
 
-    __slots__ = ("count", "key")
+    __slots__ = ("count", "key", "perspectives")
 
     def __init__(self, key: Any) -> None:
         self.key = key
         self.count = 0
+        self.perspectives: dict[int, Any] | None = {}  # by id(); None: for nobody in particular
 
 
 def _key(object: Any) -> Any:
-    """What makes two values the same object: a bound method is made anew at each access."""
-    if type(object) is MethodType:
+    """What makes two values the same object: bound methods and view points are made anew."""
+    kind = type(object)
+    if kind is MethodType:
         return (id(object.__self__), id(object.__func__))
+    if kind is ViewPoint:
+        return ("view", id(object.perspective), id(object.object))
     return id(object)
 
 
@@ -128,10 +147,13 @@ class Exports:
         try:
             return self.objects[luid]
         except KeyError:
-            raise DeadReferenceError(NOTHING_THERE) from None
+            raise dead_reference() from None
 
-    def hand_out(self, object: Any) -> int | str:
+    def hand_out(self, object: Any, perspective: Any = None) -> int | str:
         """The id under which *object* goes out once more.
+
+        Args:
+            perspective: the avatar that it is handed out for.
 
         Raises:
             LimitExceeded: the peer holds as many objects as are allowed.
@@ -149,8 +171,32 @@ class Exports:
             self.numbered[luid] = _Export(key)
             self.objects[luid] = object
         if type(luid) is int:
-            self.numbered[luid].count += 1
+            export = self.numbered[luid]
+            export.count += 1
+            if isinstance(object, ViewPoint):
+                perspective = object.perspective  # whoever passes it on
+            if perspective is None:
+                export.perspectives = None
+            elif export.perspectives is not None:
+                export.perspectives[id(perspective)] = perspective
         return luid
+
+    def revoke(self, perspective: Any) -> None:
+        """What was handed out for the avatar *perspective* alone names nothing any more.
+
+        The peer still gives back what it was handed.
+        """
+        for luid, export in self.numbered.items():
+            if export.perspectives is not None:
+                export.perspectives.pop(id(perspective), None)
+                if not export.perspectives:
+                    self._forget(luid, export)
+
+    def _forget(self, luid: int, export: _Export) -> None:
+        """*luid* names nothing any more."""
+        self.objects.pop(luid, None)
+        if self._luids.get(export.key) == luid:
+            del self._luids[export.key]
 
     def take_back(self, luids: Sequence[int]) -> None:
         """Undo `hand_out`: the frame did not go out, and nobody has seen the new luids in it."""
@@ -171,9 +217,8 @@ class Exports:
             raise ProtocolError(f"decref of {luid} by {count}, it was handed out {held} times")
         export.count -= count
         if not export.count:
-            del self.numbered[luid], self.objects[luid]
-            if self._luids.get(export.key) == luid:
-                del self._luids[export.key]
+            del self.numbered[luid]
+            self._forget(luid, export)
 
     def clear(self) -> None:
         """Forget everything: the session is gone."""
@@ -182,13 +227,19 @@ class Exports:
         self._luids.clear()
 
 
+def _held_key(luid: int | str, perspective: Any) -> HeldKey:
+    return luid if perspective is None else (luid, id(perspective))
+
+
 class _Held(weakref.ref[RemoteReference]):
     """A weak reference to a RemoteReference, with how often the peer handed it to us."""
 
-    __slots__ = ("count", "luid")
+    __slots__ = ("count", "key", "luid", "perspective")
 
     count: int
     luid: int | str
+    key: HeldKey
+    perspective: Any  # kept, so that no other gets its id
 
 
 class Imports:
@@ -200,7 +251,7 @@ class Imports:
         self._broker = broker
         self._wake = wake
         self.limit = limit
-        self._held: dict[int | str, _Held] = {}
+        self._held: dict[HeldKey, _Held] = {}
         self._numbered = 0
         # Filled by the garbage collector, at any time and in any thread; emptied by `give_back`.
         self.dropped: list[_Held] = []
@@ -208,28 +259,49 @@ class Imports:
     def __len__(self) -> int:
         return self._numbered
 
-    def reference(self, luid: int | str) -> RemoteReference:
-        """The one RemoteReference for *luid*; being here does not count it."""
-        held = self._held.get(luid)
+    def reference(self, luid: int | str, perspective: Any = None) -> RemoteReference:
+        """The one RemoteReference for *luid*; being here does not count it.
+
+        Args:
+            perspective: the avatar in whose call it came, or the `Entrance` of a login.
+        """
+        key = luid if perspective is None else (luid, id(perspective))
+        held = self._held.get(key)
         reference = held() if held is not None else None
         if reference is None:
-            reference = RemoteReference(self._broker, luid)
+            avatar = None if type(perspective) is Entrance else perspective
+            reference = RemoteReference(self._broker, luid, key, avatar)
             new = _Held(reference, self._collected)
             new.luid = luid
+            new.key = key
+            new.perspective = perspective
             new.count = held.count if held is not None else 0
             if held is None and type(luid) is int:
                 self._numbered += 1
-            self._held[luid] = new
+            self._held[key] = new
         return reference
 
-    def count(self, luids: Iterable[int]) -> None:
+    def adopt(self, entrance: Entrance, avatar: Any) -> None:
+        """The login has an avatar: the references that came in it are of its perspective."""
+        for held in [held for held in self._held.values() if held.perspective is entrance]:
+            reference, key = held(), (held.luid, id(avatar))
+            if reference is None:
+                continue
+            reference.perspective = avatar
+            if key not in self._held:
+                del self._held[held.key]
+                held.key = reference.key = key
+                held.perspective = avatar
+                self._held[key] = held
+
+    def count(self, luids: Iterable[int], perspective: Any = None) -> None:
         """The frame with *luids* was taken: each is one time more that we were handed it."""
         for luid in luids:
-            self._held[luid].count += 1
+            self._held[_held_key(luid, perspective)].count += 1
 
-    def check_room(self, luid: int) -> None:
+    def check_room(self, luid: int, perspective: Any = None) -> None:
         """Raises LimitExceeded if *luid* is one object more than one session may hand us."""
-        if luid not in self._held and len(self) >= self.limit:
+        if _held_key(luid, perspective) not in self._held and len(self) >= self.limit:
             raise LimitExceeded(
                 f"references: {self.limit} objects of one peer are held, more are not taken; "
                 "release() those that are not needed"
@@ -237,7 +309,7 @@ class Imports:
 
     def release(self, reference: RemoteReference) -> list[int]:
         """Forget *reference*: the pairs of a ``decref``, empty for a name."""
-        held = self._held.get(reference.luid)
+        held = self._held.get(reference.key)
         if held is None or held() is not reference:
             return []
         return self._forget(held)
@@ -248,12 +320,12 @@ class Imports:
         while self.dropped:
             held = self.dropped.pop()
             # Handed to us again meanwhile? Then the count went over to the new reference.
-            if self._held.get(held.luid) is held:
+            if self._held.get(held.key) is held:
                 pairs += self._forget(held)
         return pairs
 
     def _forget(self, held: _Held) -> list[int]:
-        del self._held[held.luid]
+        del self._held[held.key]
         if isinstance(held.luid, str):
             return []
         self._numbered -= 1

@@ -18,6 +18,7 @@ class Target:
     __slots__ = ()
 
     broker: Broker
+    perspective: Any
 
     def callRemote(self, _name: str, /, *args: Any, **kw: Any) -> RemotePromise:
         """Call ``remote_NAME`` of the object; the promise is of what it returns.

@@ -16,7 +16,7 @@ from math import isfinite
 from typing import Any, Protocol
 
 from .errors import Error, InsecureJelly, LimitExceeded, ProtocolError
-from .flavors import Maker, is_copyable
+from .flavors import Maker, Viewable, ViewPoint, is_copyable
 from .jelly import CONTAINERS, NEVER_REFERENCES, Json, Tagged, is_reference
 from .limits import Limits
 
@@ -66,6 +66,7 @@ def snapshot(
     value: Any,
     charge: Callable[[int], None] | None = None,
     start_copy: Callable[[Any], tuple[Any, Any, Callable[[Any], Any]]] | None = None,
+    perspective: Any = None,
 ) -> Any:
     """A copy of the containers in *value*: what the peer would have sent back.
 
@@ -73,6 +74,7 @@ def snapshot(
         charge: told the number of items of each container before they are copied.
         start_copy: gives the state of a copyable object, the copy without it, and what
             makes the copy of the state.
+        perspective: the avatar that the value was made for.
     """
     copies: dict[int, Any] = {}
     keep: list[Any] = []  # states, so that no other object gets the id of one
@@ -80,6 +82,8 @@ def snapshot(
     def copied(item: Any) -> Any:
         kind = type(item)
         if kind not in CONTAINERS:
+            if isinstance(item, Viewable):
+                return ViewPoint(perspective, item)
             if start_copy is None or not is_copyable(kind) or isinstance(item, BaseException):
                 return item
             if id(item) not in copies:
@@ -119,7 +123,8 @@ class Unjellier:
     """Decodes the values of one frame, in place.
 
     `received` collects the ids of the sender's objects, to be counted when the whole
-    frame was decoded; `pending` the places of answers that are not there yet.
+    frame was decoded; `pending` the places of answers that are not there yet. `perspective` is
+    the avatar in whose call they came.
     """
 
     __slots__ = (
@@ -134,14 +139,20 @@ class Unjellier:
         "keep",
         "limits",
         "pending",
+        "perspective",
         "received",
     )
 
     def __init__(
-        self, flavors: Flavors, limits: Limits, attachments: list[memoryview] | None = None
+        self,
+        flavors: Flavors,
+        limits: Limits,
+        attachments: list[memoryview] | None = None,
+        perspective: Any = None,
     ) -> None:
         self._flavors = flavors
         self.limits = limits
+        self.perspective = perspective
         self.attachments = attachments
         self.received: list[int] = []
         self.pending: list[tuple[Any, Any, Pending]] = []

@@ -20,7 +20,6 @@ const ORDER = [
   "methods",
   "scalars",
   "jelly",
-  "live",
   "unjelly",
   "outgoing",
   "incoming",

@@ -113,7 +113,7 @@ class _AnyType(pb.Registry):
 class _Shown:
     """References, copies, and exceptions that were returned, as the peer sent them."""
 
-    def copied(self, value: _Copy) -> tuple[str, Any]:
+    def copied(self, value: _Copy, perspective: Any) -> tuple[str, Any]:
         return value.name, value.state
 
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:

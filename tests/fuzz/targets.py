@@ -35,7 +35,7 @@ class NoFlavors:
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
         return None
 
-    def copied(self, value: Any) -> tuple[str, Any]:
+    def copied(self, value: Any, perspective: Any) -> tuple[str, Any]:
         return value.getTypeToCopy(), value.getStateToCopy()
 
     def maker(self, name: str) -> Maker:

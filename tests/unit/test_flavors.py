@@ -13,6 +13,8 @@ from pbweb.flavors import (
     Registry,
     RemoteCopy,
     Root,
+    Viewable,
+    ViewPoint,
     is_copyable,
     setUnjellyableFactoryForClass,
     setUnjellyableForClass,
@@ -367,3 +369,27 @@ def test_a_registry_belongs_to_its_application():
     assert one.maker("it").blank
     with pytest.raises(InsecureJelly):
         two.maker("it")
+
+
+def test_a_viewable_crosses_in_one_way_only():
+    for other in (Referenceable, Copyable):
+        with pytest.raises(TypeError, match=f"Both is a Viewable and a {other.__name__}"):
+            type("Both", (Viewable, other), {})
+
+
+def test_view_points_of_the_same_pair_are_equal():
+    class Thing(Viewable):
+        def view_look(self, perspective):
+            return perspective
+
+    thing, alice, bob = Thing(), ["alice"], ["bob"]  # which have no hash
+    point = ViewPoint(alice, thing)
+    assert point == ViewPoint(alice, thing)
+    assert hash(point) == hash(ViewPoint(alice, thing))
+    assert point != ViewPoint(bob, thing)
+    assert point != ViewPoint(alice, Thing())
+    assert point != thing
+    assert "for ['alice']" in repr(point)
+    assert point.method("look")(point) is alice
+    assert point.method("view_look") is None
+    assert point.remoteMethods == {}

@@ -36,6 +36,8 @@ PUBLIC = {
     "RemotePromise",
     "RemoteReference",
     "Root",
+    "ViewPoint",
+    "Viewable",
     "WrongArguments",
     "connect",
     "copyable",
