@@ -20,6 +20,7 @@ export {
 } from "./errors.js";
 export { setUnjellyableForClass } from "./failures.js";
 export { Copyable, Referenceable, Root } from "./flavors.js";
+export { LiveCopy } from "./live.js";
 export { callSignal } from "./methods.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
@@ -38,4 +39,5 @@ export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
 /** @typedef {import("./failures.js").RemoteCacheClass} RemoteCacheClass */
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
+/** @typedef {import("./live.js").Change} Change */
 /** @typedef {import("./broker.js").Ending} Ending */

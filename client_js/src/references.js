@@ -147,8 +147,9 @@ export function newExports(broker) {
  * @property {Broker} broker
  * @property {Id} id
  * @property {number} count
- * @property {WeakRef<RemoteReference<any>>} [weak]
- * @property {import("./caching.js").RemoteCache} [cache]
+ * @property {WeakRef<any>} [weak] the reference, or the live copy
+ * @property {import("./caching.js").RemoteCache} [cache] what takes the updates
+ * @property {() => object} [newCopy] what makes a live copy of it, for the application
  */
 
 /** @type {FinalizationRegistry<() => void>} */
@@ -191,6 +192,24 @@ export function newImports(broker) {
     return held;
   };
 
+  /**
+   * What stands for an id, as long as it is no garbage; else a new one.
+   * @param {Held} held
+   * @param {() => object} make
+   */
+  const standIn = (held, make) => {
+    let object = held.weak?.deref();
+    if (!object) {
+      object = make();
+      held.weak = new WeakRef(object);
+      collected.register(object, () => held.weak?.deref() || drop(held));
+    }
+    return object;
+  };
+
+  /** @param {Held} held @returns {any} */
+  const copyFor = (held) => (held.newCopy ? standIn(held, held.newCopy) : held.cache);
+
   return {
     drop,
     /** @param {Id} id */
@@ -208,29 +227,30 @@ export function newImports(broker) {
     receive(id, limits) {
       const held = hold(id, limits);
       if (held.cache) throw deadReference();
-      let reference = held.weak?.deref();
-      if (!reference) {
-        reference = new RemoteReference(broker, held);
-        held.weak = new WeakRef(reference);
-        collected.register(reference, () => held.weak?.deref() || drop(held));
-      }
       held.count++;
-      return reference;
+      return standIn(held, () => new RemoteReference(broker, held));
     },
     /**
      * The copy of a cache that the peer hands out once more.
      * @param {number} id
-     * @param {import("./caching.js").RemoteCache} [cache] what stands for it from now on
      */
-    receiveCache(id, cache) {
-      const held = cache ? hold(id) : numbered.get(id);
-      if (cache && held) {
-        held.cache = cache;
-        holds.set(cache, held);
-      }
+    receiveCache(id) {
+      const held = numbered.get(id);
       if (!held?.cache) throw deadReference();
       held.count++;
-      return held.cache;
+      return copyFor(held);
+    },
+    /**
+     * The peer hands out a cache; gives what then gives the copy for the application.
+     * @param {number} id
+     * @param {import("./caching.js").RemoteCache} cache
+     * @param {() => object} [newCopy]
+     */
+    addCache(id, cache, newCopy) {
+      const held = Object.assign(hold(id), { cache, newCopy });
+      holds.set(cache, held);
+      held.count++;
+      return () => copyFor(held);
     },
     /** What takes the updates of a cache. @param {number} id */
     find(id) {

@@ -11,6 +11,7 @@ import { unjellyFailure } from "./failures.js";
 import { Copyable, setAttributes } from "./flavors.js";
 import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
+import { LiveCore } from "./live.js";
 import { unjellyScalar } from "./scalars.js";
 
 /** @typedef {Record<string, any>} Tagged */
@@ -181,12 +182,14 @@ function newCache(state, raw) {
   const { broker, introduced, kept } = state;
   const { id, type } = raw;
   if (!isId(id) || !("state" in raw) || broker.imports.has(id)) malformed(raw);
-  const cache = new (registered(state, type, RemoteCache))();
-  broker.imports.receiveCache(id, cache);
+  const live = type === "pb.live" ? new LiveCore() : undefined;
+  const cache = live ?? new (registered(state, type, RemoteCache))();
+  const copyOfIt = broker.imports.addCache(id, cache, live && (() => live.newCopy()));
   introduced.push(id);
   cache.setCopyableState(stateOf(state, raw));
-  kept.set(raw, cache);
-  return cache;
+  const copy = copyOfIt();
+  kept.set(raw, copy);
+  return copy;
 }
 
 /**

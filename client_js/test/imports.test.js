@@ -20,6 +20,7 @@ const ORDER = [
   "methods",
   "scalars",
   "jelly",
+  "live",
   "unjelly",
   "outgoing",
   "incoming",

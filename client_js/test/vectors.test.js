@@ -102,6 +102,27 @@ test("what is shared or inside itself is so after decoding", async () => {
   assert.equal(early.b, early[1]);
 });
 
+for (const { name, state, ops, result, error } of read("live")) {
+  test(`live: ${name}`, async () => {
+    const peer = await host();
+    const value = peer.root.callRemote("get");
+    const cache = { $: "cache", type: "pb.live", id: 7, state: ["Board", state] };
+    await peer.feed(["answer", 1, cache]);
+    const board = await value;
+    const before = board.snapshot();
+    peer.frames();
+    await peer.feed(["cachemessage", 1, 7, "update", [ops]]);
+    const [[kind, id, failure]] = peer.frames();
+    assert.deepEqual([kind, id, failure?.type], [error ? "error" : "answer", 1, error]);
+    if (error) assert.equal(board.snapshot(), before);
+    const expected = peer.root.callRemote("get");
+    await peer.feed(["answer", 2, error ? state : result]);
+    assert.deepStrictEqual(board.snapshot(), await expected);
+    assert.ok(Object.isFrozen(board.snapshot()));
+    assert.equal({}.polluted ?? [].polluted, undefined);
+  });
+}
+
 for (const { name, wire, error } of read("rejected_values")) {
   test(`rejects: ${name}`, async () => {
     const peer = await host();

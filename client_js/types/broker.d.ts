@@ -81,7 +81,8 @@ export declare class Broker {
         receive(id: import("./references.js").Id, limits?: {
             references?: number;
         }): import("./references.js").RemoteReference<any>;
-        receiveCache(id: number, cache?: import("./caching.js").RemoteCache): import("./caching.js").RemoteCache;
+        receiveCache(id: number): any;
+        addCache(id: number, cache: import("./caching.js").RemoteCache, newCopy?: () => object): () => any;
         find(id: number): import("./caching.js").RemoteCache;
         uncache(id: number): void;
         takeBack(ids: number[]): void;

@@ -9,6 +9,7 @@ export { Connection } from "./connection.js";
 export { CancelledError, DeadReferenceError, InsecureJelly, LimitExceeded, NoSuchMethod, PBConnectionLost, PBError, ProtocolError, RemoteError, } from "./errors.js";
 export { setUnjellyableForClass } from "./failures.js";
 export { Copyable, Referenceable, Root } from "./flavors.js";
+export { LiveCopy } from "./live.js";
 export { callSignal } from "./methods.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
@@ -23,6 +24,7 @@ export type CopyableClass = import("./failures.js").CopyableClass;
 export type RemoteCacheClass = import("./failures.js").RemoteCacheClass;
 export type Registry = import("./failures.js").Registry;
 export type Limits = import("./limits.js").Limits;
+export type Change = import("./live.js").Change;
 export type Ending = import("./broker.js").Ending;
 /**
  * @template {any[]} [Args=any[]]
@@ -37,4 +39,5 @@ export type Ending = import("./broker.js").Ending;
 /** @typedef {import("./failures.js").RemoteCacheClass} RemoteCacheClass */
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
+/** @typedef {import("./live.js").Change} Change */
 /** @typedef {import("./broker.js").Ending} Ending */

@@ -59,8 +59,18 @@ export type Held = {
     broker: Broker;
     id: Id;
     count: number;
-    weak?: WeakRef<RemoteReference<any>>;
+    /**
+     * the reference, or the live copy
+     */
+    weak?: WeakRef<any>;
+    /**
+     * what takes the updates
+     */
     cache?: import("./caching.js").RemoteCache;
+    /**
+     * what makes a live copy of it, for the application
+     */
+    newCopy?: () => object;
 };
 /**
  * The RemoteReferences and RemoteCaches of one session, one for each id and each name.
@@ -84,9 +94,15 @@ export declare function newImports(broker: Broker): {
     /**
      * The copy of a cache that the peer hands out once more.
      * @param {number} id
-     * @param {import("./caching.js").RemoteCache} [cache] what stands for it from now on
      */
-    receiveCache(id: number, cache?: import("./caching.js").RemoteCache): import("./caching.js").RemoteCache;
+    receiveCache(id: number): any;
+    /**
+     * The peer hands out a cache; gives what then gives the copy for the application.
+     * @param {number} id
+     * @param {import("./caching.js").RemoteCache} cache
+     * @param {() => object} [newCopy]
+     */
+    addCache(id: number, cache: import("./caching.js").RemoteCache, newCopy?: () => object): () => any;
     /** What takes the updates of a cache. @param {number} id */
     find(id: number): import("./caching.js").RemoteCache;
     /** The owner is done with a copy that was given back. @param {number} id */

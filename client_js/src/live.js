@@ -1,0 +1,376 @@
+/**
+ * Live copies: an object of the peer's that changes here as it changes there (docs/protocol.md,
+ * section 3). The state is a tree that never changes; each update makes a new one, which shares all
+ * that it left alone.
+ *
+ * @module
+ */
+
+import { holds, RemoteCache } from "./caching.js";
+import { InsecureJelly } from "./errors.js";
+import { isList, kindsOf } from "./frames.js";
+import { copyOf, isContainer } from "./jelly.js";
+import { isReference } from "./references.js";
+
+/**
+ * What an update changed. `path` leads there: keys of objects and Maps, and indexes of arrays; with
+ * `set` and `del` its last item is what was set or deleted.
+ * @typedef {{ path: any[], op: "set", value: any } | { path: any[], op: "del" }
+ *   | { path: any[], op: "splice", index: number, count: number, items: any[] }
+ *   | { path: any[], op: "add" | "discard", items: any[] }
+ *   | { path: any[], op: "reset", value: any }} Change `splice` is of an array, `add` and `discard` of
+ *   a Set; `reset` is all of it at once, when there were too many updates
+ */
+
+/** What stands behind the path and the name of an op. @type {Record<string, string[]>} */
+const FIELDS = {
+  // @ts-expect-error TypeScript takes it for a key: so no other op is found
+  __proto__: null,
+  set: ["value"],
+  del: [],
+  splice: ["index", "count", "items"],
+  add: ["items"],
+  discard: ["items"],
+};
+
+/**
+ * What an op does to a node that it may change; gives what stands in its place.
+ * @type {Record<string, (node: any, change: any, key: any) => any>}
+ */
+const EDITS = {
+  set(node, { value }, key) {
+    if (isList(node)) node[itemOf(node, key)] = value;
+    else if (node instanceof Map) node.set(equal(node.keys(), key), value);
+    else if (!isPlainObject(node)) refuse();
+    else if (typeof key !== "string") {
+      checkHashable(key);
+      return new Map([...Object.entries(node), [key, value]]);
+    } else define(node, key, { value, writable: true });
+    return node;
+  },
+  del(node, _, key) {
+    if (isList(node)) refuse();
+    if (node instanceof Map) {
+      node.delete(itemOf(node, key));
+      const isPlain = [...node.keys()].every((other) => typeof other === "string");
+      return isPlain ? Object.fromEntries(node) : node;
+    }
+    delete node[itemOf(node, key)];
+    return node;
+  },
+  splice(node, { index, count, items }) {
+    const isRight = isList(node) && index <= node.length && count <= node.length - index;
+    if (!isRight || !/^[+0]{2}a$/.test(kindsOf([index, count, items]))) refuse();
+    node.splice(index, count, ...items);
+    return node;
+  },
+  add(node, { items }) {
+    for (const member of membersFor(node, items)) node.add(member);
+    return node;
+  },
+  discard(node, { items }) {
+    for (const member of membersFor(node, items)) node.delete(member);
+    return node;
+  },
+};
+
+/**
+ * @param {any} object
+ * @param {string} key
+ * @param {PropertyDescriptor} descriptor
+ */
+const define = (object, key, descriptor) =>
+  Object.defineProperty(object, key, { enumerable: true, configurable: true, ...descriptor });
+
+/** @returns {never} */
+function refuse(text = "an update does not fit the state") {
+  throw new InsecureJelly(text);
+}
+
+/** @param {any} key */
+function checkHashable(key) {
+  if (isContainer(key ?? 0) && !isList(key) && !(key instanceof Set)) refuse();
+}
+
+/** @param {any} value */
+const isPlainObject = (value) =>
+  isContainer(value ?? 0) && !isList(value) && !(value instanceof Map || value instanceof Set);
+
+/**
+ * What tells a key or a member from others: a tuple, a moment or a copy is what it holds.
+ * @param {any} value
+ */
+function identityOf(value) {
+  if (typeof value !== "object" || !value || isReference(value) || holds.has(value)) return value;
+  try {
+    return `\0${value.constructor.name}${JSON.stringify(value, (_, inner) =>
+      typeof inner === "bigint"
+        ? `${inner}n`
+        : inner instanceof Set
+          ? [...inner].map(identityOf).sort()
+          : inner,
+    )}`;
+  } catch {
+    return value; // a reference, or what holds one
+  }
+}
+
+/**
+ * Those of `members` that are equal to `values`, in whose place they stand; new ones themselves.
+ * @param {Iterable<any>} members
+ * @param {any[]} values
+ */
+function equals(members, values) {
+  const known = new Map();
+  for (const member of [...members, ...values]) {
+    const identity = identityOf(member);
+    if (!known.has(identity)) known.set(identity, member);
+  }
+  return values.map((value) => known.get(identityOf(value)));
+}
+
+/**
+ * @param {Iterable<any>} keys
+ * @param {any} key
+ */
+function equal(keys, key) {
+  checkHashable(key);
+  return typeof key === "object" ? equals(keys, [key])[0] : key;
+}
+
+/**
+ * @param {any} node
+ * @param {any} items
+ */
+function membersFor(node, items) {
+  if (!(node instanceof Set) || !isList(items)) refuse();
+  items.forEach(checkHashable);
+  return equals(node, items);
+}
+
+/**
+ * The key under which a node has an item: only its own items are found.
+ * @param {any} node
+ * @param {any} key
+ */
+function itemOf(node, key) {
+  if (isList(node)) {
+    if (Number.isInteger(key) && key >= 0 && key < node.length) return key;
+  } else if (node instanceof Map) {
+    const own = equal(node.keys(), key);
+    if (node.has(own)) return own;
+  } else if (isPlainObject(node) && typeof key === "string" && Object.hasOwn(node, key)) return key;
+  refuse();
+}
+
+/**
+ * The state after some changes; each node of it is copied at most once.
+ * @param {any} state
+ * @param {Change[]} changes
+ */
+function changed(state, changes) {
+  /** Copies made here. @type {Set<unknown>} */
+  const fresh = new Set();
+
+  /** @param {any} node */
+  const own = (node) => {
+    if (fresh.has(node)) return node;
+    if (!isContainer(node ?? 0)) refuse();
+    const copy =
+      node instanceof Map ? new Map(node) : node instanceof Set ? new Set(node) : copyOf(node);
+    fresh.add(copy);
+    return copy;
+  };
+
+  /**
+   * @param {any} node
+   * @param {Change} change
+   * @param {number} at how far along its path it is
+   * @returns {any}
+   */
+  const edit = (node, change, at) => {
+    const { path, op } = change;
+    const mine = own(node);
+    if (path.length - at === (op === "set" || op === "del" ? 1 : 0)) {
+      const made = /** @type {any} */ (EDITS[op])(mine, change, path[at]);
+      fresh.add(made);
+      return made;
+    }
+    const key = itemOf(mine, path[at]);
+    if (mine instanceof Map) mine.set(key, edit(mine.get(key), change, at + 1));
+    else mine[key] = edit(mine[key], change, at + 1);
+    return mine;
+  };
+
+  for (const change of changes) state = edit(state, change, 0);
+  fresh.forEach(Object.freeze);
+  return checkState(state);
+}
+
+/**
+ * The attributes of an object; their names are strings.
+ * @param {any} state
+ */
+function checkState(state) {
+  if (!isPlainObject(state)) refuse("the state of a live object must be an object");
+  return freeze(state);
+}
+
+/**
+ * Nothing that the peer changes can be changed here.
+ * @param {any} value
+ */
+function freeze(value) {
+  if (isContainer(value ?? 0) && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of value.values?.() ?? Object.values(value)) freeze(inner);
+  }
+  return value;
+}
+
+/**
+ * An op as it stands on the wire.
+ * @param {any} raw
+ * @param {number} most items of a path
+ * @returns {Change}
+ */
+function changeOf(raw, most) {
+  const [path, op, ...values] = isList(raw) ? raw : [];
+  const fields = typeof op === "string" && FIELDS[op];
+  if (!isList(path) || !fields || fields.length !== values.length) return refuse();
+  if (path.length > most) refuse();
+  values.forEach(freeze);
+  const change = Object.fromEntries(fields.map((field, at) => [field, values[at]]));
+  return /** @type {any} */ ({ path, op, ...change });
+}
+
+/** What takes the updates; it is kept while the owner may send some, whoever looks at it. */
+export class LiveCore extends RemoteCache {
+  type = "";
+  /** @type {any} */
+  state = {};
+  /** @type {Set<{ listener: (changes: Change[]) => void }>} */
+  listeners = new Set();
+  /** The copy: as long as somebody listens, it is no garbage. @type {LiveCopy | undefined} */
+  kept;
+
+  /** @override @param {any} given */
+  setCopyableState(given) {
+    if (!/^s./.test(kindsOf(isList(given) ? given : []))) refuse("a live object lacks its type");
+    this.type = given[0];
+    this.state = checkState(given[1]);
+  }
+
+  /** @param {any} ops */
+  observe_update(ops) {
+    const { limits } = this.held.broker;
+    if (!isList(ops)) refuse();
+    const changes = ops.map((op) => changeOf(op, limits.depth));
+    if (changes.length) this.#become(changed(this.state, changes), changes);
+  }
+
+  /** @param {any} value */
+  observe_reset(value) {
+    this.#become(checkState(value), [{ path: [], op: "reset", value }]);
+  }
+
+  get held() {
+    return /** @type {import("./references.js").Held} */ (holds.get(this));
+  }
+
+  /**
+   * @param {any} state
+   * @param {Change[]} changes
+   */
+  #become(state, changes) {
+    const before = this.state;
+    this.state = state;
+    const copy = /** @type {any} */ (this.held.weak?.deref());
+    if (copy) {
+      this.expose(copy);
+      for (const key in before)
+        if (!Object.hasOwn(state, key) && !isTaken(copy, key)) delete copy[key];
+    }
+    for (const entry of [...this.listeners]) {
+      try {
+        if (this.listeners.has(entry)) entry.listener(changes);
+      } catch (error) {
+        this.held.broker.hooks.log(error, `a listener of ${this.type}`);
+      }
+    }
+  }
+
+  /** What the application gets: of the class registered for the type. */
+  newCopy() {
+    const known = this.held.broker.types.get(this.type);
+    const copy = new (known?.prototype instanceof LiveCopy ? known : LiveCopy)();
+    holds.set(copy, this.held);
+    this.expose(copy);
+    return copy;
+  }
+
+  /** Each attribute is one of the copy as well, if its class has none of that name. @param {any} copy */
+  expose(copy) {
+    for (const key in this.state) {
+      if (!isTaken(copy, key)) define(copy, key, { get: () => this.state[key] });
+    }
+  }
+}
+
+/**
+ * @param {LiveCopy} copy
+ * @param {string} key
+ */
+const isTaken = (copy, key) => key in Object.getPrototypeOf(copy);
+
+/** @param {LiveCopy<any>} copy @returns {LiveCore} */
+const coreOf = (copy) => /** @type {any} */ (holds.get(copy)?.cache);
+
+/**
+ * A live object of the peer's, which changes here as it changes there. Its attributes are those of
+ * the object: `board.title`. To have methods of its own, register a subclass for the object's type.
+ * It is given back when it is released, or garbage that nobody listens to.
+ *
+ * @template [State=any]
+ */
+export class LiveCopy extends RemoteCache {
+  constructor() {
+    super();
+    for (const method of [this.snapshot, this.subscribe]) {
+      define(this, method.name, { value: method.bind(this), enumerable: false });
+    }
+  }
+
+  /**
+   * The state now: a frozen object, the same one as long as nothing has changed. What an update left
+   * alone is the same in the next one. It needs no `this`.
+   * @returns {State}
+   */
+  snapshot() {
+    return coreOf(this).state;
+  }
+
+  /**
+   * Call `listener` after each update, with what has changed; gives what stops it. It needs no `this`.
+   * @param {(changes: Change[]) => void} listener
+   * @returns {() => void}
+   */
+  subscribe(listener) {
+    const core = coreOf(this);
+    const entry = { listener };
+    core.listeners.add(entry);
+    core.kept = this;
+    return () => {
+      core.listeners.delete(entry);
+      if (!core.listeners.size) core.kept = undefined;
+    };
+  }
+
+  /** The copy is no longer wanted: nothing changes here any more, and no listener is called. @override */
+  release() {
+    const core = coreOf(this);
+    core.listeners.clear();
+    core.kept = undefined;
+    super.release();
+  }
+}

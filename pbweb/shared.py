@@ -1,0 +1,91 @@
+"""Arguments that are encoded once for many sessions (protocol section 2).
+
+What means something to one session only (references, promises, bytes that travel beside
+their frame, the state of a copy that depends on who looks) cannot be: `encode_shared` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import orjson
+
+from .errors import LimitExceeded
+from .flavors import Copyable
+from .jelly import Jellier
+from .limits import Limits
+
+__all__ = ["Shared", "encode_shared"]
+
+_OF_DIGITS = (b'"$":"int"', b'"$":"decimal"')
+
+
+class _OfASession(Exception):
+    """The values have something in them that each session has to encode for itself."""
+
+
+class _NoSession:
+    """The `jelly.Flavors` of no session: what needs one is not encoded here."""
+
+    def jelly(self, value: Any, jellier: Jellier) -> NoReturn:
+        raise _OfASession
+
+    def copied(self, value: Any) -> tuple[str, Any]:
+        cls = type(value)
+        if (
+            cls.getStateToCopyFor is not Copyable.getStateToCopyFor
+            or cls.getTypeToCopyFor is not Copyable.getTypeToCopyFor
+        ):
+            raise _OfASession
+        return value.getTypeToCopy(), value.getStateToCopy()
+
+
+_NO_SESSION = _NoSession()
+
+
+class Shared:
+    """Arguments as they stand in a frame, for every peer that it `fits`."""
+
+    __slots__ = ("_depth", "_digits", "args", "kw", "size")
+
+    def __init__(self, args: bytes, kw: bytes, limits: Limits) -> None:
+        self.args = args
+        """The JSON array of the positional arguments."""
+        self.kw = kw
+        """The JSON object of those by name: ``{}`` without any."""
+        self.size = len(args) + len(kw)
+        """Bytes of both."""
+        # few brackets cannot be deep; a scalar, inside the array or object of them all, has 0
+        self._depth = min(limits.depth, max(map(_brackets, (args, kw))) - 1)
+        tagged = any(tag in text for tag in _OF_DIGITS for text in (args, kw))
+        self._digits = limits.digits if tagged else 0
+
+    def fits(self, limits: Limits) -> bool:
+        """Whether a peer with *limits* surely takes the values; if not, encode them for it.
+
+        Its limit of a whole message is for the one to look at who makes the frame.
+        """
+        return self._depth <= limits.depth and self._digits <= limits.digits
+
+
+def _brackets(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
+
+
+def encode_shared(args: Sequence[Any], kw: dict[str, Any], limits: Limits) -> Shared | None:
+    """Encode the arguments of a call once, or None if each session has to do it for itself.
+
+    None is also for what is past *limits*: the error is each session's to give.
+
+    Raises:
+        InsecureJelly: a value cannot cross to anybody.
+    """
+    jellier = Jellier(_NO_SESSION, limits, attach=True)
+    try:
+        positional, named = jellier.encode_call(args, kw)
+    except (_OfASession, LimitExceeded):
+        return None
+    if jellier.attachments:
+        return None
+    return Shared(orjson.dumps(positional), orjson.dumps(named), limits)
