@@ -31,7 +31,7 @@ class _NoSession:
     def jelly(self, value: Any, jellier: Jellier) -> NoReturn:
         raise _OfASession
 
-    def copied(self, value: Any) -> tuple[str, Any]:
+    def copied(self, value: Any, perspective: Any) -> tuple[str, Any]:
         cls = type(value)
         if (
             cls.getStateToCopyFor is not Copyable.getStateToCopyFor
