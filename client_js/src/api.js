@@ -67,7 +67,8 @@
 
 /**
  * @typedef {string | number | bigint | boolean | null | undefined | void | Date | Uint8Array | Error
- *   | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable} Atom
+ *   | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable
+ *   | import("./caching.js").Cacheable | import("./caching.js").RemoteCache} Atom
  */
 
 export {};

@@ -43,6 +43,7 @@ import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
  */
 export function accept(broker, frame, { tagged, deep, attachments }) {
   const [name, id, target] = frame;
+  const isUpdate = name === "cachemessage";
   /** @type {PeerCall} */
   const call = {
     broker,
@@ -60,16 +61,22 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
   }
   broker.running.add(call);
   try {
+    if (!isUpdate) checkCalls(broker);
     checkLimits(call, deep);
     const isOwn = typeof target === "string" || target > 0;
-    if (name === "cachemessage") call.target = broker.imports.find(target);
+    if (isUpdate) call.target = broker.imports.find(target);
     else if (isOwn) call.target = broker.exports.find(target);
     else call.source = broker.nameable(target.id ?? -target, frame);
     startOrWait(call);
+    // The copy would not be what the original is, if it were refused before it has started.
+    if (isUpdate && broker.running.has(call)) checkCalls(broker);
   } catch (error) {
     fail(call, error);
   }
 }
+
+/** @param {Broker} broker */
+const checkCalls = ({ limits, running }) => checkLimit(limits, "calls", running.size);
 
 /**
  * @param {PeerCall} call
@@ -77,8 +84,7 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
  */
 function checkLimits(call, deep) {
   const { broker, frame } = call;
-  const { limits, hooks, running } = broker;
-  checkLimit(limits, "calls", running.size);
+  const { limits, hooks } = broker;
   if (deep) checkDepth(frame.slice(4, 6), 2, limits);
   const seconds = frame[6]?.deadline;
   if (seconds === undefined) return;

@@ -22,6 +22,12 @@ import { isReference } from "./references.js";
  *   a Set; `reset` is all of it at once, when there were too many updates
  */
 
+/**
+ * A live copy with the attributes of its object.
+ * @template State
+ * @typedef {LiveCopy<State> & Readonly<State>} Live
+ */
+
 /** What stands behind the path and the name of an op. @type {Record<string, string[]>} */
 const FIELDS = {
   // @ts-expect-error TypeScript takes it for a key: so no other op is found
@@ -59,8 +65,8 @@ const EDITS = {
     return node;
   },
   splice(node, { index, count, items }) {
-    const isRight = isList(node) && index <= node.length && count <= node.length - index;
-    if (!isRight || !/^[+0]{2}a$/.test(kindsOf([index, count, items]))) refuse();
+    if (!/^a[+0]{2}a$/.test(kindsOf([node, index, count, items]))) refuse();
+    if (index + count > node.length) refuse();
     node.splice(index, count, ...items);
     return node;
   },

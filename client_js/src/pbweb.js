@@ -40,4 +40,8 @@ export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
 /** @typedef {import("./live.js").Change} Change */
+/**
+ * @template State
+ * @typedef {import("./live.js").Live<State>} Live
+ */
 /** @typedef {import("./broker.js").Ending} Ending */

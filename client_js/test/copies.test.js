@@ -12,6 +12,7 @@ import {
 } from "../src/pbweb.js";
 import { Box, Point, SoldOut } from "./support/fixture.js";
 import { Peer, pair, settled } from "./support/peer.js";
+import { generator } from "./support/random.js";
 
 class Echo extends Referenceable {
   remote_echo(...values) {
@@ -263,15 +264,6 @@ test("bytes in the state of an exception stand in its frame", async () => {
   assert.equal(error.item.length, 5000);
   await checkIdle(here, there);
 });
-
-/** Numbers from 0 to `below`, the same for the same seed. */
-function generator(seed) {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
-    return ((state ^ (state >>> 13)) >>> 0) % below;
-  };
-}
 
 /** Points, lists and objects that stand in each other, in themselves and more than once. */
 function graph(next) {

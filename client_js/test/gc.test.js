@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { RemoteCache, setUnjellyableForClass } from "../src/pbweb.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { Peer, pair, settled } from "./support/peer.js";
 
@@ -76,4 +77,58 @@ test("a promise that is settled keeps neither arguments nor calls alive", async 
   await collected();
   assert.equal(weak.deref(), undefined);
   assert.equal(a.statistics().nameable, 0);
+});
+
+async function liveBoard() {
+  const peer = await new Peer().open();
+  const promise = peer.root.callRemote("get");
+  peer.frames();
+  const cache = { $: "cache", type: "pb.live", id: 7, state: ["shop.Board", { title: "t" }] };
+  await peer.feed(["answer", 1, cache]);
+  return { peer, promise };
+}
+
+test("a live copy that nobody has or listens to is given back, and may come back", async () => {
+  let { peer, promise } = await liveBoard();
+  await promise;
+  promise = null;
+  await collected();
+  assert.deepEqual(peer.frames(), [["decache", 7, 1]]);
+  await peer.feed(["cachemessage", 0, 7, "update", [[[["title"], "set", "T"]]]]);
+  const back = peer.root.callRemote("get");
+  await peer.feed(["answer", 2, { $: "cached", id: 7 }]);
+  assert.equal((await back).title, "T");
+  assert.deepEqual(peer.logged, []);
+});
+
+test("a listener keeps a live copy", async () => {
+  let { peer, promise } = await liveBoard();
+  const heard = [];
+  let stop = (await promise).subscribe((changes) => heard.push(changes.length));
+  promise = null;
+  await collected();
+  await peer.feed(["cachemessage", 0, 7, "update", [[[["title"], "set", "T"]]]]);
+  assert.deepEqual(heard, [1]);
+  assert.deepEqual(peer.frames(), []);
+  stop();
+  stop = null;
+  await collected();
+  assert.deepEqual(peer.frames(), [["decache", 7, 1]]);
+});
+
+test("the copy of a cache with hooks is kept until it is released", async () => {
+  class Kept extends RemoteCache {}
+  setUnjellyableForClass("Held", Kept);
+  const cache = { $: "cache", type: "Held", id: 7, state: { x: 1 } };
+  const peer = await new Peer().open();
+  let promise = peer.root.callRemote("get");
+  await peer.feed(["answer", 1, cache]);
+  const weak = new WeakRef(await promise);
+  promise = null;
+  await collected();
+  assert.equal(weak.deref().x, 1);
+  weak.deref().release();
+  await peer.feed(["uncache", 7]);
+  await collected();
+  assert.equal(weak.deref(), undefined);
 });

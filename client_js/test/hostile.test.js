@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Referenceable } from "../src/pbweb.js";
+import {
+  Cacheable,
+  LiveCopy,
+  Referenceable,
+  RemoteCache,
+  setUnjellyableForClass,
+} from "../src/pbweb.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { Peer, settled } from "./support/peer.js";
 
@@ -227,6 +233,201 @@ test("calls and cancels do not free what still runs", async () => {
     await peer.feed(["message", id, "page", "never"], ["cancel", id]);
   assert.equal(peer.statistics().running, 256);
   assert.equal(peer.frames().length, 44);
+});
+
+class Mine extends Cacheable {
+  stopped = 0;
+  getStateToCacheAndObserveFor() {
+    return {};
+  }
+  stoppedObserving() {
+    this.stopped++;
+  }
+}
+class Theirs extends RemoteCache {
+  secret() {
+    assert.fail("called");
+  }
+  remote_hidden() {
+    assert.fail("called");
+  }
+  observe_seen(value) {
+    this.value = value;
+  }
+}
+setUnjellyableForClass("Theirs", Theirs);
+
+/** A client that holds a copy with the id 7, and handed out a cache of its own with the id 1. */
+async function holder() {
+  const peer = await client();
+  const mine = new Mine();
+  const promise = peer.root.callRemote("swap", mine, new Referenceable());
+  await peer.feed(["answer", 1, { $: "cache", type: "Theirs", id: 7, state: { x: 1 } }]);
+  peer.frames();
+  return { peer, mine, copy: await promise };
+}
+
+test("only observe_ methods of a copy can be reached", async () => {
+  const { peer, copy } = await holder();
+  const names = [
+    "secret",
+    "hidden",
+    "release",
+    "setCopyableState",
+    "constructor",
+    "x",
+    "__proto__",
+  ];
+  for (const [at, name] of names.entries()) {
+    await peer.feed(["cachemessage", at + 1, 7, name, [{}]]);
+    assert.deepEqual(peer.frames()[0][2].type, "NoSuchMethod");
+  }
+  await peer.feed(["message", 50, 7, "seen", [1]], ["message", 51, 1, "stoppedObserving"]);
+  for (const [, , { type }] of peer.frames()) assert.equal(type, "DeadReferenceError");
+  assert.deepEqual({ ...copy }, { x: 1 });
+});
+
+test("updates of what is no copy are errors of those calls", async () => {
+  const { peer, mine } = await holder();
+  for (const [at, id] of [1, 2, 3, 8, 2 ** 53 - 1].entries()) {
+    await peer.feed(["cachemessage", at + 1, id, "seen", [1]]);
+    assert.deepEqual(peer.frames()[0][2].type, "DeadReferenceError");
+  }
+  assert.equal(mine.stopped, 0);
+  assert.equal(peer.broker.ending, null);
+});
+
+for (const [name, frame] of Object.entries({
+  "one decache too many": ["decache", 1, 2],
+  "a decache of what was never handed out": ["decache", 9, 1],
+  "a decache of a reference": ["decache", 2, 1],
+  "a decref of a cache": ["decref", 1, 1],
+  "an uncache of what is held": ["uncache", 7],
+  "a decache of the peer's own": ["decache", 7, 1],
+})) {
+  test(`${name} ends the session`, async () => {
+    const { peer, mine } = await holder();
+    await peer.feed(frame);
+    assert.equal(peer.broker.ending?.code, 4400);
+    assert.equal(mine.stopped, 1);
+    assert.ok(Object.values(peer.statistics()).every((count) => count === 0));
+  });
+}
+
+for (const [name, tag, type] of [
+  ["a cache comes home as a reference", { $: "local", id: 1 }, "DeadReferenceError"],
+  ["a reference comes home as a cache", { $: "lcache", id: 2 }, "DeadReferenceError"],
+  ["a published object comes home as a cache", { $: "lcache", id: "page" }, "DeadReferenceError"],
+  ["a copy is called a reference", { $: "remote", id: 7 }, "DeadReferenceError"],
+  ["a copy that is not there", { $: "cached", id: 8 }, "DeadReferenceError"],
+  [
+    "a cache with an id that is held",
+    { $: "cache", type: "Theirs", id: 7, state: {} },
+    "InsecureJelly",
+  ],
+  ["a cache without a state", { $: "cache", type: "Theirs", id: 9 }, "InsecureJelly"],
+  [
+    "a cache with a name for an id",
+    { $: "cache", type: "Theirs", id: "x", state: {} },
+    "InsecureJelly",
+  ],
+  [
+    "a cache whose state is a list",
+    { $: "cache", type: "Theirs", id: 9, state: [] },
+    "InsecureJelly",
+  ],
+  [
+    "a cache that hides a method",
+    { $: "cache", type: "Theirs", id: 9, state: { observe_seen: 1 } },
+    "InsecureJelly",
+  ],
+  [
+    "a cache of a type that objects have",
+    { $: "cache", type: "__proto__", id: 9, state: {} },
+    "InsecureJelly",
+  ],
+]) {
+  test(`${name}: an error of its call`, async () => {
+    const { peer, copy } = await holder();
+    const before = peer.statistics();
+    const promise = failed(peer.root.callRemote("get"));
+    await peer.feed(["answer", 2, [tag]]);
+    assert.equal((await promise).type, type);
+    assert.deepEqual(peer.statistics(), before);
+    await peer.feed(["cachemessage", 0, 7, "seen", [5]]);
+    assert.equal(copy.value, 5);
+  });
+}
+
+test("caches over the limit in an answer are given back", async () => {
+  const peer = await client();
+  const promise = failed(peer.root.callRemote("get"));
+  const items = Array.from({ length: 2000 }, (_, at) => ({
+    $: "cache",
+    type: "Theirs",
+    id: at + 1,
+    state: {},
+  }));
+  await peer.feed(["answer", 1, items]);
+  assert.equal((await promise).type, "LimitExceeded");
+  assert.equal(peer.statistics().imported, 0);
+  const [, decache] = peer.frames();
+  assert.deepEqual([decache[0], decache.length], ["decache", 4001]);
+});
+
+test("updates that do not end are errors past the limit of calls", async () => {
+  class Slow extends RemoteCache {
+    observe_wait() {
+      return new Promise(() => {});
+    }
+    observe_seen() {
+      this.seen = true;
+    }
+  }
+  setUnjellyableForClass("Slow", Slow);
+  const peer = await client({ limits: { calls: 3 } });
+  const promise = peer.root.callRemote("get");
+  await peer.feed(["answer", 1, { $: "cache", type: "Slow", id: 7, state: {} }]);
+  peer.frames();
+  for (let id = 1; id <= 5; id++) await peer.feed(["cachemessage", id, 7, "wait"]);
+  await peer.feed(["cachemessage", 6, 7, "seen"]);
+  assert.deepEqual(
+    peer.frames().map(([name, id, failure]) => [name, id, failure?.type]),
+    [
+      ["error", 4, "LimitExceeded"],
+      ["error", 5, "LimitExceeded"],
+      ["answer", 6, undefined],
+    ],
+  );
+  assert.equal((await promise).seen, true);
+  assert.equal(peer.statistics().running, 3);
+});
+
+test("a live copy cannot be made to pollute, to call or to hang", async () => {
+  const peer = await client();
+  const promise = peer.root.callRemote("get");
+  const state = `["x",{"__proto__":{"p":1},"constructor":{"prototype":{"p":1}},"then":1,"list":[]}]`;
+  peer.session.receive(`["answer",1,{"$":"cache","type":"pb.live","id":7,"state":${state}}]`);
+  const copy = await promise;
+  assert.ok(copy instanceof LiveCopy);
+  assert.deepEqual([copy.p, {}.p, copy.then], [undefined, undefined, 1]);
+  peer.frames();
+  for (const [at, op] of [
+    `[["__proto__","p"],"set",1]`,
+    `[["list","__proto__","p"],"set",1]`,
+    `[["list","push"],"del"]`,
+    `[["list"],"push",[1]]`,
+    `[["list"],"__proto__"]`,
+    `[["list"],"splice",0,0,{"length":4294967295}]`,
+    `[["list"],"splice",{"$":"int","value":"0"},0,[]]`,
+    `[${JSON.stringify(Array(5000).fill("constructor"))},"set",1]`,
+  ].entries()) {
+    peer.session.receive(`["cachemessage",${at + 1},7,"update",[[${op}]]]`);
+    const [[kind, , failure]] = peer.frames();
+    if (at) assert.deepEqual([kind, failure.type], ["error", "InsecureJelly"], op);
+    assert.deepEqual([{}.p, [].p], [undefined, undefined]);
+  }
+  assert.equal(peer.broker.ending, null);
 });
 
 test("large texts that are hard on regular expressions are read, or refused, all the same", async () => {

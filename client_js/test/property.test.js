@@ -2,17 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Referenceable } from "../src/pbweb.js";
+import { holds } from "../src/caching.js";
+import { Cacheable, Referenceable, RemoteCache, setUnjellyableForClass } from "../src/pbweb.js";
 import { Peer, settled } from "./support/peer.js";
-
-/** Numbers from 0 to `below`, the same for the same seed. */
-function generator(seed) {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
-    return ((state ^ (state >>> 13)) >>> 0) % below;
-  };
-}
+import { generator } from "./support/random.js";
 
 class Worker extends Referenceable {
   constructor(world) {
@@ -265,5 +258,341 @@ test("values come back as they were", async () => {
     const promise = b.peer.root.callRemote("take", 0, given);
     await drain([a, b]);
     assert.deepStrictEqual((await promise)[0], given);
+  }
+});
+
+// Caches: whatever is handed over, changed, released and sent home, and however the frames are cut
+// into messages, a copy is what the original is when all has arrived.
+
+class Pool extends Cacheable {
+  static pbType = "property.Pool";
+  items = [];
+  observers = new Set();
+  started = 0;
+  stopped = 0;
+  getStateToCacheAndObserveFor(_, observer) {
+    this.started++;
+    this.observers.add(observer);
+    return { name: this.name, items: [...this.items], nested: this.nested };
+  }
+  stoppedObserving(_, observer) {
+    assert.ok(this.observers.delete(observer), "stopped twice");
+    this.stopped++;
+  }
+  add(item, random) {
+    this.items.push(item);
+    for (const observer of this.observers) {
+      if (random(2)) observer.callRemoteOnly("add", item);
+      else observer.callRemote("add", item);
+    }
+  }
+}
+
+class PoolCopy extends RemoteCache {
+  observe_add(item) {
+    this.items.push(item);
+    return this.items.length;
+  }
+}
+setUnjellyableForClass(Pool, PoolCopy);
+
+class PoolSide extends Side {
+  constructor(limits) {
+    super(limits);
+    this.pools = [new Pool(), new Pool(), new Pool()];
+    this.pools[0].nested = [this.pools[1]];
+    this.pools.forEach((pool, name) => {
+      pool.name = name;
+    });
+    this.copies = new Set();
+    this.seen = new Set();
+    this.peer.broker.exports.publish("pools", new Pools(this));
+    const { link } = this.peer.broker;
+    const { hasRoom } = link;
+    this.full = false;
+    link.hasRoom = () => !this.full && hasRoom();
+  }
+  get remotePools() {
+    return this.peer.broker.imports.receive("pools");
+  }
+  keep(copy) {
+    if (!(copy instanceof RemoteCache)) return;
+    this.copies.add(copy);
+    if (this.seen.has(copy)) return;
+    this.seen.add(copy);
+    for (const nested of copy.nested ?? []) this.keep(nested);
+  }
+}
+
+class Pools extends Referenceable {
+  constructor(side) {
+    super();
+    this.side = side;
+  }
+  remote_take(...copies) {
+    for (const copy of copies) this.side.keep(copy);
+  }
+  remote_get(at) {
+    return [this.side.pools[at], this.side.pools[at]];
+  }
+  async remote_getLate(at) {
+    await null;
+    return { late: this.side.pools[at] };
+  }
+  remote_fail(at) {
+    return [this.side.pools[at], Symbol("no")];
+  }
+  remote_change(at, item) {
+    this.side.pools[at].add(item, () => 0);
+    return this.side.pools[at].items.length;
+  }
+  remote_home(copy) {
+    return this.side.pools.indexOf(copy);
+  }
+}
+
+function actOnPools(side, random) {
+  const at = random(3);
+  const number = side.sent++;
+  const [copy] = side.copies;
+  switch (random(8)) {
+    case 0:
+      return side.remotePools.callRemote("take", ...side.pools.slice(at), side.pools[0]);
+    case 1:
+      return side.remotePools.callRemote("get", at).then(([one, two]) => {
+        assert.equal(one, two);
+        side.keep(one);
+      });
+    case 2:
+      return side.remotePools.callRemote("getLate", at).then(({ late }) => side.keep(late));
+    case 3:
+      return side.remotePools.callRemote("fail", at).catch(() => {});
+    case 4:
+      return side.remotePools.callRemote("change", at, number);
+    case 5:
+      if (!copy) return;
+      return side.remotePools
+        .callRemote("home", copy)
+        .then((home) => assert.equal(home, copy.name));
+    case 6:
+      if (!copy) return;
+      side.copies.delete(copy);
+      return copy.release();
+    default:
+      side.pools[at].add(number, random);
+  }
+}
+
+async function runPools(seed) {
+  const random = generator(seed);
+  const sides = [new PoolSide(random(2) ? { calls: 3 } : undefined), new PoolSide()];
+  // What was released meanwhile cannot go home, what is cut off does not end well, and an update is
+  // never refused, but its answer may be.
+  const expected = ["DeadReferenceError", "PBConnectionLost", "LimitExceeded"];
+  for (let step = 0; step < 150; step++) {
+    const [side, other] = random(2) ? sides : [...sides].reverse();
+    switch (random(7)) {
+      case 0:
+      case 1:
+        Promise.resolve(actOnPools(side, random)).catch((error) => {
+          if (!expected.includes(error.type)) throw error;
+        });
+        break;
+      case 2:
+        side.write();
+        break;
+      case 3:
+      case 4:
+        if (other.wire.length) side.peer.session.receive(other.wire.shift());
+        break;
+      case 5:
+        await settled();
+        break;
+      case 6:
+        side.full = random(3) === 0;
+        side.peer.broker.pump();
+    }
+  }
+  return sides;
+}
+
+for (let seed = 1; seed <= 150; seed++) {
+  test(`copies of caches are what the originals are, seed ${seed}`, async () => {
+    const sides = await runPools(seed);
+    for (const side of sides) {
+      side.full = false;
+      side.peer.broker.pump();
+    }
+    await drain(sides);
+    for (const [side, other] of [sides, [...sides].reverse()]) {
+      assert.equal(side.peer.broker.ending, null, JSON.stringify(side.peer.broker.ending));
+      for (const copy of side.copies) {
+        // One that came while it was being released is gone.
+        if (!holds.get(copy).count) continue;
+        assert.deepEqual(copy.items, other.pools[copy.name].items);
+      }
+      for (const copy of side.copies) copy.release();
+    }
+    // What was nested in a state, or was refused, is held as well.
+    await drain(sides);
+    // A cache in a call that was refused is told of changes until it has gone back.
+    for (const { logged } of sides.map(({ peer }) => peer)) {
+      assert.ok(logged.every(({ error }) => error.type === "DeadReferenceError"));
+    }
+    for (const side of sides) {
+      side.peer.lost = true;
+      side.peer.session.end(1006, "", true);
+    }
+    await settled();
+    for (const { pools, peer } of sides) {
+      for (const { started, stopped, observers } of pools) {
+        assert.deepEqual([started - stopped, observers.size], [0, 0]);
+      }
+      assert.ok(Object.values(peer.statistics()).every((count) => count === 0));
+    }
+  });
+}
+
+for (let seed = 2001; seed <= 2060; seed++) {
+  test(`observers are told once when the connection is cut, seed ${seed}`, async () => {
+    const sides = await runPools(seed);
+    for (const side of sides) {
+      side.peer.lost = true;
+      side.peer.session.end(1006, "", true);
+    }
+    await settled();
+    for (const { pools, peer } of sides) {
+      for (const { started, stopped } of pools) assert.equal(started, stopped);
+      assert.ok(Object.values(peer.statistics()).every((count) => count === 0));
+    }
+  });
+}
+
+// Live copies: a plain model is changed in place, and what was not touched keeps its identity.
+
+class Node {
+  /** The part of the last snapshot that stands for it. */
+  image = undefined;
+  touched = true;
+  constructor(kind, items) {
+    this.kind = kind;
+    this.items = items;
+  }
+}
+
+function grow(random, depth = 0) {
+  const many = (make) => Array.from({ length: random(4) }, make);
+  switch (depth > 3 ? 0 : random(6)) {
+    case 0:
+      return random(9) ? random(1000) : ["text", null, true][random(3)];
+    case 1:
+      return new Node(
+        "list",
+        many(() => grow(random, depth + 1)),
+      );
+    case 2:
+      return new Node("set", new Set(many(() => random(9))));
+    case 3:
+      return new Node("dict", new Map(many(() => [random(9), grow(random, depth + 1)])));
+    default:
+      return new Node("dict", new Map(many(() => [KEYS[random(5)], grow(random, depth + 1)])));
+  }
+}
+
+const KEYS = ["a", "b", "1", "__proto__", "$"];
+
+function wireOf(node) {
+  if (!(node instanceof Node)) return node;
+  if (node.kind === "list") return node.items.map(wireOf);
+  if (node.kind === "set") return { $: "set", items: [...node.items] };
+  return { $: "dict", items: [...node.items].map(([key, item]) => [key, wireOf(item)]) };
+}
+
+/** A random op, done to the model; gives it as it stands on the wire. */
+function operate(root, random) {
+  let node = root;
+  const path = [];
+  const trail = [root];
+  for (;;) {
+    const keys = node.kind === "set" ? [] : [...node.items.keys()];
+    const key = keys[random(keys.length || 1)];
+    const child =
+      node.kind === "list" ? node.items[key] : node.kind === "dict" && node.items.get(key);
+    if (!(child instanceof Node) || random(3) === 0) break;
+    path.push(key);
+    trail.push(child);
+    node = child;
+  }
+  for (const one of trail) one.touched = true;
+  const value = grow(random, trail.length);
+  const { items } = node;
+  if (node.kind === "set") {
+    const members = [random(9), random(9)];
+    const op = ["add", "discard"][random(2)];
+    for (const member of members) op === "add" ? items.add(member) : items.delete(member);
+    return [path, op, members];
+  }
+  if (node.kind === "list") {
+    if (items.length && random(2)) {
+      const at = random(items.length);
+      items[at] = value;
+      return [[...path, at], "set", wireOf(value)];
+    }
+    const index = random(items.length + 1);
+    const count = random(items.length - index + 1);
+    items.splice(index, count, value);
+    return [path, "splice", index, count, [wireOf(value)]];
+  }
+  const keys = [...items.keys()];
+  const isRoot = node === root;
+  if (keys.length && random(3) === 0) {
+    const key = keys[random(keys.length)];
+    items.delete(key);
+    return [[...path, key], "del"];
+  }
+  const key = isRoot || random(2) ? KEYS[random(5)] : random(9);
+  items.set(key, value);
+  return [[...path, key], "set", wireOf(value)];
+}
+
+/** The snapshot is the model, frozen, and the very same where nothing was touched. */
+function check(node, image) {
+  if (!(node instanceof Node)) return assert.equal(image, node);
+  assert.ok(Object.isFrozen(image));
+  if (node.image) assert.equal(node.image === image, !node.touched);
+  node.image = image;
+  node.touched = false;
+  if (node.kind === "set") return assert.deepEqual(image, node.items);
+  if (node.kind === "list") assert.ok(Array.isArray(image));
+  else {
+    const isPlain = [...node.items.keys()].every((key) => typeof key === "string");
+    assert.equal(image instanceof Map, !isPlain);
+  }
+  const entries =
+    image instanceof Map
+      ? image
+      : new Map(
+          Object.entries(image).map(([key, item]) => [node.kind === "list" ? +key : key, item]),
+        );
+  assert.equal(entries.size, node.items.size ?? node.items.length);
+  for (const [key, item] of node.items.entries()) check(item, entries.get(key));
+}
+
+test("a live copy is what a plain model is, and shares what was left alone", async () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = generator(seed);
+    const root = new Node("dict", new Map(KEYS.map((key) => [key, grow(random)])));
+    const peer = await new Peer().open();
+    const promise = peer.root.callRemote("get");
+    const state = ["Model", wireOf(root)];
+    await peer.feed(["answer", 1, { $: "cache", type: "pb.live", id: 1, state }]);
+    const copy = await promise;
+    check(root, copy.snapshot());
+    for (let round = 0; round < 20; round++) {
+      const ops = Array.from({ length: 1 + random(5) }, () => operate(root, random));
+      peer.session.receive(JSON.stringify(["cachemessage", 0, 1, "update", [ops]]));
+      assert.deepEqual(peer.logged, [], JSON.stringify(ops));
+      check(root, copy.snapshot());
+    }
   }
 });

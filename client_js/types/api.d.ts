@@ -41,7 +41,7 @@ export type Result<Method> = Method extends (...args: any[]) => infer Value ? Re
 export type Received<T> = 0 extends 1 & T ? any : T extends import("./references.js").RemoteReference<any> | Atom ? T : T extends (...args: any[]) => any ? import("./references.js").RemoteReference<T> : [keyof T & `remote_${string}`] extends [never] ? {
     [Key in keyof T]: Received<T[Key]>;
 } : import("./references.js").RemoteReference<T>;
-export type Atom = string | number | bigint | boolean | null | undefined | void | Date | Uint8Array | Error | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable;
+export type Atom = string | number | bigint | boolean | null | undefined | void | Date | Uint8Array | Error | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable | import("./caching.js").Cacheable | import("./caching.js").RemoteCache;
 /**
  * @template {any[]} [Args=any[]]
  * @typedef {object} CallOptions what a call may have beside its name
@@ -95,6 +95,7 @@ export type Atom = string | number | bigint | boolean | null | undefined | void 
  */
 /**
  * @typedef {string | number | bigint | boolean | null | undefined | void | Date | Uint8Array | Error
- *   | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable} Atom
+ *   | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable
+ *   | import("./caching.js").Cacheable | import("./caching.js").RemoteCache} Atom
  */
 export {};

@@ -28,6 +28,7 @@ export type Change = {
     op: "reset";
     value: any;
 };
+export type Live<State> = LiveCopy<State> & Readonly<State>;
 /** What takes the updates; it is kept while the owner may send some, whoever looks at it. */
 export declare class LiveCore extends RemoteCache {
     #private;

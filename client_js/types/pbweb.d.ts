@@ -25,6 +25,7 @@ export type RemoteCacheClass = import("./failures.js").RemoteCacheClass;
 export type Registry = import("./failures.js").Registry;
 export type Limits = import("./limits.js").Limits;
 export type Change = import("./live.js").Change;
+export type Live<State> = import("./live.js").Live<State>;
 export type Ending = import("./broker.js").Ending;
 /**
  * @template {any[]} [Args=any[]]
@@ -40,4 +41,8 @@ export type Ending = import("./broker.js").Ending;
 /** @typedef {import("./failures.js").Registry} Registry */
 /** @typedef {import("./limits.js").Limits} Limits */
 /** @typedef {import("./live.js").Change} Change */
+/**
+ * @template State
+ * @typedef {import("./live.js").Live<State>} Live
+ */
 /** @typedef {import("./broker.js").Ending} Ending */

@@ -1,16 +1,22 @@
 // What must compile, and, with @ts-expect-error, what must not. `npm run check` compiles it.
 
 import {
+  Cacheable,
   type CallOptions,
+  type Change,
   type Connection,
   type ConnectOptions,
   Copyable,
   connect,
   type Ending,
+  type Live,
+  LiveCopy,
   type Outcome,
   PBConnectionLost,
   PBError,
   Referenceable,
+  RemoteCache,
+  type RemoteCacheObserver,
   type RemotePromise,
   type RemoteReference,
   Root,
@@ -196,4 +202,63 @@ export async function optionsHaveNames(error: unknown): Promise<void> {
   // @ts-expect-error no such option
   const wrong: ConnectOptions = { limit: 5 };
   void [ending.code, outcome, wrong];
+}
+
+class Pond extends Cacheable {
+  frogs: string[] = [];
+  observers = new Set<RemoteCacheObserver>();
+  override getStateToCacheAndObserveFor(_: unknown, observer: RemoteCacheObserver) {
+    this.observers.add(observer);
+    return { frogs: this.frogs };
+  }
+  override stoppedObserving(_: unknown, observer: RemoteCacheObserver): void {
+    this.observers.delete(observer);
+  }
+  add(frog: string): void {
+    for (const observer of this.observers) observer.callRemoteOnly("added", frog);
+  }
+}
+class PondCopy extends RemoteCache {
+  frogs: string[] = [];
+  observe_added(frog: string): void {
+    this.frogs.push(frog);
+  }
+}
+interface BoardState {
+  title: string;
+  cards: { text: string }[];
+}
+class Board extends LiveCopy<BoardState> {
+  declare readonly title: string;
+  get count(): number {
+    return this.snapshot().cards.length;
+  }
+}
+interface Keeper {
+  getPond(): PondCopy;
+  takePond(pond: Cacheable): void;
+  getBoard(): Live<BoardState>;
+}
+
+export async function caches(keeper: RemoteReference<Keeper>): Promise<void> {
+  setUnjellyableForClass("pond.Pond", PondCopy);
+  setUnjellyableForClass("shop.Board", Board);
+  keeper.callRemote("takePond", new Pond());
+  const pond = await keeper.callRemote("getPond");
+  is<typeof pond, PondCopy>(true);
+  pond.release();
+  const board = await keeper.callRemote("getBoard");
+  is<typeof board, Live<BoardState>>(true);
+  const title: string = board.title;
+  const text: string | undefined = board.snapshot().cards[0]?.text;
+  const stop: () => void = board.subscribe((changes) => {
+    is<typeof changes, Change[]>(true);
+    for (const change of changes) if (change.op === "splice") change.items.length.toFixed();
+  });
+  stop();
+  // @ts-expect-error: it changes at its owner
+  board.title = "mine";
+  // @ts-expect-error: a copy that is no RemoteCache
+  setUnjellyableForClass("x", class {});
+  console.log(title, text, new Board().count);
 }
