@@ -4,6 +4,7 @@ import typing as _typing
 
 from .asgi import Endpoint, endpoint
 from .broker import Broker
+from .caching import Cacheable, RemoteCache, RemoteCacheObserver
 from .connection import Connection
 from .errors import (
     CancelledError,
@@ -39,6 +40,7 @@ if _typing.TYPE_CHECKING:
 
 __all__ = [
     "Broker",
+    "Cacheable",
     "CancelledError",
     "ConnectFailed",
     "Connection",
@@ -54,6 +56,8 @@ __all__ = [
     "ProtocolError",
     "Referenceable",
     "Registry",
+    "RemoteCache",
+    "RemoteCacheObserver",
     "RemoteCopy",
     "RemoteError",
     "RemotePromise",

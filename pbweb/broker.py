@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from .caching import Cacheable, CacheExport, CacheExports, CacheImports, import_of
 from .errors import (
     DeadReferenceError,
     InsecureJelly,
@@ -27,7 +28,7 @@ from .incoming import Incoming
 from .jelly import Jellier, Tagged
 from .outgoing import Outgoing
 from .promises import PromisedItem, RemotePromise, follow
-from .references import Exports, Imports, RemoteReference
+from .references import Exports, Imports, RemoteReference, dead_reference
 from .runtime import Options, Runtime
 from .unjelly import Pending, Unjellier, introductions
 
@@ -51,12 +52,14 @@ class Broker:
 
     __slots__ = (
         "__weakref__",
+        "_encoding",
         "_faults",
         "_notifiers",
         "_unknown",
         "_unknown_since",
         "_wake",
         "attachments",
+        "caches",
         "close",
         "disconnected",
         "exports",
@@ -74,6 +77,7 @@ class Broker:
         "room_bytes",
         "room_frames",
         "runtime",
+        "watched",
     )
 
     def __init__(
@@ -96,6 +100,8 @@ class Broker:
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
         self.exports = Exports(limits.references)
         self.imports = Imports(self, limits.references, wake)
+        self.watched = CacheExports(self)
+        self.caches = CacheImports(self, wake)
         self.outgoing = Outgoing(self)
         self.incoming = Incoming(self)
         self.outbox: list[Frame] = []
@@ -105,6 +111,7 @@ class Broker:
         self.room_frames = limits.window_frames
         self.room_bytes = limits.window
         self._wake = wake
+        self._encoding = 0  # frames with caches that are new to the peer
         self._faults = 0
         self._unknown = 0
         self._unknown_since = 0.0
@@ -162,6 +169,8 @@ class Broker:
         return {
             "handed_out": len(self.exports.numbered),
             "held": len(self.imports),
+            "caches_handed_out": len(self.watched),
+            "caches_held": len(self.caches),
             "calls_in_progress": self.incoming.count(),
             "calls_waiting": self.outgoing.count(),
         }
@@ -251,12 +260,37 @@ class Broker:
                         f"{limits.message}; send it in parts"
                     )
         except BaseException:
-            self.exports.take_back(jellier.handed)
+            self._take_back(jellier)
             raise
         self.queued += size
-        if jellier.attachments:
+        if jellier.attachments and not self.disconnected:
             self.attachments[id(frame)] = jellier.attachments
         self.send(frame)
+        if jellier.begun:
+            self.watched.sent(jellier.begun)
+            self._let_line_go()
+
+    def _take_back(self, jellier: Jellier) -> None:
+        """The frame does not go out: no table has changed."""
+        for one in reversed(jellier.handed):
+            if isinstance(one, CacheExport):
+                one.count -= 1
+            elif not self.disconnected:
+                self.exports.take_back(one)
+        if jellier.begun:
+            self.watched.take_back(jellier.begun)
+            self._let_line_go()
+
+    def hold_line(self) -> None:
+        """A frame is being encoded which nothing may overtake: it has a cache new to the peer."""
+        self._encoding += 1
+        if self.line is None:
+            self.line = deque()
+
+    def _let_line_go(self) -> None:
+        self._encoding -= 1
+        if not self._encoding:
+            self.let_go()
 
     def take_outbox(self) -> list[Frame]:
         """The frames to be sent, with a ``decref`` for what was garbage collected."""
@@ -264,12 +298,18 @@ class Broker:
             pairs = self.imports.give_back()
             if pairs:
                 self.outbox.append(["decref", *pairs])
+        if self.caches.dropped:
+            pairs = self.caches.give_back()
+            if pairs:
+                self.outbox.append(["decache", *pairs])
         frames, self.outbox = self.outbox, []
         self.queued = 0
         return frames
 
     def let_go(self) -> None:
         """There is more room (`room_frames`, `room_bytes`): send what waited for it."""
+        if self._encoding:
+            return
         line = self.line
         while line and len(self.outbox) < self.room_frames and self.queued < self.room_bytes:
             self._call_waiting(line.popleft())
@@ -299,19 +339,15 @@ class Broker:
                 self.exports.decref(frame[at], frame[at + 1])
         elif name == "cancel":
             self.incoming.cancel(frame[1])
-        elif name == "cachemessage":
-            self.incoming.no_cache(frame)
-        elif name in ("decache", "uncache"):
-            self._no_cache(frame)
+        elif name == "decache":
+            for at in range(1, len(frame), 2):
+                self.watched.decache(frame[at], frame[at + 1])
+        elif name == "uncache":
+            self.caches.uncache(frame[1])
         elif name == "didNotUnderstand":
             self.runtime.report(f"the peer does not understand the frame {frame[1][:64]!r}")
         else:
             self._did_not_understand(frame)
-
-    def _no_cache(self, frame: Frame) -> None:
-        """Nothing is ever handed out as a cache, so no count of it can be given back."""
-        if frame[0] == "decache":
-            raise ProtocolError(f"decache of {frame[1]}, which was not handed out as a cache")
 
     def _did_not_understand(self, frame: Frame) -> None:
         now = self.runtime.clock()
@@ -332,10 +368,20 @@ class Broker:
         unjellier.check_attachments()
         unjellier.finish()
         self.imports.count(unjellier.received, unjellier.perspective)
-        if len(introduced) != len(unjellier.received):  # some stood where nobody looks
+        caches = unjellier.caches
+        if caches:
+            self.caches.take(caches)
+        taken = len(unjellier.received) + len(caches)
+        if len(introduced) != taken:  # some stood where nobody looks
             left = Counter(one for one in introduced if type(one[1]) is int)
             left.subtract(("decref", luid) for luid in unjellier.received)
+            left.subtract(("decache", cache.luid) for cache in caches)
             self.give_back(left.elements())
+
+    def refuse(self, unjellier: Unjellier, introduced: Iterable[tuple[str, Any]]) -> None:
+        """A frame could not be decoded as a whole: what was *introduced* in it is given back."""
+        self.caches.refuse(unjellier.caches)
+        self.give_back(introduced)
 
     def give_back(self, introduced: Iterable[tuple[str, Any]]) -> None:
         """Count and give back at once what stood in a frame that was not taken (section 3)."""
@@ -374,7 +420,10 @@ class Broker:
         elif isinstance(value, Viewable):
             value = ViewPoint(jellier.perspective, value)
         elif not isinstance(value, (Referenceable, *CALLABLES)):
-            return None
+            cache = import_of(value)
+            if cache is not None:
+                return cache.home(self, jellier.path())
+            return self.watched.tag(value, jellier) if isinstance(value, Cacheable) else None
         tagged = self.tag(value, jellier.perspective)
         if type(tagged["id"]) is int:
             jellier.handed.append(tagged["id"])
@@ -418,6 +467,10 @@ class Broker:
             state = {key: item for key, item in state.items() if key not in NO_STATE}
         return name, state
 
+    def cached(self, value: Cacheable, jellier: Jellier) -> tuple[str, Any] | None:
+        """The type and the state of a Cacheable that is new to the peer (see `jelly.Flavors`)."""
+        return self.watched.begin(value, jellier)
+
     def maker(self, name: str) -> Maker:
         """How copies of the peer's type *name* are made here (see `unjelly.Flavors`)."""
         return self.options.registry.maker(name)
@@ -435,7 +488,9 @@ class Broker:
                 return self.imports.reference(luid, seen_by)
             if type(luid) is not int or not 0 < luid <= MAX_INTEGER:
                 raise InsecureJelly("a tagged 'remote' needs an 'id', a luid or a name")
-            self.imports.check_room(luid, seen_by)
+            if luid in self.caches:
+                raise dead_reference()
+            self.imports.check_room(luid, seen_by, len(self.caches))
             unjellier.received.append(luid)
             unjellier.keep.append(reference := self.imports.reference(luid, seen_by))
             return reference
@@ -447,6 +502,10 @@ class Broker:
             return from_failure(tagged, self.options.registry, self._filler(unjellier, depth))
         if tag == "answer" and is_answer(tagged):
             return Pending(tagged["id"], tagged.get("path", []))
+        if tag in ("cache", "cached"):
+            return self.caches.unjelly(tagged, unjellier, depth)
+        if tag == "lcache":
+            return self.watched.find(luid)
         raise InsecureJelly(f"the tag {tag[:64]!r} is unknown or lacks its keys")
 
     @staticmethod
@@ -471,11 +530,13 @@ class Broker:
         self.attachments.clear()
         self.exports.clear()
         self.imports.clear()
+        self.caches.clear()
         self.incoming.lost()
         self.outgoing.lost(error, unsent, unsure)
         line, self.line = self.line, None
         for function in line or ():
             self._call_waiting(function)
+        self.watched.clear()
         notifiers, self._notifiers = self._notifiers, []
         for callback, reference in notifiers:
             try:

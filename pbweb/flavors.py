@@ -31,6 +31,7 @@ __all__ = [
     "Dispatcher",
     "Entrance",
     "Maker",
+    "Named",
     "Referenceable",
     "Registry",
     "RemoteCopy",
@@ -218,7 +219,21 @@ class BoundMethod:
         return getattr(self._function, "__code__", None)
 
 
-class Copyable:
+class Named:
+    """What crosses with the name of its type, by which the peer knows it."""
+
+    __slots__ = ()
+
+    def getTypeToCopyFor(self, perspective: Any) -> str:
+        """The type's name for the peer whose avatar is *perspective* (None without a login)."""
+        return self.getTypeToCopy()
+
+    def getTypeToCopy(self) -> str:
+        """The name under which the peer registers its class; by default ``module.qualname``."""
+        return type_name(self.__class__)
+
+
+class Copyable(Named):
     """An object that crosses by value: the peer gets a copy, made of the state that is let out.
 
     Override `getStateToCopy` to choose what the peer gets to see. The peer must have registered
@@ -242,14 +257,6 @@ class Copyable:
     def getStateToCopy(self) -> Any:
         """Any value that can cross; by default a dict of all attributes."""
         return self.__dict__
-
-    def getTypeToCopyFor(self, perspective: Any) -> str:
-        """The type's name for the peer whose avatar is *perspective* (None without a login)."""
-        return self.getTypeToCopy()
-
-    def getTypeToCopy(self) -> str:
-        """The name under which the peer registers its class; by default ``module.qualname``."""
-        return type_name(self.__class__)
 
 
 class RemoteCopy:
@@ -339,7 +346,8 @@ class Registry:
 
         Args:
             name: the name, or the sender's class itself where it is known here.
-            cls: a RemoteCopy, a class made with `pbweb.copyable`, or an exception class.
+            cls: a RemoteCopy, a RemoteCache, a class made with `pbweb.copyable`, or an exception
+                class.
 
         Raises:
             TypeError: *cls* is none of these.
@@ -354,7 +362,7 @@ class Registry:
         known = _name_of(name)
         self.classes[known] = cls
         self.makers.pop(known, None)
-        if is_copy:
+        if is_copy and not hasattr(cls, "observeMethods"):  # a RemoteCache is no copy
             self.makers[known] = vars(cls).get("pbMaker") or _class_maker(cls)
 
     def setUnjellyableFactoryForClass(
@@ -388,6 +396,21 @@ class Registry:
                 f"setUnjellyableForClass({shown}, …) makes one known"
             )
         return maker
+
+    def cache_class(self, name: str) -> Any:
+        """The RemoteCache for caches of the type *name*.
+
+        Raises:
+            InsecureJelly: none is registered for it.
+        """
+        cls = self.classes.get(name)
+        if not hasattr(cls, "observeMethods"):
+            shown = ascii(name[:64])
+            raise InsecureJelly(
+                f"no class is registered here for caches of the type {shown}: "
+                f"setUnjellyableForClass({shown}, …) makes a RemoteCache known"
+            )
+        return cls
 
 
 def _name_of(name: str | type) -> str:

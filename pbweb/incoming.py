@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import (
     CancelledError,
     Error,
+    InsecureJelly,
     LimitExceeded,
     NoSuchMethod,
     ProtocolError,
@@ -30,7 +31,7 @@ from .flavors import (
 )
 from .frames import Frame
 from .jelly import SHORT, Jellier, Tagged, goes_as_it_is
-from .methods import Method, find_method, hint_for, wrong_arguments
+from .methods import Method, find_method, find_observer, hint_for, wrong_arguments
 from .outgoing import DEADLINE
 from .promises import RemotePromise, follow
 from .references import dead_reference
@@ -196,6 +197,42 @@ class Incoming:
         else:
             self._invoke(request, name, method, object, args, kw, call)
 
+    def update(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
+        """A ``cachemessage``: as `message`, for a copy that is held here."""
+        broker = self._broker
+        request, luid, name = frame[1:4]
+        self._check_request(request)
+        introduced = list(introductions(frame[4:])) if walk else []
+        unjellier = Unjellier(broker, broker.limits, attachments)
+        try:
+            if len(self._calls) >= broker.limits.calls:
+                self._refuse_call()
+            cache = broker.caches.find(luid)
+            copy = cache.copy()
+            method = find_observer(copy, name)
+            if walk:
+                unjellier.perspective = cache.perspective
+                for values in frame[4:6]:
+                    unjellier.decode_arguments(values)
+                if unjellier.pending:
+                    raise InsecureJelly(
+                        "an update of a cache cannot name an answer that is to come"
+                    )
+                broker.take(unjellier, introduced)
+        except ProtocolError:
+            raise
+        except Exception as error:  # whatever the class of a copy raises
+            broker.refuse(unjellier, introduced)
+            self._fail(request, name, error)
+            broker.count_fault(error)
+            return
+        args = frame[4] if len(frame) > 4 else _NO_ARGS
+        kw = frame[5] if len(frame) > 5 else _NO_KW
+        if self._unstarted and not _makes_coroutine(method):
+            self._start_behind(self._new_call(request, name), method, copy, args, kw)
+        else:
+            self._invoke(request, name, method, copy, args, kw, None)
+
     def _check_request(self, request: int) -> None:
         if request > self._highest:
             self._highest = request
@@ -330,7 +367,7 @@ class Incoming:
         except ProtocolError:
             raise
         except Exception as error:  # whatever the class of a copy raises
-            broker.give_back(introduced)
+            broker.refuse(unjellier, introduced)
             self._fail(request, name, error)
             broker.count_fault(error)
             return
@@ -703,12 +740,6 @@ class Incoming:
             self._fail_cancelled(call)
         elif call.started and call.task is not None:
             call.task.cancel()
-
-    def no_cache(self, frame: Frame) -> None:
-        """A ``cachemessage``: there is no such copy here."""
-        self._check_request(frame[1])
-        self._broker.give_back(introductions(frame[4:]))
-        self._fail(frame[1], frame[3], dead_reference())
 
     def lost(self) -> None:
         """The session is gone: what runs is cancelled, what waits is forgotten."""

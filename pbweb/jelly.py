@@ -23,6 +23,7 @@ from uuid import UUID
 
 import orjson
 
+from .caching import Cacheable, CacheExport, import_of
 from .errors import InsecureJelly, LimitExceeded, type_name
 from .flavors import is_copyable
 from .frames import MAX_INTEGER
@@ -76,14 +77,18 @@ class Flavors(Protocol):
             perspective: the avatar that the frame is for; None without a login.
         """
 
+    def cached(self, value: Cacheable, jellier: Jellier) -> tuple[str, Any] | None:
+        """The type and the state of *value*, if the peer has no copy of it yet."""
+
 
 class Jellier:
     """Encodes the values of one frame.
 
-    `attachments` holds the bytes that travel beside the frame, `handed` the ids that were
-    handed out in it: the broker takes them back when the frame does not go out; `answers` the
-    requests that it names, whose answers are not there yet. `size` is
-    about how many bytes the values take, `perspective` the avatar that they are made for.
+    `attachments` holds the bytes that travel beside the frame, `handed` what was handed out in it
+    (luids, and caches), `begun` the caches that are new to the peer: the broker takes them back
+    when the frame does not go out; `answers` the requests that it names, whose answers are not
+    there yet. `size` is about how many bytes the values take, `perspective` the avatar that they
+    are made for.
     """
 
     __slots__ = (
@@ -96,6 +101,7 @@ class Jellier:
         "answers",
         "attach",
         "attachments",
+        "begun",
         "handed",
         "in_copies",
         "limits",
@@ -111,7 +117,8 @@ class Jellier:
         self.attach = attach
         self.perspective = perspective
         self.attachments: list[bytes] = []
-        self.handed: list[int] = []
+        self.handed: list[int | CacheExport] = []
+        self.begun: list[CacheExport] = []
         self.answers: list[int] = []
         self.size = 0
         self.in_copies = 0  # in how many copies' states the walk stands
@@ -175,9 +182,10 @@ class Jellier:
         inner = Jellier(
             self._flavors, self.limits, attach=self.attach, perspective=self.perspective
         )
-        inner.attachments, inner.handed, inner.answers, inner._numbers = (
+        inner.attachments, inner.handed, inner.begun, inner.answers, inner._numbers = (
             self.attachments,
             self.handed,
+            self.begun,
             self.answers,
             self._numbers,
         )
@@ -221,8 +229,10 @@ class Jellier:
         return self._walk_flavor(value, depth)
 
     def _copied(self, value: Any) -> _Copied | None:
-        """*value*, with its type and its state for this frame; None if it is not copyable."""
-        if not is_copyable(type(value)):
+        """*value*, with its type and its state for this frame; None if no state goes along."""
+        if isinstance(value, Cacheable):
+            return self._cached(value)
+        if not is_copyable(type(value)) or import_of(value) is not None:
             return None
         known = self._copies.get(id(value))
         if known is None:
@@ -232,11 +242,24 @@ class Jellier:
             )
         return known
 
+    def _cached(self, value: Cacheable) -> _Copied | None:
+        """*value*, with its type and its state, if it is new to the peer; only the first time."""
+        if id(value) in self._copies or import_of(value) is not None:
+            return None
+        new = self._flavors.cached(value, self)
+        if new is None:
+            return None
+        known = self._copies[id(value)] = (value, *new)
+        return known
+
     def _copy(self, value: Any, depth: int) -> Tagged:
         _, name, state = self._copies[id(value)]
+        self._check_type(name)
+        return {"$": "copy", "type": name, "state": self._walk_state(state, depth)}
+
+    def _check_type(self, name: Any) -> None:
         if type(name) is not str or not _is_well_formed(name):
             self._refuse(f"of the type {name!a}, which is no name")
-        return {"$": "copy", "type": name, "state": self._walk_state(state, depth)}
 
     def _walk_state(self, state: Any, depth: int) -> Json:
         self.in_copies += 1
@@ -246,13 +269,14 @@ class Jellier:
 
     def _walk_flavor(self, value: Any, depth: int) -> Json:
         copied = self._copies.get(id(value))
-        if copied is not None and not isinstance(value, BaseException):
+        if copied is not None and not isinstance(value, (BaseException, Cacheable)):
             return self._walk_shared(value, Jellier._copy, depth)
         self._deeper(depth)
         tagged = self._flavors.jelly(value, self)
         if tagged is None:
             self._refuse(_what_to_do(value))
-        if copied is not None:
+        if copied is not None and tagged["$"] != "cached":
+            self._check_type(tagged["type"])
             tagged["state"] = self._walk_state(copied[2], depth)
         if self._path[-1] in NEVER_REFERENCES and is_reference(tagged):
             self._refuse(f"a reference under the key {self._path[-1]!r}, which a page would call")
@@ -516,7 +540,8 @@ def _shared_values(
 ) -> dict[int, bool]:
     """Which lists, dicts, sets and copies (by id) stand more than once, or in themselves.
 
-    A tuple counts only when it stands in itself: it is a value, and `()` is shared by all.
+    A tuple counts only when it stands in itself: it is a value, and `()` is shared by all. A cache
+    has an id of its own.
 
     Args:
         copied: gives the state of what is copyable; an exception is never written as shared.

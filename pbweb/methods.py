@@ -7,12 +7,13 @@ from difflib import get_close_matches
 from inspect import getattr_static, isroutine, signature
 from typing import Any
 
+from .caching import RemoteCache
 from .errors import NoSuchMethod, WrongArguments
 from .flavors import CALLABLES, Dispatcher, Referenceable, Root
 from .promises import RemotePromise
 from .references import RemoteReference
 
-__all__ = ["find_method", "hint_for", "wrong_arguments"]
+__all__ = ["find_method", "find_observer", "hint_for", "wrong_arguments"]
 
 Method = Callable[..., Any]
 """Takes the object first."""
@@ -40,6 +41,21 @@ def find_method(object: Any, name: str) -> Method:
     error = NoSuchMethod(f"no method {name[:64]!a}: {_way_out(object, name)}")
     error.missing = (type(object), name)
     raise error
+
+
+def find_observer(copy: RemoteCache, name: str) -> Method:
+    """The method of the copy of a cache that an update of *name* calls.
+
+    Raises:
+        NoSuchMethod: there is nothing of that name with the right prefix.
+    """
+    method = type(copy).observeMethods.get(name)
+    if method is None:
+        raise NoSuchMethod(
+            f"no method {name[:64]!a}: the class of the copy has to define it as "
+            f"observe_{_plain(name)}"
+        )
+    return method
 
 
 def _way_out(object: Any, name: str) -> str:

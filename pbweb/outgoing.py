@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .caching import CacheExport, RemoteCacheObserver
 from .errors import (
     CancelledError,
     DeadReferenceError,
@@ -22,7 +23,7 @@ from .methods import find_method
 from .promises import PromisedItem, RemotePromise, follow
 from .references import RemoteReference
 from .targets import Target
-from .unjelly import Pending, Unjellier, introductions
+from .unjelly import Pending, Unjellier, introductions, snapshot
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -114,6 +115,65 @@ class Outgoing:
             self._hold(_Held(None, target, name, args, kw, DEADLINE.get()))
         else:
             self._let_go_only(target, name, args, kw, DEADLINE.get())
+
+    def update(
+        self, export: CacheExport, name: str, args: tuple[Any, ...], kw: dict[str, Any]
+    ) -> RemotePromise:
+        """Tell the peer of a change: see `RemoteCacheObserver.callRemote`."""
+        promise = RemotePromise(self._broker, export.observer)
+        self._in_order(export, name, args, kw, promise)
+        return promise
+
+    def update_only(
+        self, export: CacheExport, name: str, args: tuple[Any, ...], kw: dict[str, Any]
+    ) -> None:
+        """Without an answer: see `RemoteCacheObserver.callRemoteOnly`."""
+        self._in_order(export, name, args, kw, None)
+
+    def _in_order(
+        self,
+        export: CacheExport,
+        name: str,
+        args: tuple[Any, ...],
+        kw: dict[str, Any],
+        promise: RemotePromise | None,
+    ) -> None:
+        """Send an update in its turn; it does not wait for the peer's limit of calls."""
+        broker = self._broker
+        if broker.has_room():
+            self._update(export, name, args, kw, promise)
+        else:  # what the arguments hold may be changed until then, which is another update
+            args, kw = snapshot((args, kw))
+            broker.when_room(partial(self._update, export, name, args, kw, promise))
+
+    def _update(
+        self,
+        export: CacheExport,
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        promise: RemotePromise | None,
+    ) -> None:
+        request = self._last_request + 1 if promise is not None else 0
+        try:
+            if promise is not None and promise.done:  # it was cancelled
+                return
+            if self._broker.disconnected and not export.stopped:
+                what = "the session is gone (not_executed)"
+                raise PBConnectionLost(what, outcome="not_executed")
+            if export.stopped:
+                raise DeadReferenceError("the peer has no copy of the cache any more")
+            seen_by = export.observer.perspective
+            self._post(request, export.luid, name, args, kw, None, seen_by, promise, "cachemessage")
+        except BaseException as error:  # each call ends exactly once, with its error
+            if promise is not None:
+                promise.settle(error=error)
+            elif not isinstance(error, (DeadReferenceError, PBConnectionLost)):
+                raise
+            return
+        if promise is not None:
+            self._last_request = promise.request = request
+            self._waiting[request] = promise
 
     def _must_hold(self) -> bool:
         broker = self._broker
@@ -305,11 +365,12 @@ class Outgoing:
         deadline: float | None,
         perspective: Any,
         promise: RemotePromise | None = None,
+        kind: str = "message",
     ) -> None:
         """Put a ``message`` into the outbox; nothing has changed when this raises."""
         if type(name) is not str or not name.isascii():
             raise NoSuchMethod(f"a method's name is a string of ASCII letters, not {name!r}")
-        frame: Frame = ["message", request, where, name]
+        frame: Frame = [kind, request, where, name]
         left = None if deadline is None else self._left(deadline)
         size = None if kw else size_as_it_is(args)
         if size is not None:
@@ -322,6 +383,7 @@ class Outgoing:
             return
 
         def fill(jellier: Jellier) -> None:
+            jellier.in_copies += kind == "cachemessage"  # an update waits for no answer
             frame.extend(jellier.encode_call(args, kw))
             if promise is not None:
                 promise.hangs = bool(jellier.answers)
@@ -399,7 +461,7 @@ class Outgoing:
                 raise InsecureJelly("an answer cannot name another answer")
             broker.take(unjellier, introduced)
         except Exception:  # whatever the class of a copy raises
-            broker.give_back(introduced)
+            broker.refuse(unjellier, introduced)
             raise
         return value
 
@@ -449,19 +511,24 @@ class Outgoing:
         waiting, self._waiting = self._waiting, {}
         held = [*(self._held or ()), *(self._in_line or ())]
         self._held = self._in_line = None
+        calls = ("message", "cachemessage")
         outcomes: dict[int, Outcome] = {
-            frame[1]: "unknown" for frame in unsure if frame[0] == "message"
+            frame[1]: "unknown" for frame in unsure if frame[0] in calls
         }
-        outcomes.update((frame[1], "not_executed") for frame in unsent if frame[0] == "message")
+        outcomes.update((frame[1], "not_executed") for frame in unsent if frame[0] in calls)
         for request, promise in waiting.items():
             outcome = outcomes.get(request, "executed_answer_lost")
-            hangs = promise.hangs or type(promise.target) is not RemoteReference
+            hangs = promise.hangs or type(promise.target) not in _SETTLED
             if outcome == "executed_answer_lost" and hangs:
                 outcome = "unknown"  # it may have waited for another answer
             promise.settle(error=_copy_of(error, outcome))
         for call in held:
             if call.promise is not None:
                 call.promise.settle(error=_copy_of(error, "not_executed"))
+
+
+_SETTLED = (RemoteReference, RemoteCacheObserver)
+"""Targets of calls that wait for no other call."""
 
 
 def _note_pipelined(promise: RemotePromise, target: Target) -> None:

@@ -7,7 +7,7 @@ when its one RemoteReference for it is released or collected.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -122,12 +122,13 @@ def _key(object: Any) -> Any:
 class Exports:
     """Our objects that the peer may call, by luid and by name."""
 
-    __slots__ = ("_luids", "_next", "limit", "numbered", "objects")
+    __slots__ = ("_luids", "_next", "limit", "numbered", "objects", "others")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.numbered: dict[int, _Export] = {}
         self.objects: dict[int | str, Any] = {}  # all of them, by luid or name
+        self.others = 0  # objects with a number of this series that are kept elsewhere: caches
         self._luids: dict[Any, int | str] = {}
         self._next = 1
 
@@ -161,13 +162,7 @@ class Exports:
         key = _key(object)
         luid = self._luids.get(key)
         if luid is None:
-            if len(self.numbered) >= self.limit:
-                raise LimitExceeded(
-                    f"references: {self.limit} objects are handed out, more are not allowed; "
-                    "release() those that are not needed"
-                )
-            luid = self._luids[key] = self._next
-            self._next += 1
+            luid = self._luids[key] = self.number()
             self.numbered[luid] = _Export(key)
             self.objects[luid] = object
         if type(luid) is int:
@@ -198,12 +193,30 @@ class Exports:
         if self._luids.get(export.key) == luid:
             del self._luids[export.key]
 
-    def take_back(self, luids: Sequence[int]) -> None:
-        """Undo `hand_out`: the frame did not go out, and nobody has seen the new luids in it."""
-        for luid in reversed(luids):
-            self.decref(luid, 1)
-            if luid == self._next - 1 and luid not in self.numbered:
-                self._next = luid
+    def number(self) -> int:
+        """The luid of one object more.
+
+        Raises:
+            LimitExceeded: the peer holds as many objects as are allowed.
+        """
+        if len(self.numbered) + self.others >= self.limit:
+            raise LimitExceeded(
+                f"references: {self.limit} objects are handed out, more are not allowed; "
+                "release() those that are not needed"
+            )
+        self._next += 1
+        return self._next - 1
+
+    def take_back(self, luid: int) -> None:
+        """Undo the last `hand_out`, of *luid*: the frame did not go out, nobody has seen it."""
+        self.decref(luid, 1)
+        if luid not in self.numbered:
+            self.unnumber(luid)
+
+    def unnumber(self, luid: int) -> None:
+        """Undo the last `number`, *luid*, which nobody has seen."""
+        if luid == self._next - 1:
+            self._next = luid
 
     def decref(self, luid: int, count: int) -> None:
         """The peer gives back *count* of the times it was handed *luid*.
@@ -294,14 +307,19 @@ class Imports:
                 held.perspective = avatar
                 self._held[key] = held
 
+    def has(self, luid: int) -> bool:
+        """Whether the peer handed us an object of this number."""
+        return luid in self._held
+
     def count(self, luids: Iterable[int], perspective: Any = None) -> None:
         """The frame with *luids* was taken: each is one time more that we were handed it."""
         for luid in luids:
             self._held[_held_key(luid, perspective)].count += 1
 
-    def check_room(self, luid: int, perspective: Any = None) -> None:
+    def check_room(self, luid: int, perspective: Any = None, others: int = 0) -> None:
         """Raises LimitExceeded if *luid* is one object more than one session may hand us."""
-        if _held_key(luid, perspective) not in self._held and len(self) >= self.limit:
+        known = _held_key(luid, perspective) in self._held
+        if not known and len(self) + others >= self.limit:
             raise LimitExceeded(
                 f"references: {self.limit} objects of one peer are held, more are not taken; "
                 "release() those that are not needed"

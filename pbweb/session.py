@@ -190,6 +190,8 @@ class Session:
                 call(frame, walk, attachments)
             elif name == "answer":
                 answer(frame, walk, attachments)
+            elif name == "cachemessage":
+                broker.incoming.update(frame, walk, attachments)
             elif name in UNCOUNTED:
                 self._handle_uncounted(frame)
             else:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from .caching import Cacheable
 from .errors import LimitExceeded
 from .flavors import Copyable
 from .jelly import Jellier
@@ -29,6 +30,9 @@ class _NoSession:
     """The `jelly.Flavors` of no session: what needs one is not encoded here."""
 
     def jelly(self, value: Any, jellier: Jellier) -> NoReturn:
+        raise _OfASession
+
+    def cached(self, value: Cacheable, jellier: Jellier) -> NoReturn:
         raise _OfASession
 
     def copied(self, value: Any, perspective: Any) -> tuple[str, Any]:

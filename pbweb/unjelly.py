@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any, Protocol
 
+from .caching import CacheImport
 from .errors import Error, InsecureJelly, LimitExceeded, ProtocolError
 from .flavors import Maker, Viewable, ViewPoint, is_copyable
 from .jelly import CONTAINERS, NEVER_REFERENCES, Json, Tagged, is_reference
@@ -122,9 +123,9 @@ class Pending:
 class Unjellier:
     """Decodes the values of one frame, in place.
 
-    `received` collects the ids of the sender's objects, to be counted when the whole
-    frame was decoded; `pending` the places of answers that are not there yet. `perspective` is
-    the avatar in whose call they came.
+    `received` collects the ids of the sender's objects and `caches` its caches, to be counted when
+    the whole frame was decoded; `pending` the places of answers that are not there yet.
+    `perspective` is the avatar in whose call they came.
     """
 
     __slots__ = (
@@ -136,6 +137,7 @@ class Unjellier:
         "_post",
         "_used",
         "attachments",
+        "caches",
         "keep",
         "limits",
         "pending",
@@ -155,6 +157,7 @@ class Unjellier:
         self.perspective = perspective
         self.attachments = attachments
         self.received: list[int] = []
+        self.caches: list[CacheImport] = []
         self.pending: list[tuple[Any, Any, Pending]] = []
         self._defs: dict[int, Any] = {}
         self._used: set[int] = set()
@@ -212,7 +215,7 @@ class Unjellier:
             Error: one of them refuses what it was given.
         """
         for name, copy in self._post:
-            self._run(name, copy.postUnjelly)
+            self.run(name, copy.postUnjelly)
 
     def _place(self, value: Any, container: Any, key: Any) -> Any:
         if type(value) is Pending:
@@ -234,7 +237,8 @@ class Unjellier:
             return self._flavors.unjelly(tag, tagged, self, depth)
         return known(self, tagged, depth)
 
-    def _text(self, tagged: Tagged, key: str = "value") -> str:
+    def text(self, tagged: Tagged, key: str = "value") -> str:
+        """The string under *key* of a tagged value. Raises InsecureJelly: there is none."""
         value = tagged.get(key)
         if type(value) is not str:
             raise InsecureJelly(f"a tagged {tagged['$']!r} needs a string {key!r}")
@@ -296,9 +300,9 @@ class Unjellier:
 
     def _untag_copy(self, tagged: Tagged, depth: int, number: int | None = None) -> Any:
         """A copy, which is *number* for what stands inside of it."""
-        name = self._text(tagged, "type")
+        name = self.text(tagged, "type")
         maker = self._flavors.maker(name)
-        blank = _UNMADE if maker.blank is None else self._run(name, maker.blank)
+        blank = _UNMADE if maker.blank is None else self.run(name, maker.blank)
         if number is not None:
             self._defs[number] = blank
         copy = self.fill(name, maker, blank, tagged, depth)
@@ -313,16 +317,16 @@ class Unjellier:
             Error: the state cannot be decoded, or is refused.
         """
         if "state" not in tagged:
-            raise InsecureJelly("a tagged 'copy' needs a 'state'")
+            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a 'state'")
         self._in_copies += 1
         state = self._place(self.decode(tagged["state"], depth + 1), None, None)
         self._in_copies -= 1
-        copy = self._run(name, maker.fill, blank, state, self._look_at)
+        copy = self.run(name, maker.fill, blank, state, self._look_at)
         if hasattr(type(copy), "postUnjelly"):
             self._post.append((name, copy))
         return copy
 
-    def _run(self, name: str, work: Callable[..., Any], *args: Any) -> Any:
+    def run(self, name: str, work: Callable[..., Any], *args: Any) -> Any:
         """Run code of the application's: what it raises is a failure of this frame alone."""
         try:
             return work(*args)
@@ -383,7 +387,7 @@ class Unjellier:
         if "at" in tagged:
             return self._attachment(tagged["at"])
         try:
-            return base64.b64decode(self._text(tagged, "base64"), validate=True)
+            return base64.b64decode(self.text(tagged, "base64"), validate=True)
         except (binascii.Error, ValueError):
             raise InsecureJelly("the base64 of a tagged 'bytes' is not valid") from None
 
@@ -396,7 +400,7 @@ class Unjellier:
         return bytes(self.attachments[at])
 
     def _untag_int(self, tagged: Tagged, _depth: int) -> int:
-        text = self._text(tagged)
+        text = self.text(tagged)
         digits = text.removeprefix("-")
         if not (digits.isascii() and digits.isdigit()):
             raise InsecureJelly("the value of a tagged 'int' is not decimal digits")
@@ -410,7 +414,7 @@ class Unjellier:
             raise LimitExceeded(f"digits: an integer has {len(digits)}") from None
 
     def _untag_float(self, tagged: Tagged, _depth: int) -> float:
-        text = self._text(tagged)
+        text = self.text(tagged)
         special = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "-0": -0.0}
         if text in special:
             return special[text]
@@ -419,7 +423,7 @@ class Unjellier:
         return float(text)
 
     def _untag_decimal(self, tagged: Tagged, _depth: int) -> Decimal:
-        text = self._text(tagged)
+        text = self.text(tagged)
         if len(text) > self.limits.digits:
             raise LimitExceeded(
                 f"digits: a decimal has {len(text)}, {self.limits.digits} are allowed"
@@ -432,7 +436,7 @@ class Unjellier:
             raise InsecureJelly("the value of a tagged 'decimal' is no number") from None
 
     def _untag_time_of(self, kind: Any, tagged: Tagged) -> Any:
-        text = self._text(tagged)
+        text = self.text(tagged)
         try:
             if not _ISO[kind].fullmatch(text):  # there is more in ISO 8601 than in the protocol
                 raise ValueError
@@ -441,7 +445,7 @@ class Unjellier:
             raise InsecureJelly(f"the value of a tagged {tagged['$']!r} is not ISO 8601") from None
 
     def _untag_timedelta(self, tagged: Tagged, _depth: int) -> timedelta:
-        text = self._text(tagged, "seconds")
+        text = self.text(tagged, "seconds")
         try:
             if not _SECONDS.fullmatch(text):
                 raise OverflowError

@@ -99,8 +99,20 @@ class _Copy(pb.Copyable):
         self.state: Any = None
 
 
+class _Cache(pb.RemoteCache):
+    """The copy of a cache of any type, as the peer sent it."""
+
+    state: Any = None
+
+    def setCopyableState(self, state: Any) -> None:
+        self.state = state
+
+
 class _AnyType(pb.Registry):
-    """Takes copies of all types, which are only shown here."""
+    """Takes copies and caches of all types, which are only shown here."""
+
+    def cache_class(self, name: str) -> type[_Cache]:
+        return type(name, (_Cache,), {})
 
     def maker(self, name: str) -> Maker:
         def fill(blank: _Copy, state: Any, _charge: Charge) -> _Copy:
@@ -111,12 +123,19 @@ class _AnyType(pb.Registry):
 
 
 class _Shown:
-    """References, copies, and exceptions that were returned, as the peer sent them."""
+    """References, copies, caches, and exceptions that were returned, as the peer sent them."""
 
     def copied(self, value: _Copy, perspective: Any) -> tuple[str, Any]:
         return value.name, value.state
 
+    def cached(self, value: pb.Cacheable, jellier: Jellier) -> None:
+        """Nothing here is anybody's own."""
+
     def jelly(self, value: Any, jellier: Jellier) -> Tagged | None:
         if isinstance(value, pb.RemoteReference):
             return {"$": "remote", "id": value.luid}
+        if isinstance(value, _Cache):
+            state = jellier.encode_more(value.state)
+            name, luid = type(value).__name__, value.__cache__.luid
+            return {"$": "cache", "type": name, "id": luid, "state": state}
         return failure_for(value) if isinstance(value, BaseException) else None

@@ -16,6 +16,7 @@ from pbweb.version import __version__
 PUBLIC = {
     "__version__",
     "Broker",
+    "Cacheable",
     "CancelledError",
     "ConnectFailed",
     "Connection",
@@ -31,6 +32,8 @@ PUBLIC = {
     "ProtocolError",
     "Referenceable",
     "Registry",
+    "RemoteCache",
+    "RemoteCacheObserver",
     "RemoteCopy",
     "RemoteError",
     "RemotePromise",

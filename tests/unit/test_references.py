@@ -519,7 +519,8 @@ def test_what_was_handed_out_in_a_frame_that_did_not_go_out_is_taken_back():
     exports.hand_out(one)
     handed = [exports.hand_out(thing) for thing in (one, two, two)]
     assert handed == [1, 2, 2]
-    exports.take_back(handed)
+    for luid in reversed(handed):
+        exports.take_back(luid)
     assert exports.find(1) is one
     assert len(exports.numbered) == 1
     assert exports.hand_out(Thing()) == 2

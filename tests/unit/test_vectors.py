@@ -72,12 +72,7 @@ def test_rejects_in_an_answer(vector):
     assert error is not None
     assert error.type == vector["error"]
     assert peer.session.closing is None
-    assert peer.session.broker.statistics() == {
-        "handed_out": 0,
-        "held": 0,
-        "calls_in_progress": 0,
-        "calls_waiting": 0,
-    }
+    assert not any(peer.session.broker.statistics().values())
 
 
 @ids(read("frames"))
