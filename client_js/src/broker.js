@@ -83,8 +83,10 @@ export class Broker {
 
   /** This side's calls that were sent and are not answered. @type {Map<number, import("./outgoing.js").Call>} */
   waiting = new Map();
-  /** Those that wait for room, and releases that must not overtake them. */
+  /** Those that wait for the end of others, and releases that must not overtake them. */
   calls = newLine();
+  /** How many of those that want an answer wait for room. */
+  admitted = 0;
   /** The highest id used. */
   lastRequest = 0;
 
@@ -92,8 +94,8 @@ export class Broker {
   answers = new Map();
   /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
   running = new Set();
-  /** What waits for nothing but room in the window: results, and what observers are told. */
-  results = newLine();
+  /** What waits for room in the window, of calls, answers and updates. */
+  line = newLine();
   /** Whether a frame is being encoded that may hand out a cache: nothing that waits overtakes it. */
   encoding = false;
   /** Those that waited for answers, which are there now. */
@@ -121,6 +123,11 @@ export class Broker {
   // What references, promises and the connection use.
 
   start = start;
+
+  /** Give a reference or a cache back, behind the calls that name it. @param {import("./references.js").Held} held */
+  release(held) {
+    this.calls.push(() => this.line.push(this.imports.drop, held), held);
+  }
 
   /**
    * @param {Function} callback
@@ -155,7 +162,7 @@ export class Broker {
       exported: this.exports.size,
       imported: this.imports.size,
       waiting: this.waiting.size,
-      held: this.calls.length,
+      held: this.calls.length + this.admitted,
       running: this.running.size,
       nameable: this.answers.size,
     };
@@ -181,15 +188,14 @@ export class Broker {
 
   /** There is more room in the window. */
   pump() {
-    this.results.move();
-    this.calls.move();
+    this.line.move();
   }
 
   /** The session is over: everything ends, once. */
   end() {
     endCalls(this);
     endPeerCalls(this);
-    this.results.move();
+    this.line.move();
     this.exports.clear();
     this.imports.clear();
     this.#notify();

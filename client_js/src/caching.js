@@ -71,7 +71,7 @@ export class RemoteCache {
   /** The copy is no longer wanted: the owner stops telling what changes. */
   release() {
     const held = holds.get(this);
-    held?.broker.calls.push(held.broker.imports.drop, held);
+    held?.broker.release(held);
   }
 
   /** For `using`. */

@@ -25,6 +25,7 @@ import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
  * @property {import("./unjelly.js").Unjellier | undefined} unjellier none when no value can be tagged
  * @property {boolean} [started]
  * @property {boolean} pending
+ * @property {boolean} [settled] whether it has its outcome, which may wait for room
  * @property {boolean} [rejected]
  * @property {unknown} [outcome] the result, or the error
  * @property {unknown} [target] an object
@@ -120,28 +121,7 @@ function startOrWait(call) {
  * @param {PeerCall} call
  * @param {unknown} value
  */
-function answer(call, value) {
-  call.outcome = value;
-  if (call.id) call.broker.results.push(sendAnswer, call);
-  else end(call, value);
-}
-
-/**
- * @param {PeerCall} call
- * @returns {false | void} false when there is no room for it
- */
-function sendAnswer(call) {
-  const { broker, id, outcome } = call;
-  if (!broker.running.has(call)) return;
-  if (!broker.hasRoom()) return false;
-  try {
-    const isNull = outcome === null || outcome === undefined;
-    postJelly(broker, isNull ? ["answer", id] : ["answer", id, outcome], id);
-    end(call, outcome);
-  } catch (error) {
-    fail(call, error);
-  }
-}
+const answer = (call, value) => settle(call, value, false);
 
 /**
  * If it has not started, what it brought is given back.
@@ -149,16 +129,59 @@ function sendAnswer(call) {
  * @param {unknown} error
  */
 function fail(call, error) {
-  const { broker, id, frame, unjellier } = call;
-  if (!broker.running.has(call)) return;
+  const { broker, frame, unjellier, settled } = call;
+  if (!broker.running.has(call) || settled) return;
   if (!call.started) broker.giveBack(frame, unjellier?.introduced);
+  report(call, error);
+  settle(call, error, true);
+}
+
+/**
+ * @param {PeerCall} call
+ * @param {unknown} error
+ */
+function report({ broker, id, frame }, error) {
   if (!(error instanceof PBError) || !id) {
     broker.hooks.log(error, `the peer's call of ${quote(frame[3])}`);
   }
-  if (id) sendError(call, error);
-  call.rejected = true;
-  end(call, error);
-  broker.countViolation(error);
+}
+
+/**
+ * The call has its outcome, which goes out in its turn.
+ * @param {PeerCall} call
+ * @param {unknown} outcome
+ * @param {boolean} rejected
+ */
+function settle(call, outcome, rejected) {
+  const { broker, id, settled } = call;
+  if (settled) return;
+  Object.assign(call, { outcome, rejected, settled: true });
+  const { running, limits, line } = broker;
+  // What is more than may wait does not.
+  if (!id || (rejected && running.size > limits.calls)) send(call);
+  else line.push(send, call);
+}
+
+/**
+ * @param {PeerCall} call
+ * @returns {false | void} false when there is no room for it
+ */
+function send(call) {
+  const { broker, id, outcome, rejected } = call;
+  if (!broker.running.has(call)) return;
+  if (id && !rejected) {
+    if (!broker.hasRoom()) return false;
+    try {
+      const isNull = outcome === null || outcome === undefined;
+      postJelly(broker, isNull ? ["answer", id] : ["answer", id, outcome], id);
+    } catch (error) {
+      report(call, error);
+      Object.assign(call, { outcome: error, rejected: true });
+    }
+  }
+  if (id && call.rejected) sendError(call, call.outcome);
+  end(call);
+  if (call.rejected) broker.countViolation(call.outcome);
 }
 
 /**
@@ -176,15 +199,11 @@ function sendError({ broker, id }, error) {
   broker.postSmall(["error", id, jellyFailure(error)], id);
 }
 
-/**
- * @param {PeerCall} call
- * @param {unknown} outcome
- */
-function end(call, outcome) {
+/** @param {PeerCall} call */
+function end(call) {
   const { broker } = call;
   if (!broker.running.delete(call)) return;
   call.stopTimer?.();
-  call.outcome = outcome;
   call.pending = false;
   call.frame = [];
   call.unjellier = undefined;

@@ -71,7 +71,8 @@ export function start(target, name, options, only = false) {
     }
     if (broker.ending || /** @type {any} */ (target).released) throw deadReference();
     limit(call, options);
-    broker[update ? "results" : "calls"].push(send, call);
+    if (update) broker.line.push(send, call);
+    else broker.calls.push(admit, call);
   } catch (error) {
     finish(call, error, true);
   }
@@ -136,13 +137,33 @@ function finish({ broker, promise, target, name, only, update, stop }, outcome, 
 
 /**
  * @param {Call} call
+ * @returns {false | void} false when as many as the peer allows are not answered
+ */
+function admit(call) {
+  const { broker, promise, only } = call;
+  if (!promise.pending) return;
+  const { waiting, admitted, peer } = broker;
+  if (!only && !broker.ending && waiting.size + admitted >= peer.limits.calls) return false;
+  if (!only) broker.admitted++;
+  broker.line.push(send, call);
+}
+
+/**
+ * @param {Call} call
  * @returns {false | void} false when there is no room for it
  */
 function send(call) {
-  const { broker, promise, target, only, update } = call;
-  if (!promise.pending) return;
-  const isFull = !only && !update && broker.waiting.size >= broker.peer.limits.calls;
-  if (!broker.ending && (isFull || !broker.hasRoom())) return false;
+  const { broker, promise, only, update } = call;
+  if (promise.pending && !broker.ending && !broker.hasRoom()) return false;
+  if (promise.pending) dispatch(call);
+  if (only || update) return;
+  broker.admitted--;
+  broker.calls.move();
+}
+
+/** @param {Call} call */
+function dispatch(call) {
+  const { broker, target, update } = call;
   try {
     if (broker.ending) throw broker.lost("not_executed");
     if (update && /** @type {any} */ (target).released) throw deadReference();

@@ -33,8 +33,12 @@ export function newLine() {
      * @param {T} item
      */
     push(run, item) {
-      steps.push({ run, item });
-      move();
+      if (moving || first < steps.length) return void steps.push({ run, item });
+      moving = true;
+      const goes = run(item);
+      moving = false;
+      if (goes === false) steps.splice(first, 0, { run, item });
+      else move();
     },
     get length() {
       return steps.length - first;

@@ -315,7 +315,7 @@ export class RemoteReference extends Callable {
   /** Let the peer forget the object. Calls in progress go on; later ones fail. */
   release() {
     this.released = true;
-    this.broker.calls.push(this.broker.imports.drop, this.held);
+    this.broker.release(this.held);
   }
 
   /** For `using`. Older browsers have neither that nor the symbol; there this is never called. */

@@ -436,6 +436,9 @@ test("what waits for room goes out in order, and not behind a call that waits fo
   root.pond.add("one");
   await peer.feed(["message", 2, "root", "add", ["two"]]);
   root.pond.add("three");
+  peer.root.callRemoteOnly("only");
+  await peer.feed(["message", 3, "root", "missing"]);
+  root.pond.add("four");
   assert.deepEqual(
     peer.frames().map(([name]) => name),
     ["message"],
@@ -444,7 +447,15 @@ test("what waits for room goes out in order, and not behind a call that waits fo
   peer.broker.pump();
   assert.deepEqual(
     peer.frames().map(([name, , , , args]) => args?.[0] ?? name),
-    ["one", "two", "answer", "three"],
+    ["one", "two", "answer", "three", "error", "four"],
+  );
+  // The updates are calls, too, and are answered before the next one may go.
+  for (let id = 1; id <= 4; id++) await peer.feed(["answer", id]);
+  assert.deepEqual(peer.frames(), []);
+  await peer.feed(["answer", 5]);
+  assert.deepEqual(
+    peer.frames().map(([, , , name]) => name),
+    ["second", "only"],
   );
 });
 

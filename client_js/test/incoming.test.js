@@ -222,6 +222,22 @@ test("a long chain of pipelined calls does not use up the stack", async () => {
   assert.equal(peer.frames().length, 4000);
 });
 
+test("errors that would be too many do not wait", async () => {
+  const peer = await new Peer({
+    names: { root: new Service() },
+    limits: { calls: 1 },
+  }).open();
+  peer.broker.link.hasRoom = () => false;
+  await peer.feed(m(1, "note", 1), m(2, "note", 2));
+  assert.deepEqual(
+    peer.frames().map(([name, id]) => [name, id]),
+    [["error", 2]],
+  );
+  peer.broker.link.hasRoom = () => true;
+  peer.broker.pump();
+  assert.deepEqual(peer.frames(), [["answer", 1, 1]]);
+});
+
 test("answers wait unencoded when the window is full, and their calls stay in progress", async () => {
   const { peer } = await service();
   const large = "x".repeat(600000);
@@ -235,11 +251,9 @@ test("answers wait unencoded when the window is full, and their calls stay in pr
   );
   assert.equal(peer.statistics().running, 1);
   await peer.feed(["message", 4, -3, "x"], ["cancel", 4]);
-  assert.deepEqual(
-    peer.frames().map(([name, id]) => [name, id]),
-    [["error", 4]],
-  );
+  assert.deepEqual(peer.frames(), []);
   await peer.feed(["ack", 2, 5]);
-  assert.deepEqual(peer.frames(), [["answer", 3, "small"]]);
+  const [answer, [name, id]] = peer.frames();
+  assert.deepEqual([answer, name, id], [["answer", 3, "small"], "error", 4]);
   assert.equal(peer.statistics().running, 0);
 });

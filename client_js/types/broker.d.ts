@@ -91,22 +91,24 @@ export declare class Broker {
     };
     /** This side's calls that were sent and are not answered. @type {Map<number, import("./outgoing.js").Call>} */
     waiting: Map<number, import("./outgoing.js").Call>;
-    /** Those that wait for room, and releases that must not overtake them. */
+    /** Those that wait for the end of others, and releases that must not overtake them. */
     calls: {
         move: () => void;
-        push<T>(run: (item: T) => unknown, item: T): void;
+        push<T>(run: (item: T) => unknown, item: T): undefined;
         readonly length: number;
     };
+    /** How many of those that want an answer wait for room. */
+    admitted: number;
     /** The highest id used. */
     lastRequest: number;
     /** The peer's calls whose answers can be named. @type {Map<number, import("./incoming.js").PeerCall>} */
     answers: Map<number, import("./incoming.js").PeerCall>;
     /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
     running: Set<import("./incoming.js").PeerCall>;
-    /** What waits for nothing but room in the window: results, and what observers are told. */
-    results: {
+    /** What waits for room in the window, of calls, answers and updates. */
+    line: {
         move: () => void;
-        push<T>(run: (item: T) => unknown, item: T): void;
+        push<T>(run: (item: T) => unknown, item: T): undefined;
         readonly length: number;
     };
     /** Whether a frame is being encoded that may hand out a cache: nothing that waits overtakes it. */
@@ -114,7 +116,7 @@ export declare class Broker {
     /** Those that waited for answers, which are there now. */
     ready: {
         move: () => void;
-        push<T>(run: (item: T) => unknown, item: T): void;
+        push<T>(run: (item: T) => unknown, item: T): undefined;
         readonly length: number;
     };
     /** The highest id accepted. */
@@ -127,6 +129,8 @@ export declare class Broker {
      */
     constructor(link: Link, hooks: Hooks, limits: import("./limits.js").Limits, types?: import("./failures.js").Registry);
     start: typeof start;
+    /** Give a reference or a cache back, behind the calls that name it. @param {import("./references.js").Held} held */
+    release(held: import("./references.js").Held): void;
     /**
      * @param {Function} callback
      * @param {unknown} [reference] what it is called with

@@ -17,6 +17,10 @@ export type PeerCall = {
     unjellier: import("./unjelly.js").Unjellier | undefined;
     started?: boolean;
     pending: boolean;
+    /**
+     * whether it has its outcome, which may wait for room
+     */
+    settled?: boolean;
     rejected?: boolean;
     /**
      * the result, or the error
@@ -57,6 +61,7 @@ export type PeerCall = {
  * @property {import("./unjelly.js").Unjellier | undefined} unjellier none when no value can be tagged
  * @property {boolean} [started]
  * @property {boolean} pending
+ * @property {boolean} [settled] whether it has its outcome, which may wait for room
  * @property {boolean} [rejected]
  * @property {unknown} [outcome] the result, or the error
  * @property {unknown} [target] an object

@@ -12,6 +12,6 @@ export declare function newLine(): {
      * @param {(item: T) => unknown} run gives `false` when the item may not go yet
      * @param {T} item
      */
-    push<T>(run: (item: T) => unknown, item: T): void;
+    push<T>(run: (item: T) => unknown, item: T): undefined;
     readonly length: number;
 };
