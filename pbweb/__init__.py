@@ -32,6 +32,7 @@ from .flavors import (
 from .limits import Limits
 from .promises import RemotePromise, remote
 from .references import RemoteReference
+from .streams import RemoteStream
 from .version import __version__
 
 if _typing.TYPE_CHECKING:
@@ -62,6 +63,7 @@ __all__ = [
     "RemoteError",
     "RemotePromise",
     "RemoteReference",
+    "RemoteStream",
     "Root",
     "ViewPoint",
     "Viewable",

@@ -30,6 +30,7 @@ from .outgoing import Outgoing
 from .promises import PromisedItem, RemotePromise, follow
 from .references import Exports, Imports, RemoteReference, dead_reference
 from .runtime import Options, Runtime
+from .streams import Items, Producer, RemoteStream, Streams
 from .unjelly import Pending, Unjellier, introductions
 
 __all__ = ["Broker"]
@@ -77,6 +78,7 @@ class Broker:
         "room_bytes",
         "room_frames",
         "runtime",
+        "streams",
         "watched",
     )
 
@@ -104,6 +106,7 @@ class Broker:
         self.caches = CacheImports(self, wake)
         self.outgoing = Outgoing(self)
         self.incoming = Incoming(self)
+        self.streams = Streams(self)
         self.outbox: list[Frame] = []
         self.line: deque[Callable[[], object]] | None = None  # what waits for room; None: nothing
         self.attachments: dict[int, list[bytes]] = {}  # by id() of a frame in the outbox
@@ -171,6 +174,7 @@ class Broker:
             "held": len(self.imports),
             "caches_handed_out": len(self.watched),
             "caches_held": len(self.caches),
+            "streams": len(self.streams) + self.imports.streams,
             "calls_in_progress": self.incoming.count(),
             "calls_waiting": self.outgoing.count(),
         }
@@ -187,7 +191,7 @@ class Broker:
         """See `RemoteReference.dontNotifyOnDisconnect`."""
         self._notifiers.remove((callback, reference))
 
-    def release(self, reference: RemoteReference) -> None:
+    def release(self, reference: RemoteReference | RemoteStream) -> None:
         """See `RemoteReference.release`."""
         pairs = self.imports.release(reference)
         if pairs:
@@ -260,7 +264,7 @@ class Broker:
                         f"{limits.message}; send it in parts"
                     )
         except BaseException:
-            self._take_back(jellier)
+            self.take_back(jellier)
             raise
         self.queued += size
         if jellier.attachments and not self.disconnected:
@@ -270,16 +274,24 @@ class Broker:
             self.watched.sent(jellier.begun)
             self._let_line_go()
 
-    def _take_back(self, jellier: Jellier) -> None:
-        """The frame does not go out: no table has changed."""
-        for one in reversed(jellier.handed):
+    def take_back(self, jellier: Jellier, handed: int = 0, begun: int = 0) -> None:
+        """What was encoded does not go out: no table has changed.
+
+        Args:
+            handed, begun: how many of those lists go out all the same.
+        """
+        for one in reversed(jellier.handed[handed:]):
             if isinstance(one, CacheExport):
                 one.count -= 1
             elif not self.disconnected:
                 self.exports.take_back(one)
-        if jellier.begun:
-            self.watched.take_back(jellier.begun)
-            self._let_line_go()
+        del jellier.handed[handed:]
+        new = jellier.begun[begun:]
+        if new:
+            del jellier.begun[begun:]
+            self.watched.take_back(new)
+            if not begun:
+                self._let_line_go()
 
     def hold_line(self) -> None:
         """A frame is being encoded which nothing may overtake: it has a cache new to the peer."""
@@ -419,11 +431,15 @@ class Broker:
             return failure_for(value)
         elif isinstance(value, Viewable):
             value = ViewPoint(jellier.perspective, value)
+        elif type(value) is Items:
+            return value.encode(jellier)
         elif not isinstance(value, (Referenceable, *CALLABLES)):
             cache = import_of(value)
             if cache is not None:
                 return cache.home(self, jellier.path())
-            return self.watched.tag(value, jellier) if isinstance(value, Cacheable) else None
+            if isinstance(value, Cacheable):
+                return self.watched.tag(value, jellier)
+            return self.streams.jelly(value, jellier)
         tagged = self.tag(value, jellier.perspective)
         if type(tagged["id"]) is int:
             jellier.handed.append(tagged["id"])
@@ -482,22 +498,15 @@ class Broker:
     def unjelly(self, tag: str, tagged: Tagged, unjellier: Unjellier, depth: int) -> Any:
         """The object for a tagged value that means something here (see `jelly.Flavors`)."""
         luid = tagged.get("id")
-        if tag == "remote":
-            seen_by = unjellier.perspective
-            if type(luid) is str:
-                return self.imports.reference(luid, seen_by)
-            if type(luid) is not int or not 0 < luid <= MAX_INTEGER:
-                raise InsecureJelly("a tagged 'remote' needs an 'id', a luid or a name")
-            if luid in self.caches:
-                raise dead_reference()
-            self.imports.check_room(luid, seen_by, len(self.caches))
-            unjellier.received.append(luid)
-            unjellier.keep.append(reference := self.imports.reference(luid, seen_by))
-            return reference
+        if tag in ("remote", "stream"):
+            return self._introduced(tag, luid, unjellier)
         if tag == "local":
             if type(luid) is not str and (type(luid) is not int or luid < 1):
                 raise InsecureJelly("a tagged 'local' needs an 'id', a luid or a name")
-            return self.exports.find(luid)
+            found = self.exports.find(luid)
+            if type(found) is Producer:
+                raise InsecureJelly("a tagged 'local' is no stream: that is sent on as its own")
+            return found
         if tag == "failure":
             return from_failure(tagged, self.options.registry, self._filler(unjellier, depth))
         if tag == "answer" and is_answer(tagged):
@@ -507,6 +516,23 @@ class Broker:
         if tag == "lcache":
             return self.watched.find(luid)
         raise InsecureJelly(f"the tag {tag[:64]!r} is unknown or lacks its keys")
+
+    def _introduced(self, tag: str, luid: Any, unjellier: Unjellier) -> Any:
+        """What stands here for an object or a stream of the peer's."""
+        seen_by = unjellier.perspective
+        if type(luid) is str and tag == "remote":
+            return self.imports.reference(luid, seen_by)
+        if type(luid) is not int or not 0 < luid <= MAX_INTEGER:
+            raise InsecureJelly(f"a tagged {tag!r} needs an 'id' that it can have")
+        if luid in self.caches:
+            raise dead_reference()
+        kind, streams = (
+            (RemoteReference, None) if tag == "remote" else (RemoteStream, self.limits.streams)
+        )
+        self.imports.check_room(luid, seen_by, len(self.caches), streams)
+        unjellier.received.append(luid)
+        unjellier.keep.append(found := self.imports.one(luid, seen_by, kind))
+        return found
 
     @staticmethod
     def _filler(unjellier: Unjellier, depth: int) -> Fill:
@@ -531,6 +557,7 @@ class Broker:
         self.exports.clear()
         self.imports.clear()
         self.caches.clear()
+        self.streams.lost()
         self.incoming.lost()
         self.outgoing.lost(error, unsent, unsure)
         line, self.line = self.line, None

@@ -22,8 +22,7 @@ from .errors import Error
 from .flavors import REGISTRY, Registry
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
-from .outgoing import DEADLINE
-from .runtime import Options
+from .runtime import DEADLINE, Options
 from .websocket import WebSocketLink
 
 __all__ = ["ConnectFailed", "connect"]

@@ -32,9 +32,10 @@ from .flavors import (
 from .frames import Frame
 from .jelly import SHORT, Jellier, Tagged, goes_as_it_is
 from .methods import Method, find_method, find_observer, hint_for, wrong_arguments
-from .outgoing import DEADLINE
 from .promises import RemotePromise, follow
 from .references import dead_reference
+from .runtime import DEADLINE
+from .streams import Items
 from .unjelly import Pending, Unjellier, introductions, snapshot
 
 if TYPE_CHECKING:
@@ -482,6 +483,8 @@ class Incoming:
                 f"message: more than {COPIED_A_SECOND} items a second are to be copied from "
                 "answers that are passed on by name"
             )
+        if type(answer) is Items:
+            raise InsecureJelly("the answer to a stream's next cannot be passed on by name")
         made: list[Any] = []
         copy = snapshot(
             answer,

@@ -177,10 +177,20 @@ class Jellier:
         self._shared = _shared_values(value, self.limits.depth + 2, self._copied)
         self._defs = {}
 
-    def encode_more(self, value: Any) -> Json:
-        """Encode, in the midst of a walk, the value that an object of a flavor stands for."""
+    def encode_more(
+        self, value: Any, place: str | None = None, limits: Limits | None = None
+    ) -> Json:
+        """Encode, in the midst of a walk, the value that an object of a flavor stands for.
+
+        Args:
+            place: what the value is, for the path in an error; by default where the walk stands.
+            limits: what it is within; by default what all is.
+        """
         inner = Jellier(
-            self._flavors, self.limits, attach=self.attach, perspective=self.perspective
+            self._flavors,
+            limits or self.limits,
+            attach=self.attach,
+            perspective=self.perspective,
         )
         inner.attachments, inner.handed, inner.begun, inner.answers, inner._numbers = (
             self.attachments,
@@ -189,7 +199,7 @@ class Jellier:
             self.answers,
             self._numbers,
         )
-        encoded = inner.encode(value, self.path())
+        encoded = inner.encode(value, place or self.path())
         self.size += inner.size
         return encoded
 
@@ -380,6 +390,8 @@ def _what_to_do(value: Any) -> str:
     )
     if hasattr(kind, "__await__"):
         advice = "await it first"
+    elif hasattr(kind, "__next__"):
+        advice = "pass list(…) of it, or make it an async generator to send a stream"
     for plain in (str, int, float, dict, list, tuple, set):
         if isinstance(value, plain):
             advice = f"pass {plain.__name__}(…) of it"

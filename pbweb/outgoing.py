@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from .jelly import Jellier, size_as_it_is
 from .methods import find_method
 from .promises import PromisedItem, RemotePromise, follow
 from .references import RemoteReference
+from .runtime import DEADLINE
 from .targets import Target
 from .unjelly import Pending, Unjellier, introductions, snapshot
 
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from .errors import Outcome
     from .runtime import Handle
 
-__all__ = ["DEADLINE", "Outgoing"]
-
-DEADLINE: ContextVar[float | None] = ContextVar("pbweb_deadline", default=None)
-"""Until when, by the runtime's clock, the call that is being handled is wanted."""
+__all__ = ["Outgoing"]
 
 
 class _Held:

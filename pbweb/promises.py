@@ -6,8 +6,8 @@ Protocol sections 1 (pipelining, cancel) and 2 (`answer`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from .errors import InsecureJelly
 from .targets import Target
@@ -100,6 +100,10 @@ class RemotePromise(Target):
                 raise
         return self.result()
 
+    def __aiter__(self) -> PromisedStream:
+        """The items of the stream that the call returns: ``async for`` need not await it first."""
+        return PromisedStream(self)
+
     def __getitem__(self, key: str | int) -> PromisedItem:
         """What will stand under *key* in the answer, a plain dict or list."""
         return PromisedItem(self, (key,))
@@ -186,6 +190,36 @@ class PromisedItem(Target):
 
     def __await__(self) -> Generator[Any, None, Any]:
         return follow((yield from self.promise.__await__()), self.path)
+
+    def __aiter__(self) -> PromisedStream:
+        return PromisedStream(self)
+
+
+class PromisedStream:
+    """Reads the stream that a promise will bring."""
+
+    __slots__ = ("_promise", "_stream")
+
+    def __init__(self, promise: Awaitable[Any]) -> None:
+        self._promise: Awaitable[Any] | None = promise
+        self._stream: Any = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._promise is not None:
+            value, self._promise = await self._promise, None
+            if not hasattr(type(value), "__aiter__"):
+                raise TypeError(f"the call returned no stream, but {type(value).__name__}")
+            self._stream = aiter(value)
+        return await anext(self._stream)
+
+    async def aclose(self) -> None:
+        """See `RemoteStream.aclose`."""
+        self._promise = None  # what it brings is given back when it comes
+        if self._stream is not None:
+            await self._stream.aclose()
 
 
 class _Methods:

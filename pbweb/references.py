@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import DeadReferenceError, LimitExceeded, ProtocolError
+from .errors import DeadReferenceError, InsecureJelly, LimitExceeded, ProtocolError
 from .flavors import Entrance, ViewPoint
 from .targets import Target
 
@@ -98,15 +98,22 @@ class RemoteReference(Target):
         self.broker.dont_notify(callback, self)
 
 
+Made = tuple[Any, Callable[[bool], None]]
+"""What the peer calls in place of a value; and what is called when it can no more, with whether it
+ever could."""
+
+
 class _Export:
     """How often an object was handed out, and for whom."""
 
-    __slots__ = ("count", "key", "perspectives")
+    __slots__ = ("count", "ended", "key", "perspectives")
 
     def __init__(self, key: Any) -> None:
         self.key = key
         self.count = 0
         self.perspectives: dict[int, Any] | None = {}  # by id(); None: for nobody in particular
+        self.ended: Callable[[bool], None] | None = None
+        """Called when the peer can use it no more, with whether it ever could."""
 
 
 def _key(object: Any) -> Any:
@@ -150,11 +157,14 @@ class Exports:
         except KeyError:
             raise dead_reference() from None
 
-    def hand_out(self, object: Any, perspective: Any = None) -> int | str:
+    def hand_out(
+        self, object: Any, perspective: Any = None, make: Callable[[Any], Made] | None = None
+    ) -> int | str:
         """The id under which *object* goes out once more.
 
         Args:
             perspective: the avatar that it is handed out for.
+            make: makes what the peer is to call in place of *object*.
 
         Raises:
             LimitExceeded: the peer holds as many objects as are allowed.
@@ -162,8 +172,16 @@ class Exports:
         key = _key(object)
         luid = self._luids.get(key)
         if luid is None:
-            luid = self._luids[key] = self.number()
-            self.numbered[luid] = _Export(key)
+            number = self.number()
+            export = _Export(key)
+            if make is not None:
+                try:
+                    object, export.ended = make(object)
+                except LimitExceeded:
+                    self.unnumber(number)
+                    raise
+            luid = self._luids[key] = number
+            self.numbered[luid] = export
             self.objects[luid] = object
         if type(luid) is int:
             export = self.numbered[luid]
@@ -187,11 +205,13 @@ class Exports:
                 if not export.perspectives:
                     self._forget(luid, export)
 
-    def _forget(self, luid: int, export: _Export) -> None:
+    def _forget(self, luid: int, export: _Export, was_seen: bool = True) -> None:
         """*luid* names nothing any more."""
         self.objects.pop(luid, None)
         if self._luids.get(export.key) == luid:
             del self._luids[export.key]
+        if export.ended is not None:
+            export.ended(was_seen)
 
     def number(self) -> int:
         """The luid of one object more.
@@ -209,7 +229,7 @@ class Exports:
 
     def take_back(self, luid: int) -> None:
         """Undo the last `hand_out`, of *luid*: the frame did not go out, nobody has seen it."""
-        self.decref(luid, 1)
+        self.decref(luid, 1, was_seen=False)
         if luid not in self.numbered:
             self.unnumber(luid)
 
@@ -218,8 +238,11 @@ class Exports:
         if luid == self._next - 1:
             self._next = luid
 
-    def decref(self, luid: int, count: int) -> None:
+    def decref(self, luid: int, count: int, *, was_seen: bool = True) -> None:
         """The peer gives back *count* of the times it was handed *luid*.
+
+        Args:
+            was_seen: False when it never had it.
 
         Raises:
             ProtocolError: it was not handed it so often.
@@ -231,7 +254,7 @@ class Exports:
         export.count -= count
         if not export.count:
             del self.numbered[luid]
-            self._forget(luid, export)
+            self._forget(luid, export, was_seen)
 
     def clear(self) -> None:
         """Forget everything: the session is gone."""
@@ -244,12 +267,13 @@ def _held_key(luid: int | str, perspective: Any) -> HeldKey:
     return luid if perspective is None else (luid, id(perspective))
 
 
-class _Held(weakref.ref[RemoteReference]):
-    """A weak reference to a RemoteReference, with how often the peer handed it to us."""
+class _Held(weakref.ref[Any]):
+    """A weak reference to what stands for a luid, with how often the peer handed it to us."""
 
-    __slots__ = ("count", "key", "luid", "perspective")
+    __slots__ = ("count", "key", "kind", "luid", "perspective")
 
     count: int
+    kind: Callable[..., Any]
     luid: int | str
     key: HeldKey
     perspective: Any  # kept, so that no other gets its id
@@ -258,7 +282,7 @@ class _Held(weakref.ref[RemoteReference]):
 class Imports:
     """The peer's objects that we hold."""
 
-    __slots__ = ("_broker", "_held", "_numbered", "_wake", "dropped", "limit")
+    __slots__ = ("_broker", "_held", "_numbered", "_wake", "dropped", "limit", "streams")
 
     def __init__(self, broker: Broker, limit: int, wake: Callable[[], None]) -> None:
         self._broker = broker
@@ -266,6 +290,7 @@ class Imports:
         self.limit = limit
         self._held: dict[HeldKey, _Held] = {}
         self._numbered = 0
+        self.streams = 0  # how many of these are streams
         # Filled by the garbage collector, at any time and in any thread; emptied by `give_back`.
         self.dropped: list[_Held] = []
 
@@ -278,21 +303,34 @@ class Imports:
         Args:
             perspective: the avatar in whose call it came, or the `Entrance` of a login.
         """
+        reference: RemoteReference = self.one(luid, perspective, RemoteReference)
+        return reference
+
+    def one(self, luid: int | str, perspective: Any, kind: Callable[..., Any]) -> Any:
+        """What stands for *luid*: the one that is there, or a new one of *kind*.
+
+        Raises:
+            InsecureJelly: *luid* was handed to us as something else.
+        """
         key = luid if perspective is None else (luid, id(perspective))
         held = self._held.get(key)
-        reference = held() if held is not None else None
-        if reference is None:
+        if held is not None and held.kind is not kind:
+            raise InsecureJelly(f"{luid} is handed out as a stream and as an object")
+        found = held() if held is not None else None
+        if found is None:
             avatar = None if type(perspective) is Entrance else perspective
-            reference = RemoteReference(self._broker, luid, key, avatar)
-            new = _Held(reference, self._collected)
+            found = kind(self._broker, luid, key, avatar)
+            new = _Held(found, self._collected)
             new.luid = luid
             new.key = key
+            new.kind = kind
             new.perspective = perspective
             new.count = held.count if held is not None else 0
             if held is None and type(luid) is int:
                 self._numbered += 1
+                self.streams += kind is not RemoteReference
             self._held[key] = new
-        return reference
+        return found
 
     def adopt(self, entrance: Entrance, avatar: Any) -> None:
         """The login has an avatar: the references that came in it are of its perspective."""
@@ -316,17 +354,34 @@ class Imports:
         for luid in luids:
             self._held[_held_key(luid, perspective)].count += 1
 
-    def check_room(self, luid: int, perspective: Any = None, others: int = 0) -> None:
-        """Raises LimitExceeded if *luid* is one object more than one session may hand us."""
-        known = _held_key(luid, perspective) in self._held
-        if not known and len(self) + others >= self.limit:
+    def check_room(
+        self, luid: int, perspective: Any = None, others: int = 0, streams: int | None = None
+    ) -> None:
+        """See that *luid* is not one object more than one session may hand us.
+
+        Args:
+            perspective: the avatar in whose call it comes.
+            others: how many objects of the peer's are held elsewhere.
+            streams: how many streams it may; None if *luid* is none.
+
+        Raises:
+            LimitExceeded: it is.
+        """
+        if _held_key(luid, perspective) in self._held:
+            return
+        if streams is not None and self.streams >= streams:
+            raise LimitExceeded(
+                f"streams: {streams} of one peer are open, more are not taken; "
+                "read those that are there to their end, or close them"
+            )
+        if len(self) + others >= self.limit:
             raise LimitExceeded(
                 f"references: {self.limit} objects of one peer are held, more are not taken; "
                 "release() those that are not needed"
             )
 
-    def release(self, reference: RemoteReference) -> list[int]:
-        """Forget *reference*: the pairs of a ``decref``, empty for a name."""
+    def release(self, reference: Any) -> list[int]:
+        """Forget *reference* (or stream): the pairs of a ``decref``, empty for a name."""
         held = self._held.get(reference.key)
         if held is None or held() is not reference:
             return []
@@ -347,11 +402,12 @@ class Imports:
         if isinstance(held.luid, str):
             return []
         self._numbered -= 1
+        self.streams -= held.kind is not RemoteReference
         if not held.count:
             return []
         return [held.luid, held.count]
 
-    def _collected(self, held: weakref.ref[RemoteReference]) -> None:
+    def _collected(self, held: weakref.ref[Any]) -> None:
         self.dropped.append(held)  # type: ignore[arg-type]
         self._wake()
 
@@ -359,4 +415,4 @@ class Imports:
         """Forget everything: the session is gone."""
         self._held.clear()
         self.dropped.clear()
-        self._numbered = 0
+        self._numbered = self.streams = 0

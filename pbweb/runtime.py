@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import Any, Protocol
 
 from .flavors import Registry
 from .limits import Limits
 
-__all__ = ["Handle", "Options", "Runtime"]
+__all__ = ["DEADLINE", "Handle", "Options", "Runtime"]
+
+DEADLINE: ContextVar[float | None] = ContextVar("pbweb_deadline", default=None)
+"""Until when, by the runtime's clock, the call that is being handled is wanted."""
 
 
 class Handle(Protocol):

@@ -85,6 +85,8 @@ def snapshot(
         if kind not in CONTAINERS:
             if isinstance(item, Viewable):
                 return ViewPoint(perspective, item)
+            if hasattr(kind, "__aiter__"):
+                raise InsecureJelly("a stream cannot be passed on by name: await it first")
             if start_copy is None or not is_copyable(kind) or isinstance(item, BaseException):
                 return item
             if id(item) not in copies:

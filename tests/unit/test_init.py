@@ -38,6 +38,7 @@ PUBLIC = {
     "RemoteError",
     "RemotePromise",
     "RemoteReference",
+    "RemoteStream",
     "Root",
     "ViewPoint",
     "Viewable",
