@@ -437,7 +437,7 @@ class Outgoing:
             try:
                 value = self._decode(value, attachments, promise.perspective)
             except Exception as error:
-                promise.settle(error=error)
+                promise.settle(error=error.with_traceback(None))  # its frames hold what was decoded
                 if isinstance(error, ProtocolError):
                     raise
                 self._broker.count_fault(error)

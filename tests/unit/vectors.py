@@ -74,12 +74,45 @@ class SoldOut(pb.Error, pb.Copyable, pb.RemoteCopy):
     pbType = "SoldOut"
 
 
+class Pond(pb.Cacheable):
+    """Its state is its ducks, and itself if it has an island."""
+
+    pbType = "Pond"
+
+    def __init__(self, *ducks: Any, island: bool = False) -> None:
+        self.ducks = list(ducks)
+        self.island = island
+        self.observers: list[pb.RemoteCacheObserver] = []
+        self.stopped = 0
+
+    def getStateToCacheAndObserveFor(self, _perspective: Any, observer: Any) -> Any:
+        self.observers.append(observer)
+        state: dict[str, Any] = {"ducks": list(self.ducks)}
+        return {**state, "island": self} if self.island else state
+
+    def stoppedObserving(self, _perspective: Any, observer: Any) -> None:
+        self.observers.remove(observer)
+        self.stopped += 1
+
+
+class PondCopy(pb.RemoteCache):
+    ducks: list[Any]
+
+    def observe_add(self, duck: Any) -> int:
+        self.ducks.append(duck)
+        return len(self.ducks)
+
+    def observe_fail(self, message: str) -> None:
+        raise pb.Error(message)
+
+
 def fixture_registry() -> pb.Registry:
     """The application's classes of the fixture, known to the peer under test."""
     registry = pb.Registry()
     for cls in (Point, SoldOut):
         registry.setUnjellyableForClass(cls, cls)
     registry.setUnjellyableFactoryForClass(Box, Box)
+    registry.setUnjellyableForClass(Pond, PondCopy)
     pb.copyable(name="Item", registry=registry)(Item)
     return registry
 
@@ -88,6 +121,7 @@ class FixtureRoot(pb.Root):
     def __init__(self, runtime: SteppedRuntime) -> None:
         self.runtime = runtime
         self.same = Counter()
+        self.pond = Pond("a")
         self.kept: list[Any] = []
 
     def remote_echo(self, value: Any = None, *_: Any, **__: Any) -> Any:
@@ -137,6 +171,33 @@ class FixtureRoot(pb.Root):
 
     def remote_nested(self) -> Any:
         return {"counters": [Counter(), self.same]}
+
+    def remote_getPond(self) -> Pond:
+        return self.pond
+
+    def remote_getPonds(self, number: int) -> list[Pond]:
+        return [Pond() for _ in range(number)]
+
+    def remote_getHalf(self) -> Any:
+        return [self.pond, object()]
+
+    def remote_isPond(self, x: Any) -> bool:
+        return x is self.pond
+
+    def remote_addDuck(self, duck: Any) -> int:
+        self.pond.ducks.append(duck)
+        for observer in self.pond.observers:
+            observer.callRemoteOnly("add", duck)
+        return len(self.pond.ducks)
+
+    async def remote_askObserver(self, duck: Any) -> Any:
+        return await self.pond.observers[0].callRemote("add", duck)
+
+    def remote_stopped(self) -> int:
+        return self.pond.stopped
+
+    def remote_ducks(self, copy: Any) -> Any:
+        return copy.ducks
 
 
 class PeerUnderTest:
@@ -211,6 +272,28 @@ def cycle_copy() -> Any:
     return point
 
 
+def pond_copy(*ducks: Any) -> PondCopy:
+    copy = PondCopy()
+    copy.ducks = list(ducks)
+    return copy
+
+
+def pond_copy_twice() -> Any:
+    copy = pond_copy("a")
+    return [copy, copy]
+
+
+def island_copy() -> Any:
+    copy: Any = pond_copy("a")
+    copy.island = copy
+    return copy
+
+
+def shared_pond() -> Any:
+    pond = Pond("a")
+    return [pond, {"again": pond}]
+
+
 def shared_box() -> Any:
     box = Box([1])
     return [box, box]
@@ -257,9 +340,14 @@ def evaluate(expression: str) -> Any:
         "shared_box": shared_box,
         "shared_state": shared_state,
         "sold_out": sold_out,
+        "pond_copy": pond_copy,
+        "pond_copy_twice": pond_copy_twice,
+        "island_copy": island_copy,
+        "shared_pond": shared_pond,
         "Point": Point,
         "Box": Box,
         "Item": Item,
+        "Pond": Pond,
     }
     return eval(expression, names)
 
@@ -273,7 +361,7 @@ def same(one: Any, two: Any, seen: dict[int, int] | None = None) -> bool:
     seen = {} if seen is None else seen
     if type(one) is not type(two):
         return False
-    if isinstance(one, list | dict | set | Point | Box | Item):
+    if isinstance(one, list | dict | set | Point | Box | Item | PondCopy):
         if id(one) in seen:
             return seen[id(one)] == id(two)
         if id(two) in seen.values():
@@ -283,7 +371,7 @@ def same(one: Any, two: Any, seen: dict[int, int] | None = None) -> bool:
         if math.isnan(one) or math.isnan(two):
             return math.isnan(one) and math.isnan(two)
         return one == two and math.copysign(1, one) == math.copysign(1, two)
-    if isinstance(one, Point | Box | Item | SoldOut):
+    if isinstance(one, Point | Box | Item | SoldOut | PondCopy):
         own, other = (sorted(vars(it).keys() - {"_remote"}) for it in (one, two))
         return own == other and all(
             same(getattr(one, name), getattr(two, name), seen) for name in own

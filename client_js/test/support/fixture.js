@@ -1,11 +1,13 @@
 // The fixture of tests/vectors/README.md.
 
 import {
+  Cacheable,
   Copyable,
   callSignal,
   InsecureJelly,
   PBError,
   Referenceable,
+  RemoteCache,
   Root,
   setUnjellyableForClass,
 } from "../../src/pbweb.js";
@@ -60,6 +62,36 @@ export function soldOut(item) {
   return Object.assign(new SoldOut("sold out"), { item });
 }
 
+/** Its state is its ducks, and itself if it has an island. */
+export class Pond extends Cacheable {
+  observers = new Set();
+  stopped = 0;
+  constructor(ducks = [], island = false) {
+    super();
+    this.ducks = ducks;
+    this.island = island;
+  }
+  getStateToCacheAndObserveFor(_perspective, observer) {
+    this.observers.add(observer);
+    const state = { ducks: [...this.ducks] };
+    return this.island ? { ...state, island: this } : state;
+  }
+  stoppedObserving(_perspective, observer) {
+    this.observers.delete(observer);
+    this.stopped++;
+  }
+}
+
+export class PondCopy extends RemoteCache {
+  observe_add(duck) {
+    return this.ducks.push(duck);
+  }
+  observe_fail(message) {
+    throw new PBError(message);
+  }
+}
+setUnjellyableForClass(Pond, PondCopy);
+
 for (const type of [Point, Box, Item, SoldOut]) setUnjellyableForClass(type, type);
 
 export class Counter extends Referenceable {
@@ -75,6 +107,7 @@ export class Counter extends Referenceable {
 
 export class FixtureRoot extends Root {
   same = new Counter();
+  pond = new Pond(["a"]);
   kept = null;
   remote_echo(value = null) {
     return value;
@@ -127,5 +160,31 @@ export class FixtureRoot extends Root {
   }
   remote_nested() {
     return { counters: [new Counter(), this.same] };
+  }
+  remote_getPond() {
+    return this.pond;
+  }
+  remote_getPonds(number) {
+    return Array.from({ length: number }, () => new Pond());
+  }
+  remote_getHalf() {
+    return [this.pond, new (class Half {})()];
+  }
+  remote_isPond(x) {
+    return x === this.pond;
+  }
+  remote_addDuck(duck) {
+    for (const observer of this.pond.observers) observer.callRemoteOnly("add", duck);
+    return this.pond.ducks.push(duck);
+  }
+  remote_askObserver(duck) {
+    const [observer] = this.pond.observers;
+    return observer.callRemote("add", duck);
+  }
+  remote_stopped() {
+    return this.pond.stopped;
+  }
+  remote_ducks(copy) {
+    return copy.ducks;
   }
 }
