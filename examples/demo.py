@@ -9,6 +9,7 @@ from examples.copies import app as copies
 from examples.echo import app as echo
 from examples.exceptions import app as exceptions
 from examples.identity import app as identity
+from examples.pond import app as pond
 from examples.references import app as references
 from examples.stale import app as stale
 
@@ -20,5 +21,6 @@ SERVICES = {
     "/exceptions/pb": exceptions.One,
     "/copies/pb": copies.PondRoot,
     "/stale/pb": stale.StaleRoot,
+    "/pond/pb": pond.PondRoot,
     "/chat/pb": chat.ChatRoot,
 }

@@ -19,8 +19,17 @@ import { eachTagged } from "./ledger.js";
  * @property {string} group that it stands in; those of one group stand together
  * @property {string} target what `pbweb serve` is given for it alone
  * @property {string} lead
+ * @property {boolean} [wide] whether its page needs more room than the others
  * @property {{ text: string, sees: (frame: Frame) => boolean }[]} points
  */
+
+/** All tagged values of a frame. @param {any[]} items */
+function tagged(items) {
+  /** @type {Record<string, any>[]} */
+  const found = [];
+  eachTagged(items, (value) => void found.push(value));
+  return found;
+}
 
 /** @param {Frame} frame */
 const isCall = ({ name }) => name === "message";
@@ -33,16 +42,17 @@ const failsWith =
     name === "error" && type.test(items[2]?.type);
 /** @param {Frame} frame */
 const bringsHome = ({ items }) => JSON.stringify(items).includes('"$":"local"');
+/** Whether a value of this tag stands in a frame. @param {string} tag */
+const has =
+  (tag) =>
+  (/** @type {Frame} */ { items }) =>
+    tagged(items).some(({ $: other }) => other === tag);
 /** @param {Frame} frame */
 const fromServer = ({ side }) => side === "server";
 
 /** The types of the copies in a frame. @param {any[]} items */
-const copiesOf = (items) => {
-  /** @type {string[]} */
-  const types = [];
-  eachTagged(items, ({ $: tag, type }) => void (tag === "copy" && types.push(type)));
-  return types;
-};
+const copiesOf = (items) =>
+  tagged(items).flatMap(({ $: tag, type }) => (tag === "copy" ? [type] : []));
 
 /** @type {Example[]} */
 export const EXAMPLES = [
@@ -219,6 +229,35 @@ export const EXAMPLES = [
       {
         text: "A type that this page has not registered: it refuses the answer, and makes no class of a name that came over the wire.",
         sees: ({ items }) => copiesOf(items).includes("pond.Stork"),
+      },
+    ],
+  },
+  {
+    name: "pond",
+    title: "Pond",
+    group: "Live",
+    target: "PondRoot",
+    lead: "A copy that stays right: the pond is in the server, each page has its own copy of it, and whoever changes the original tells every copy. Reading needs no call. Open the page twice.",
+    points: [
+      {
+        text: "The whole pond comes once, as a `cache`: the state that its class lets out, and a number for what follows.",
+        sees: has("cache"),
+      },
+      {
+        text: "Let a duck in. The server calls `addDuck` on every copy; the caller's own has changed before the answer is there.",
+        sees: ({ name }) => name === "cachemessage",
+      },
+      {
+        text: "Get the pond once more: `cached`, its number and nothing else. It is the very same copy.",
+        sees: has("cached"),
+      },
+      {
+        text: "Send it home: `lcache`. The server's method is given the original.",
+        sees: has("lcache"),
+      },
+      {
+        text: "Give it back: `decache`. The server observes no longer, says `uncache`, and tells this page nothing more.",
+        sees: ({ name }) => name === "uncache",
       },
     ],
   },

@@ -42,7 +42,8 @@ const SENTENCES = {
 function called({ side, items, call }) {
   const [, id, target, name] = items;
   const number = id ? `, as its call ${id}` : ", and wants no answer";
-  const what = askedText(items, side) ?? `calls ${name} on ${targetText(target, side)}`;
+  const what =
+    askedText(items, side) ?? `calls ${name} on ${targetText(target, side, call?.on?.kind)}`;
   const more = call?.on?.kind === "stream" ? streamText(name, peerOf(side)) : "";
   return `The ${side} ${what}${number}.${more}${call?.cancelled ? " It was cancelled." : ""}`;
 }
@@ -83,11 +84,12 @@ function updated({ side, items, call }) {
 /**
  * @param {any} target
  * @param {import("./ledger.js").Side} side the caller
+ * @param {import("./ledger.js").Kind} [kind]
  */
-function targetText(target, side) {
+function targetText(target, side, kind = "object") {
   const owner = peerOf(side);
   if (typeof target === "string") return `what the ${owner} published as “${target}”`;
-  if (target > 0) return `the ${owner}'s object #${target}`;
+  if (target > 0) return `the ${owner}'s ${NOUNS[kind]} #${target}`;
   const id = target?.id ?? -target;
   return `whatever its call ${id} is answered with: it does not wait for that answer`;
 }

@@ -53,9 +53,10 @@ async function show() {
 
 /** @param {Example} example */
 function introduce(example) {
-  const { name, title, lead, target } = example;
+  const { name, title, lead, target, wide = false } = example;
   document.title = `pbweb: ${title}`;
   selectTab(tabs, `tab-${name}`);
+  get("example").toggleAttribute("data-wide", wide);
   get("example").setAttribute("aria-labelledby", `tab-${name}`);
   get("title").textContent = title;
   get("lead").textContent = lead;

@@ -31,6 +31,18 @@ function watch(server) {
   return { ledger, session: () => ledger.sessions.get(session), feed };
 }
 
+/**
+ * Objects, streams and caches of a side that the other has: they are of one series. Of a cache that
+ * was given back the wire does not say whether it was refused at once or is kept until `uncache`.
+ */
+function checkHeld(session, side, expected, text) {
+  const { objects, caches } = count(session, side);
+  const all = [...session.objects[side].values()];
+  const leaving = all.filter(({ kind, count }) => kind === "cache" && !count).length;
+  const most = objects + caches;
+  assert.ok(expected <= most && expected >= most - leaving, `${text}: ${expected}, not ${most}`);
+}
+
 for (const { name, limits, steps } of scenarios) {
   test(`the ledger agrees with the broker: ${name}`, async () => {
     const server = new Peer({ names: { root: new FixtureRoot() }, limits });
@@ -40,8 +52,8 @@ for (const { name, limits, steps } of scenarios) {
       if (!receive) continue;
       await feed(...receive);
       const { exported, imported, waiting } = server.statistics();
-      assert.equal(count(session(), "server").objects, exported, "handed out by the server");
-      assert.equal(count(session(), "page").objects, imported, "held by the server");
+      checkHeld(session(), "server", exported, "handed out by the server");
+      checkHeld(session(), "page", imported, "held by the server");
       assert.equal(count(session(), "server").calls, waiting, "calls of the server's");
     }
     // Exactly as many as the ledger has counted are there to be given back.

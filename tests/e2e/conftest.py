@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Frame, Page, expect, sync_playwright
 
 from tests.e2e.chromium import PROJECT, find_chromium
 
@@ -137,9 +138,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield starter("examples.demo:SERVICES", "--pages", "examples")
 
 
-def run_client(path: str, url: str) -> list[str]:
+def run_client(path: str, *arguments: str) -> list[str]:
     """The lines that a Python client prints; one that complains about anything fails."""
-    command = [sys.executable, "-W", "error", path, url]
+    command = [sys.executable, "-W", "error", path, *arguments]
     ended = subprocess.run(
         command, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=60
     )
@@ -197,3 +198,23 @@ def page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
         complaints.watch(page)
         yield page
     assert complaints.unexpected() == []
+
+
+@pytest.fixture
+def other_page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
+    """A second visitor's tab."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(SECONDS * 1000)
+        complaints.watch(page)
+        yield page
+
+
+def complaints_of_axe(place: Page | Frame) -> list[str]:
+    """What axe-core finds: contrast, roles, names, order, and whatever else a machine can tell."""
+    results = Axe().run(place, options={"resultTypes": ["violations"], "iframes": False})
+    return [
+        f"{violation['id']}: {node['html'][:120]}"
+        for violation in results.response["violations"]
+        for node in violation["nodes"]
+    ]

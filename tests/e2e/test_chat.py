@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.chromium import PROJECT
 from tests.e2e.conftest import SECONDS, Complaints, Gateway, Start, environment
@@ -92,16 +92,6 @@ def terminal() -> Iterator[Terminals]:
     yield open_one
     for one in opened:
         one.kill()
-
-
-@pytest.fixture
-def other_page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
-    """A second visitor's tab."""
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.set_default_timeout(SECONDS * 1000)
-        complaints.watch(page)
-        yield page
 
 
 def join(page: Page, url: str, name: str, room: str = "lobby") -> None:

@@ -9,13 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Frame, Locator, Page, expect
 
 import pbweb as pb
 from examples import demo as demo_services
 from tests.e2e.chromium import PROJECT
-from tests.e2e.conftest import SECONDS, Complaints, Gateway, Start, starting
+from tests.e2e.conftest import (
+    SECONDS,
+    Complaints,
+    Gateway,
+    Start,
+    complaints_of_axe,
+    starting,
+)
 
 FOLDERS = sorted(path.parent.name for path in (PROJECT / "examples").glob("*/app.py"))
 PAGES = ("--pages", "examples")
@@ -133,6 +139,33 @@ def test_chat_runs_in_place_beside_a_tab_of_its_own(watched: Gateway, page: Page
     expect(frames(page, "message").last).to_contain_text('went("Bob")')
     chat.get_by_role("button", name="Leave").click()
     expect(holdings(page)).to_have_count(0)
+
+
+def test_pond_runs_in_place_and_its_copy_has_a_row(watched: Gateway, page: Page) -> None:
+    page.goto(f"{watched.page}/#pond")
+    pond = page.frame_locator("iframe[data-testid=pond]")
+    expect(pond.get_by_test_id("pond").locator("li")).to_have_count(2)
+    row = page.locator('#holdings tr[data-kind="cache"]')
+    expect(row.locator(".object")).to_have_text("original #1")
+    expect(row).to_contain_text("DuckPond, in the answer to getPond")
+    pond.get_by_label("Name of a duck").fill("Daisy")
+    pond.get_by_role("button", name="Let it in").click()
+    expect(row.locator(".calls")).to_have_text("updated once")
+    pond.get_by_role("button", name="Get it once more").click()
+    expect(row.locator(".times")).to_have_text("2 \u00d7")
+    expect(page.locator("#holdings-summary")).to_have_text(
+        "The page holds a copy and 0 of the server's objects, the server 0 of the page's."
+    )
+    pond.get_by_role("button", name="Send it home").click()
+    pond.get_by_role("button", name="Give it back").click()
+    expect(page.locator("#guide li:not(.seen)")).to_have_count(0)
+    expect(holdings(page).filter(has_text="original")).to_have_count(0)
+    update = frames(page, "cachemessage").first
+    update.get_by_role("button", name="cachemessage").click()
+    expect(update.locator(".detail")).to_contain_text(
+        "The server calls observe_addDuck on the page's copy of its object #1"
+    )
+    expect(page.locator('[id="source-index.html"] .line')).not_to_have_count(0)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -508,16 +541,6 @@ def test_the_sources_tabs(demo: Gateway, page: Page) -> None:
     expect(page.get_by_role("tabpanel", name="A Python client")).to_contain_text("asyncio.run")
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("tabpanel", name="The page's JavaScript")).to_be_visible()
-
-
-def complaints_of_axe(place: Page | Frame) -> list[str]:
-    """What axe-core finds: contrast, roles, names, order, and whatever else a machine can tell."""
-    results = Axe().run(place, options={"resultTypes": ["violations"], "iframes": False})
-    return [
-        f"{violation['id']}: {node['html'][:120]}"
-        for violation in results.response["violations"]
-        for node in violation["nodes"]
-    ]
 
 
 def test_before_anything_ran_it_is_accessible(demo: Gateway, page: Page) -> None:

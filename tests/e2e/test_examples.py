@@ -153,6 +153,8 @@ EXAMPLES = [
         ],
     ),
 ]
+# Programs with tests of their own: test_chat.py and so on.
+OTHERS = {"chat": "ChatRoot", "pond": "PondRoot"}
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 
 
@@ -259,8 +261,8 @@ def test_the_server_lets_go_of_a_visitor_that_it_ended(start: Start) -> None:
 
 def test_each_example_is_a_folder_with_the_same_files() -> None:
     folders = {path.parent.name for path in (PROJECT / "examples").glob("*/app.py")}
-    assert folders == {example.name for example in EXAMPLES} | {"chat"}  # see test_chat.py
-    for example in [*EXAMPLES, Example("chat", "ChatRoot", [], [])]:
+    assert folders == {example.name for example in EXAMPLES} | set(OTHERS)
+    for example in [*EXAMPLES, *(Example(*other, [], []) for other in OTHERS.items())]:
         for file in ("app.py", "client.py", "index.html", "README.md"):
             assert (example.folder / file).is_file(), f"{example.name} has no {file}"
         readme = (example.folder / "README.md").read_text()
