@@ -58,9 +58,10 @@ for (const { name, limits, steps } of scenarios) {
     }
     // Exactly as many as the ledger has counted are there to be given back.
     const { exports } = server.broker;
-    for (const { id, count } of session().objects.server.values()) {
-      assert.throws(() => exports.decref(id, count + 1));
-      exports.decref(id, count);
+    for (const { id, count, kind } of session().objects.server.values()) {
+      const isCache = kind === "cache";
+      assert.throws(() => exports.decref(id, count + 1, isCache));
+      exports.decref(id, count, isCache);
     }
     assert.equal(server.statistics().exported, 0);
     ledger.closed(1, 100, "1000");
