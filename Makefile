@@ -25,6 +25,7 @@ BIN := .venv/bin
 PEERS := tests/benchmarks/peers
 RUNTIMES := tests/e2e/runtimes
 CONSUMERS := tests/packages/consumers
+FRAMEWORKS := tests/e2e/frameworks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
 
 .DEFAULT_GOAL := help
@@ -58,7 +59,7 @@ lint-js: client_js/node_modules/.stamp
 	cd client_js && npm run --silent package
 
 test-python: .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp \
-    docs/typedoc/node_modules/.stamp
+    $(FRAMEWORKS)/node_modules/.stamp docs/typedoc/node_modules/.stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-js: client_js/node_modules/.stamp
@@ -103,7 +104,7 @@ picture: chromium
 
 clean:
 	rm -rf .venv build dist $(PEERS)/.venv \
-	  $(addsuffix /node_modules,client_js docs/typedoc $(RUNTIMES) $(CONSUMERS) $(PEERS)) \
+	  $(addsuffix /node_modules,client_js docs/typedoc $(RUNTIMES) $(CONSUMERS) $(FRAMEWORKS) $(PEERS)) \
 	  .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -150,8 +151,8 @@ client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.jso
 	@touch $@
 
 # Node 22, Deno and Bun, in which the JavaScript client is tried; the type checkers of those who use
-# the packages; what the benchmarks measure beside pbweb.
-$(addsuffix /node_modules/.stamp,$(RUNTIMES) $(CONSUMERS) $(PEERS)): %/node_modules/.stamp: \
+# the packages; React, Svelte and Vue, in which live copies are shown; what the benchmarks measure beside pbweb.
+$(addsuffix /node_modules/.stamp,$(RUNTIMES) $(CONSUMERS) $(FRAMEWORKS) $(PEERS)): %/node_modules/.stamp: \
     %/package.json %/package-lock.json | client_js/node_modules/.stamp
 	@cd $* && $(NPM_INSTALL)
 	@touch $@

@@ -74,6 +74,11 @@ export class RemoteCache {
     held?.broker.release(held);
   }
 
+  /** It is no plain object: Vue does not put a Proxy in its place. @internal */
+  get [Symbol.toStringTag]() {
+    return "pbweb";
+  }
+
   /** For `using`. */
   [Symbol.dispose]() {
     this.release();

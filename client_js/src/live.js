@@ -23,9 +23,8 @@ import { isReference } from "./references.js";
  */
 
 /**
- * A live copy with the attributes of its object.
  * @template State
- * @typedef {LiveCopy<State> & Readonly<State>} Live
+ * @typedef {LiveCopy<State> & Readonly<State>} Live a live copy with the attributes of its object
  */
 
 /** What stands behind the path and the name of an op. @type {Record<string, string[]>} */

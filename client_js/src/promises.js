@@ -36,6 +36,11 @@ export class Callable {
     this.broker = broker;
   }
 
+  /** It is no plain object: Vue does not put a Proxy in its place. @internal */
+  get [Symbol.toStringTag]() {
+    return "pbweb";
+  }
+
   /**
    * Call a method of the object. The promise is rejected with what the method raised, a PBError;
    * calls on the promise, and calls that take it as an argument, need not wait for it.
