@@ -24,11 +24,37 @@ class Thing(pb.Referenceable):
         return "touched"
 
 
+class Pond(pb.Cacheable):
+    """Tells its copies that it was stirred."""
+
+    pbType = "keeper.Pond"
+
+    def __init__(self) -> None:
+        self.observers: list[pb.RemoteCacheObserver] = []
+
+    def getStateToCacheAndObserveFor(
+        self, perspective: object, observer: pb.RemoteCacheObserver
+    ) -> object:
+        self.observers.append(observer)
+        return {}
+
+    def stoppedObserving(self, perspective: object, observer: pb.RemoteCacheObserver) -> None:
+        self.observers.remove(observer)
+
+
+class PondOfAPage(pb.RemoteCache):
+    """The server's copy of a page's own."""
+
+
+pb.setUnjellyableForClass("keeper.PondOfAPage", PondOfAPage)
+
+
 class Keeper(pb.Root):
     """Holds what it is given, and hands out what it has, until it is told to let go."""
 
     def __init__(self) -> None:
         self.same = Thing()
+        self.pond = Pond()
         self.kept: list[object] = []
 
     def remote_keep(self, *things: object) -> None:
@@ -39,6 +65,13 @@ class Keeper(pb.Root):
 
     def remote_same(self) -> Thing:
         return self.same
+
+    def remote_pond(self) -> Pond:
+        return self.pond
+
+    def remote_stir(self) -> None:
+        for observer in self.pond.observers:
+            observer.callRemoteOnly("stirred")
 
     def remote_make(self, number: int) -> list[Thing]:
         return [Thing() for _ in range(number)]
@@ -57,6 +90,12 @@ def tables(broker: pb.Broker) -> dict[str, Any]:
             str(luid): held.count
             for luid, held in broker.imports._held.items()
             if isinstance(luid, int)
+        },
+        "caches_handed_out_counts": {
+            str(luid): export.count for luid, export in broker.watched._by_luid.items()
+        },
+        "caches_held_counts": {
+            str(luid): cache.count for luid, cache in broker.caches._by_luid.items()
         },
     }
 

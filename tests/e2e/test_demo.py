@@ -300,37 +300,48 @@ def server_tables(gateway: Gateway) -> list[dict[str, Any]]:
         return pool.submit(asyncio.run, ask()).result()
 
 
-def shown_counts(page: Page, owner: str) -> dict[str, int]:
+def shown_counts(page: Page, owner: str, *kinds: str) -> dict[str, int]:
     found: dict[str, int] = page.evaluate(
-        """(owner) => Object.fromEntries(
+        """([owner, kinds]) => Object.fromEntries(
             [...document.querySelectorAll(`#holdings tr[data-owner="${owner}"]:not(.gone)`)]
+            .filter((row) => kinds.includes(row.dataset.kind))
             .map((row) => [row.dataset.key.split(" ")[2], Number(row.dataset.count)])
             .filter(([id]) => id !== "root"))""",
-        owner,
+        [owner, kinds],
     )
     return found
 
 
-def check_tables(page: Page, gateway: Gateway, frame: Frame) -> tuple[int, int]:
-    """The page shows what both sides have; gives how many objects of each side are held."""
+Held = tuple[int, int, int, int]
+
+
+def check_tables(page: Page, gateway: Gateway, frame: Frame) -> Held:
+    """What is shown is what both sides have: objects of the server's and the page's, and copies."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     statistics = frame.evaluate("() => window.kept.connection.broker.statistics()")
     # The last session is the page's example's; the status keeps one of its own.
     server = server_tables(gateway)[-1]
-    assert shown_counts(page, "server") == server["handed_out_counts"]
-    assert shown_counts(page, "page") == server["held_counts"]
-    of_server, of_page = len(server["handed_out_counts"]), len(server["held_counts"])
-    assert (of_server, of_page) == (server["handed_out"], server["held"])
-    assert (of_page, of_server) == (statistics["exported"], statistics["imported"])
+    tables = ("handed_out", "held", "caches_handed_out", "caches_held")
+    for table, owner, kind in zip(
+        tables,
+        ("server", "page", "server", "page"),
+        ("object", "object", "cache", "cache"),
+        strict=True,
+    ):
+        assert shown_counts(page, owner, kind) == server[f"{table}_counts"], table
+        assert len(server[f"{table}_counts"]) == server[table]
+    of_server, of_page, copies, copies_of_page = (server[table] for table in tables)
+    assert statistics["exported"] == of_page + copies_of_page
+    assert statistics["imported"] == of_server + copies
+    more, more_of_page = ("a copy and " if number else "" for number in (copies, copies_of_page))
     expect(page.locator("#holdings-summary")).to_have_text(
-        f"The page holds {of_server} of the server's objects, the server {of_page} of the page's."
+        f"The page holds {more}{of_server} of the server's objects, "
+        f"the server {more_of_page}{of_page} of the page's."
     )
-    return of_server, of_page
+    return of_server, of_page, copies, copies_of_page
 
 
-def await_tables(
-    page: Page, gateway: Gateway, frame: Frame, expected: tuple[int, int], step: str
-) -> None:
+def await_tables(page: Page, gateway: Gateway, frame: Frame, expected: Held, step: str) -> None:
     """Both sides come to hold *expected*: answers are kept until their receipt is told."""
     deadline = time.monotonic() + SECONDS
     while True:
@@ -345,23 +356,34 @@ def await_tables(
 
 
 STEPS = [
-    ("kept.made = await root.callRemote('make', 3)", (3, 0)),
-    ("kept.same = await root.callRemote('same')", (4, 0)),
-    ("await root.callRemote('same')", (4, 0)),
-    ("await kept.same.callRemote('touch')", (4, 0)),
-    ("await root.callRemote('keep', kept.mine, kept.report)", (4, 2)),
-    ("await root.callRemote('keep', [kept.mine, { deep: [kept.mine] }])", (4, 2)),
-    ("await root.callRemote('echo', [kept.mine, kept.same, kept.made[0]])", (4, 2)),
+    ("kept.made = await root.callRemote('make', 3)", (3, 0, 0, 0)),
+    ("kept.same = await root.callRemote('same')", (4, 0, 0, 0)),
+    ("await root.callRemote('same')", (4, 0, 0, 0)),
+    ("await kept.same.callRemote('touch')", (4, 0, 0, 0)),
+    ("await root.callRemote('keep', kept.mine, kept.report)", (4, 2, 0, 0)),
+    ("await root.callRemote('keep', [kept.mine, { deep: [kept.mine] }])", (4, 2, 0, 0)),
+    ("await root.callRemote('echo', [kept.mine, kept.same, kept.made[0]])", (4, 2, 0, 0)),
     (
         "await root.callRemote('noSuchMethod', new Referenceable(), kept.mine).catch(() => {})",
-        (4, 2),
+        (4, 2, 0, 0),
     ),
-    ("await root.callRemote('keep', root.callRemote('same'))", (4, 2)),
-    ("await root.callRemote('echo', new Uint8Array(4000))", (4, 2)),
-    ("kept.made[1].release(); await root.callRemote('echo', 1)", (3, 2)),
-    ("kept.same.release(); await root.callRemote('echo', 1)", (2, 2)),
-    ("await root.callRemote('drop'); await root.callRemote('echo', 1)", (2, 0)),
-    ("for (const thing of kept.made) thing.release(); await root.callRemote('echo', 1)", (0, 0)),
+    ("await root.callRemote('keep', root.callRemote('same'))", (4, 2, 0, 0)),
+    ("await root.callRemote('echo', new Uint8Array(4000))", (4, 2, 0, 0)),
+    ("kept.made[1].release(); await root.callRemote('echo', 1)", (3, 2, 0, 0)),
+    ("kept.same.release(); await root.callRemote('echo', 1)", (2, 2, 0, 0)),
+    ("await root.callRemote('drop'); await root.callRemote('echo', 1)", (2, 0, 0, 0)),
+    (
+        "kept.made.map((thing) => thing.release()); await root.callRemote('echo', 1)",
+        (0, 0, 0, 0),
+    ),
+    ("kept.pond = await root.callRemote('pond')", (0, 0, 1, 0)),
+    ("await root.callRemote('stir'); await root.callRemote('pond')", (0, 0, 1, 0)),
+    ("await root.callRemote('echo', [kept.pond, { deep: kept.pond }])", (0, 0, 1, 0)),
+    ("await root.callRemote('keep', kept.own, [kept.own], kept.mine)", (0, 1, 1, 1)),
+    ("kept.pond.release(); await root.callRemote('echo', 1)", (0, 1, 0, 1)),
+    ("kept.pond = await root.callRemote('pond')", (0, 1, 1, 1)),
+    ("await root.callRemote('drop'); await root.callRemote('echo', 1)", (0, 0, 1, 0)),
+    ("kept.pond.release(); await root.callRemote('echo', 1)", (0, 0, 0, 0)),
 ]
 
 
@@ -370,14 +392,26 @@ def test_the_tables_are_those_of_both_sides(watched: Gateway, page: Page) -> Non
     frame.evaluate(
         """async () => {
             const base = new URL("./pb/pbweb.js", document.baseURI);
-            const { connect, Referenceable } = await import(base);
+            const { connect, Cacheable, Referenceable, RemoteCache, setUnjellyableForClass } =
+              await import(base);
+            class Pond extends RemoteCache {
+              observe_stirred() {}
+            }
+            class Own extends Cacheable {
+              static pbType = "keeper.PondOfAPage";
+              getStateToCacheAndObserveFor() {
+                return {};
+              }
+            }
+            setUnjellyableForClass("keeper.Pond", Pond);
             const connection = await connect("../keeper/pb");
             const root = await connection.getRootObject();
-            const kept = { connection, mine: new Referenceable(), report: () => {} };
+            const mine = new Referenceable();
+            const kept = { connection, mine, own: new Own(), report: () => {} };
             Object.assign(window, { kept, root, Referenceable });
         }"""
     )
-    assert check_tables(page, watched, frame) == (0, 0)
+    assert check_tables(page, watched, frame) == (0, 0, 0, 0)
     for step, expected in STEPS:
         frame.evaluate(f"async () => {{ {step} }}")
         await_tables(page, watched, frame, expected, step)
