@@ -44,23 +44,20 @@ const FIELDS = {
  */
 const EDITS = {
   set(node, { value }, key) {
+    if (shapeOf(node) === "{}" && typeof key !== "string") node = new Map(Object.entries(node));
     if (isList(node)) node[itemOf(node, key)] = value;
-    else if (node instanceof Map) node.set(equal(node.keys(), key), value);
-    else if (!isPlainObject(node)) refuse();
-    else if (typeof key !== "string") {
-      checkHashable(key);
-      return new Map([...Object.entries(node), [key, value]]);
-    } else define(node, key, { value, writable: true });
+    else if (node instanceof Map) node.set(equals(node.keys(), [key])[0], value);
+    else if (shapeOf(node) === "Set") refuse();
+    else define(node, key, { value, writable: true });
     return node;
   },
   del(node, _, key) {
+    key = itemOf(node, key);
     if (isList(node)) refuse();
-    if (node instanceof Map) {
-      node.delete(itemOf(node, key));
-      const isPlain = [...node.keys()].every((other) => typeof other === "string");
-      return isPlain ? Object.fromEntries(node) : node;
+    if (!(node instanceof Map)) delete node[key];
+    else if (node.delete(key) && [...node.keys()].every((other) => typeof other === "string")) {
+      return Object.fromEntries(node);
     }
-    delete node[itemOf(node, key)];
     return node;
   },
   splice(node, { index, count, items }) {
@@ -69,14 +66,8 @@ const EDITS = {
     node.splice(index, count, ...items);
     return node;
   },
-  add(node, { items }) {
-    for (const member of membersFor(node, items)) node.add(member);
-    return node;
-  },
-  discard(node, { items }) {
-    for (const member of membersFor(node, items)) node.delete(member);
-    return node;
-  },
+  add: (node, { items }) => members(node, items, "add"),
+  discard: (node, { items }) => members(node, items, "delete"),
 };
 
 /**
@@ -92,14 +83,17 @@ function refuse(text = "an update does not fit the state") {
   throw new InsecureJelly(text);
 }
 
-/** @param {any} key */
-function checkHashable(key) {
-  if (isContainer(key ?? 0) && !isList(key) && !(key instanceof Set)) refuse();
+/** What a node of the tree is: a list, a Map, a Set, or a plain object; nothing for what is none. @param {any} value */
+function shapeOf(value) {
+  if (!isContainer(value ?? 0)) return "";
+  return isList(value)
+    ? "list"
+    : value instanceof Map
+      ? "Map"
+      : value instanceof Set
+        ? "Set"
+        : "{}";
 }
-
-/** @param {any} value */
-const isPlainObject = (value) =>
-  isContainer(value ?? 0) && !isList(value) && !(value instanceof Map || value instanceof Set);
 
 /**
  * What tells a key or a member from others: a tuple, a moment or a copy is what it holds.
@@ -126,6 +120,8 @@ function identityOf(value) {
  * @param {any[]} values
  */
 function equals(members, values) {
+  if (values.every((value) => typeof value !== "object")) return values;
+  if (values.some((value) => /Map|{}/.test(shapeOf(value)))) refuse();
   const known = new Map();
   for (const member of [...members, ...values]) {
     const identity = identityOf(member);
@@ -135,22 +131,14 @@ function equals(members, values) {
 }
 
 /**
- * @param {Iterable<any>} keys
- * @param {any} key
- */
-function equal(keys, key) {
-  checkHashable(key);
-  return typeof key === "object" ? equals(keys, [key])[0] : key;
-}
-
-/**
  * @param {any} node
  * @param {any} items
+ * @param {"add" | "delete"} action
  */
-function membersFor(node, items) {
+function members(node, items, action) {
   if (!(node instanceof Set) || !isList(items)) refuse();
-  items.forEach(checkHashable);
-  return equals(node, items);
+  for (const member of equals(node, items)) node[action](member);
+  return node;
 }
 
 /**
@@ -162,9 +150,10 @@ function itemOf(node, key) {
   if (isList(node)) {
     if (Number.isInteger(key) && key >= 0 && key < node.length) return key;
   } else if (node instanceof Map) {
-    const own = equal(node.keys(), key);
+    const [own] = equals(node.keys(), [key]);
     if (node.has(own)) return own;
-  } else if (isPlainObject(node) && typeof key === "string" && Object.hasOwn(node, key)) return key;
+  } else if (typeof key === "string" && shapeOf(node) === "{}" && Object.hasOwn(node, key))
+    return key;
   refuse();
 }
 
@@ -180,9 +169,8 @@ function changed(state, changes) {
   /** @param {any} node */
   const own = (node) => {
     if (fresh.has(node)) return node;
-    if (!isContainer(node ?? 0)) refuse();
-    const copy =
-      node instanceof Map ? new Map(node) : node instanceof Set ? new Set(node) : copyOf(node);
+    const shape = shapeOf(node) || refuse();
+    const copy = /^[MS]/.test(shape) ? new node.constructor(node) : copyOf(node);
     fresh.add(copy);
     return copy;
   };
@@ -217,7 +205,7 @@ function changed(state, changes) {
  * @param {any} state
  */
 function checkState(state) {
-  if (!isPlainObject(state)) refuse("the state of a live object must be an object");
+  if (shapeOf(state) !== "{}") refuse("the state of a live object must be an object");
   return freeze(state);
 }
 
@@ -226,9 +214,10 @@ function checkState(state) {
  * @param {any} value
  */
 function freeze(value) {
-  if (isContainer(value ?? 0) && !Object.isFrozen(value)) {
+  const shape = shapeOf(value);
+  if (shape && !Object.isFrozen(value)) {
     Object.freeze(value);
-    for (const inner of value.values?.() ?? Object.values(value)) freeze(inner);
+    for (const inner of /^[MS]/.test(shape) ? value.values() : Object.values(value)) freeze(inner);
   }
   return value;
 }
