@@ -16,6 +16,9 @@ REPORT = {
     "bytes": 3000,
     "home": True,
     "called": 13,
+    "cache": ["kermit", "robin", 1, True],
+    "owned": ["mine", "more", 2, True],
+    "after": [3, 0],
     "error": "NoSuchMethod",
 }
 

@@ -5,8 +5,66 @@ from typing import Any
 import pbweb as pb
 
 
+class Pond(pb.Cacheable):
+    """Its copies are told of every frog."""
+
+    pbType = "Pond"
+
+    def __init__(self) -> None:
+        self.frogs = ["kermit"]
+        self.observers: list[pb.RemoteCacheObserver] = []
+
+    def getStateToCacheAndObserveFor(
+        self, perspective: object, observer: pb.RemoteCacheObserver
+    ) -> Any:
+        self.observers.append(observer)
+        return {"frogs": self.frogs}
+
+    def stoppedObserving(self, perspective: object, observer: pb.RemoteCacheObserver) -> None:
+        self.observers.remove(observer)
+
+
+class PondCopy(pb.RemoteCache):
+    frogs: list[str]
+
+    def observe_add(self, frog: str) -> int:
+        self.frogs.append(frog)
+        return len(self.frogs)
+
+
+pb.setUnjellyableForClass("Pond", PondCopy)
+
+
 class Root(pb.Root):
     """Gives back what it gets, and calls what it is given."""
+
+    def __init__(self) -> None:
+        self.pond = Pond()
+        self.held: PondCopy | None = None
+
+    def remote_getPond(self) -> Pond:
+        return self.pond
+
+    def remote_addFrog(self, frog: str) -> list[int]:
+        self.pond.frogs.append(frog)
+        for observer in self.pond.observers:
+            observer.callRemoteOnly("add", frog)
+        return [len(self.pond.frogs), len(self.pond.observers)]
+
+    def remote_isPond(self, value: Any) -> bool:
+        return value is self.pond
+
+    def remote_hold(self, pond: PondCopy) -> PondCopy:
+        self.held = pond
+        return pond
+
+    def remote_frogs(self) -> list[str]:
+        assert self.held is not None
+        return self.held.frogs
+
+    def remote_letGo(self) -> None:
+        assert self.held is not None
+        self.held.release()
 
     def remote_echo(self, value: Any) -> Any:
         return value
