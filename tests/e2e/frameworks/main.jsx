@@ -2,10 +2,10 @@
 import { createRoot } from "react-dom/client";
 import { mount, unmount } from "svelte";
 import { createApp, reactive } from "vue";
-import { connect } from "./pb/pbweb.js";
 import { Board as ReactBoard } from "./Board.jsx";
 import SvelteBoard from "./Board.svelte";
 import VueBoard from "./Board.vue";
+import { connect } from "./pb/pbweb.js";
 
 const connection = await connect("./pb");
 const root = await connection.getRootObject();

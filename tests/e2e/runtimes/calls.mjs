@@ -52,7 +52,7 @@ const report = {
   text: await root.callRemote("echo", "hello"),
   large: String(await root.callRemote("echo", 2n ** 70n)),
   bytes: bytes.length,
-  home: await root.callRemote("echo", root) === root,
+  home: (await root.callRemote("echo", root)) === root,
   called: await root.callRemote("callBack", new Mine(), 12),
   cache: [...pond.frogs, observers, isPond],
   owned: [...held, told, isMine],
