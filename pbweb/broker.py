@@ -254,6 +254,8 @@ class Broker:
         jellier = Jellier(self, limits, attach=self.peer_binary, perspective=perspective)
         try:
             fill(jellier)
+            if self.disconnected:
+                raise DeadReferenceError("the session went while a frame was encoded")
             beside = sum(map(len, jellier.attachments))
             size = jellier.size + beside
             if size > limits.message // 8:
@@ -267,7 +269,7 @@ class Broker:
             self.take_back(jellier)
             raise
         self.queued += size
-        if jellier.attachments and not self.disconnected:
+        if jellier.attachments:
             self.attachments[id(frame)] = jellier.attachments
         self.send(frame)
         if jellier.begun:

@@ -212,9 +212,6 @@ class CacheExports:
         state = value.getStateToCacheAndObserveFor(perspective, export.observer)
         export.begun = True
         export.state = name, state
-        if broker.disconnected:
-            self._stop(export)
-            raise DeadReferenceError("the session went while the state of a cache was asked for")
         return export.state
 
     def tag(self, value: Cacheable, jellier: Jellier) -> Tagged:
@@ -502,8 +499,8 @@ class CacheImports:
     def refuse(self, caches: Iterable[CacheImport]) -> None:
         """The frame with *caches* was not taken: what is new in it was never here."""
         for cache in caches:
-            if not cache.taken:
-                self._by_luid.pop(cache.luid, None)
+            if not cache.taken and self._by_luid.get(cache.luid) is cache:
+                self._forget(cache)
 
     def uncache(self, luid: int) -> None:
         """The peer has forgotten *luid*: no update of it will come any more.
@@ -518,7 +515,11 @@ class CacheImports:
             return
         if cache.count:
             raise ProtocolError(f"uncache of {luid}, which was not given back")
-        del self._by_luid[luid]
+        self._forget(cache)
+
+    def _forget(self, cache: CacheImport) -> None:
+        del self._by_luid[cache.luid]
+        cache.held = None  # which has the cache
 
     def release(self, cache: CacheImport) -> None:
         """Give *cache* back."""
@@ -549,7 +550,8 @@ class CacheImports:
 
     def clear(self) -> None:
         """Forget everything: the session is gone."""
-        self._by_luid.clear()
+        for cache in list(self._by_luid.values()):
+            self._forget(cache)
         self.dropped.clear()
 
 

@@ -181,7 +181,7 @@ class Incoming:
             return
         try:
             if len(self._calls) >= self._broker.limits.calls:
-                self._refuse_call()
+                raise self._too_many()
             object = self._broker.exports.find(target)
             method = find_method(object, name)
         except Error as error:
@@ -206,11 +206,12 @@ class Incoming:
         introduced = list(introductions(frame[4:])) if walk else []
         unjellier = Unjellier(broker, broker.limits, attachments)
         try:
-            if len(self._calls) >= broker.limits.calls:
-                self._refuse_call()
             cache = broker.caches.find(luid)
             copy = cache.copy()
             method = find_observer(copy, name)
+            # A copy that misses an update is none any more: one that ends at once is not refused.
+            if len(self._calls) >= broker.limits.calls and _makes_coroutine(method):
+                raise self._too_many()
             if walk:
                 unjellier.perspective = cache.perspective
                 for values in frame[4:6]:
@@ -240,8 +241,8 @@ class Incoming:
         elif request:
             raise ProtocolError(f"request {request} is not above {self._highest}")
 
-    def _refuse_call(self) -> None:
-        """Raises LimitExceeded; a peer that goes on and on is closed with 4413."""
+    def _too_many(self) -> LimitExceeded:
+        """Why a call is refused; a peer that goes on and on is closed with 4413."""
         broker = self._broker
         now = broker.runtime.clock()
         if now - self._refused_since > REFUSED_SECONDS:
@@ -249,7 +250,7 @@ class Incoming:
         self._refused += 1
         if self._refused >= MAX_REFUSED_CALLS:
             broker.close(4413, f"calls: {self._refused} were refused in {REFUSED_SECONDS:g} s")
-        raise LimitExceeded(
+        return LimitExceeded(
             f"calls: {broker.limits.calls} are in progress, more are not allowed; "
             "wait for answers before calling again"
         )
@@ -352,7 +353,7 @@ class Incoming:
         method: Method | None = None
         try:
             if len(self._calls) >= self._broker.limits.calls:
-                self._refuse_call()
+                raise self._too_many()
             if type(target) is str or (type(target) is int and target > 0):
                 holder[0] = broker.exports.find(target)
                 method = find_method(holder[0], name)
@@ -561,9 +562,7 @@ class Incoming:
             or broker.queued >= broker.room_bytes
             or broker.line is not None
         ) and not in_turn:
-            call = call or self._new_call(request, name)
-            call.answering = True
-            broker.when_room(partial(self._answer, request, name, value, call, True))
+            self._hold(request, name, value, call)
             return
         if type(value) is str and len(value) <= SHORT and value.isascii():
             broker.queued += len(value)
@@ -582,6 +581,15 @@ class Incoming:
         self._named[request] = value
         if call is not None:
             self._end(call, value)
+
+    def _hold(self, request: int, name: str, value: Any, call: _Call | None) -> None:
+        """The answer waits for room; its call stays in progress."""
+        if call is None and len(self._calls) >= self._broker.limits.calls:
+            self._fail(request, name, self._too_many())  # an update, which was not refused
+            return
+        call = call or self._new_call(request, name)
+        call.answering = True
+        self._broker.when_room(partial(self._answer, request, name, value, call, True))
 
     def _send_answer(self, request: int, name: str, value: Any, call: _Call | None) -> bool:
         """Send *value*; if it cannot be sent, that is the call's failure."""

@@ -151,7 +151,7 @@ class Outgoing:
         kw: dict[str, Any],
         promise: RemotePromise | None,
     ) -> None:
-        request = self._last_request + 1 if promise is not None else 0
+        request = 0
         try:
             if promise is not None and promise.done:  # it was cancelled
                 return
@@ -161,16 +161,28 @@ class Outgoing:
             if export.stopped:
                 raise DeadReferenceError("the peer has no copy of the cache any more")
             seen_by = export.observer.perspective
+            request = self._next_request() if promise is not None else 0
             self._post(request, export.luid, name, args, kw, None, seen_by, promise, "cachemessage")
         except BaseException as error:  # each call ends exactly once, with its error
+            self._not_sent(request)
             if promise is not None:
                 promise.settle(error=error)
             elif not isinstance(error, (DeadReferenceError, PBConnectionLost)):
                 raise
             return
         if promise is not None:
-            self._last_request = promise.request = request
+            promise.request = request
             self._waiting[request] = promise
+
+    def _next_request(self) -> int:
+        """The number of a request; what is let go while it is encoded gets a higher one."""
+        self._last_request += 1
+        return self._last_request
+
+    def _not_sent(self, request: int) -> None:
+        """Nobody has seen *request*, if it is one."""
+        if request and request == self._last_request:
+            self._last_request -= 1
 
     def _must_hold(self) -> bool:
         broker = self._broker
@@ -229,6 +241,7 @@ class Outgoing:
         kw: dict[str, Any],
         deadline: float | None,
     ) -> None:
+        request = 0
         try:
             where = self._address(target)
             if type(where) is _Home:
@@ -238,12 +251,13 @@ class Outgoing:
                 left = self._left(deadline)
                 self._settle_with(promise, where.call(name, args, kw, timeout=left))
                 return
-            request = self._last_request + 1
+            request = self._next_request()
             self._post(request, where, name, args, kw, deadline, target.perspective, promise)
         except BaseException as error:  # each call ends exactly once, with its error
+            self._not_sent(request)
             promise.settle(error=error)
             return
-        self._last_request = promise.request = request
+        promise.request = request
         self._waiting[request] = promise
         if type(target) is not RemoteReference:
             _note_pipelined(promise, target)

@@ -71,6 +71,9 @@ def tables(session: Session) -> dict[str, int]:
         "waiting_for_room": len(broker.line or ()),
         "identities": len(broker.exports._luids)
         - sum(type(name) is str for name in broker.exports.objects),
+        "cache_identities": len(broker.watched._by_object),
+        "numbers_of_caches": broker.exports.others,
+        "frames_being_encoded": broker._encoding,
     }
 
 

@@ -1,7 +1,10 @@
 """Two sessions and a link, driven at random, without an event loop.
 
-The laws: every call ends exactly once; calls start in the order in which they were sent;
-when all is quiet and let go, nothing stands in any table of either side.
+The laws: every call ends exactly once; calls start in the order in which they were sent; the copy
+of a cache is what the original was at some time, each update once and in its order, is what the
+original is when all was delivered, and has what was changed before an answer when that comes; each
+observer is stopped exactly once; when all is quiet and let go, nothing stands in any table of
+either side.
 """
 
 import os
@@ -38,6 +41,62 @@ class Ledger:
     def __init__(self) -> None:
         self.started: list[int] = []
         self.waiting: deque[tuple[Any, Any]] = deque()
+        self.tanks = [Tank(self, 0, None)]
+        self.tanks.append(Tank(self, 1, self.tanks[0]))
+        self.observers: list[Any] = []  # all that there ever were
+        self.stopped: list[Any] = []
+
+
+class Tank(pb.Cacheable):
+    """A cache of either side, to which items are only added; one has another in its state."""
+
+    def __init__(self, ledger: "Ledger", number: int, inner: "Tank | None") -> None:
+        self.ledger = ledger
+        self.number = number
+        self.inner = inner
+        self.items: list[int] = []
+        self.observers: list[Any] = []
+
+    def getStateToCacheAndObserveFor(self, _perspective: Any, observer: Any) -> Any:
+        self.observers.append(observer)
+        self.ledger.observers.append(observer)
+        return {"number": self.number, "items": list(self.items), "inner": self.inner}
+
+    def stoppedObserving(self, _perspective: Any, observer: Any) -> None:
+        [at] = [at for at, one in enumerate(self.observers) if one is observer]
+        del self.observers[at]
+        self.ledger.stopped.append(observer)
+
+    def add(self, *, answered: bool) -> int:
+        item = len(self.items)
+        self.items.append(item)
+        for observer in self.observers:
+            if answered:
+                observer.callRemote("add", item).then_call(lambda promise: promise.error())
+            else:
+                observer.callRemoteOnly("add", item)
+        return len(self.items)
+
+
+class TankCopy(pb.RemoteCache):
+    """What a Tank arrives as."""
+
+    all: ClassVar[WeakSet["TankCopy"]] = WeakSet()
+
+    def __init__(self) -> None:
+        self.all.add(self)
+
+    def observe_add(self, item: int) -> None:
+        self.items.append(item)
+
+    def is_live(self) -> bool:
+        """Whether the owner tells us what changes."""
+        cache = self.__cache__
+        return cache.count > 0 and not cache._imports.broker.disconnected
+
+
+REGISTRY = pb.Registry()
+REGISTRY.setUnjellyableForClass(Tank, TankCopy)
 
 
 class Thing(pb.Root):
@@ -111,7 +170,20 @@ class Thing(pb.Root):
 
     def remote_unsendable(self, number: int, *_values: Any) -> Any:
         self.ledger.started.append(number)
-        return [Thing(self.ledger, self.runtime), object()]
+        return [Thing(self.ledger, self.runtime), *self.ledger.tanks, object()]
+
+    def remote_tank(self, number: int, *_values: Any) -> Any:
+        self.ledger.started.append(number)
+        return self.ledger.tanks[number % 2]
+
+    def remote_tanks(self, number: int, *_values: Any) -> Any:
+        self.ledger.started.append(number)
+        return {"one": self.ledger.tanks[1], "again": list(self.ledger.tanks)}
+
+    def remote_add(self, number: int, *_values: Any) -> Any:
+        """Changes two caches, and answers with what they have to be at the caller then."""
+        self.ledger.started.append(number)
+        return {"sizes": [tank.add(answered=bool(number % 2)) for tank in self.ledger.tanks]}
 
 
 METHODS = st.sampled_from(
@@ -130,6 +202,10 @@ METHODS = st.sampled_from(
         "ask_back",
         "unsendable",
         "nowhere",
+        "tank",
+        "tanks",
+        "add",
+        "add",
     ]
 )
 PATHS = st.sampled_from([(), (0,), (1,), ("one",), ("again", 1), ("other",), ("nowhere",)])
@@ -163,7 +239,11 @@ class Sessions(RuleBasedStateMachine):
         ledgers = [Ledger(), Ledger()]
         roots = [Thing(ledger, self.runtime) for ledger in ledgers]
         self.link = stepped_pair(
-            roots[0], client_names={"root": roots[1]}, limits=self.limits, runtime=self.runtime
+            roots[0],
+            client_names={"root": roots[1]},
+            limits=self.limits,
+            runtime=self.runtime,
+            registry=REGISTRY,
         )
         self.server = Side(self.link.server, ledgers[0])
         self.client = Side(self.link.client, ledgers[1])
@@ -188,12 +268,27 @@ class Sessions(RuleBasedStateMachine):
         promise = target.call(method, (number, *values), timeout=timeout)
         self.ends[number] = 0
 
-        def ended(_promise: Any) -> None:
+        def ended(promise: Any) -> None:
             self.ends[number] += 1
+            if promise.error() is None and type(promise.result()) is dict:
+                sizes = promise.result().get("sizes", ())
+                self.runtime.soon(self.has_what_was_answered, side, sizes)
 
         promise.then_call(ended)
         side.promises.append((number, promise))
         return promise
+
+    def has_what_was_answered(self, side: Side, sizes: Any) -> None:
+        for copy in self.copies(side):
+            assert copy.number >= len(sizes) or len(copy.items) >= sizes[copy.number]
+
+    def copies(self, side: Side) -> list[TankCopy]:
+        """The copies of *side*'s that are told what changes."""
+        return [
+            copy
+            for copy in list(TankCopy.all)
+            if copy.is_live() and copy.__cache__._imports.broker is side.session.broker
+        ]
 
     def pick(self, values: list[Any], at: int) -> Any:
         return values[at % len(values)] if values else None
@@ -211,6 +306,8 @@ class Sessions(RuleBasedStateMachine):
                 made.append(self.pick(side.things, at).remote_plain)
             elif kind == "held":
                 made.append(self.pick(side.held, at))
+            elif kind == "tank":
+                made.append(side.ledger.tanks[at % 2])
             elif side.promises:
                 _, promise = self.pick(side.promises, at)
                 made.append(promise)
@@ -219,7 +316,8 @@ class Sessions(RuleBasedStateMachine):
 
     KINDS = st.lists(
         st.tuples(
-            st.sampled_from(["data", "thing", "function", "held", "promise"]), st.integers(0, 50)
+            st.sampled_from(["data", "thing", "function", "held", "held", "tank", "promise"]),
+            st.integers(0, 50),
         ),
         max_size=3,
     )
@@ -228,7 +326,8 @@ class Sessions(RuleBasedStateMachine):
     def call_a_reference(self, by_client: bool, at: int, method: str, kinds: Any) -> None:
         side, _ = self.sides(by_client)
         values, waits = self.values(side, kinds)
-        target = self.pick([side.root(), *side.held], at)
+        references = [held for held in side.held if not isinstance(held, TankCopy)]
+        target = self.pick([side.root(), *references], at)
         self.call(side, target, method, values)
         (side.named.add if waits else side.sent.append)(self.number)
 
@@ -292,6 +391,11 @@ class Sessions(RuleBasedStateMachine):
         if side.promises:
             _, promise = side.promises.pop(at % len(side.promises))
             promise.then_call(lambda promise: promise.error())
+
+    @rule(by_client=TO_SERVER, at=st.integers(0, 1), answered=st.booleans())
+    def add_to_a_tank(self, by_client: bool, at: int, answered: bool) -> None:
+        side, _ = self.sides(by_client)
+        side.ledger.tanks[at].add(answered=answered)
 
     @rule(by_client=TO_SERVER)
     def make_a_thing(self, by_client: bool) -> None:
@@ -370,6 +474,29 @@ class Sessions(RuleBasedStateMachine):
             assert len(started) == len(set(started))
 
     @invariant()
+    def copies_are_what_the_originals_were(self) -> None:
+        if not hasattr(self, "client"):
+            return
+        for side, peer in ((self.client, self.server), (self.server, self.client)):
+            for copy in self.copies(side):
+                original = peer.ledger.tanks[copy.number]
+                assert copy.items == original.items[: len(copy.items)]
+                assert copy.inner is None or copy.inner.number == 0
+
+    @invariant()
+    def observers_are_stopped_once(self) -> None:
+        for side in (getattr(self, "client", None), getattr(self, "server", None)):
+            if side is not None:
+                stopped = list(map(id, side.ledger.stopped))
+                assert len(stopped) == len(set(stopped))
+
+    def copies_are_what_the_originals_are(self) -> None:
+        """When nothing is on its way any more."""
+        for side, peer in ((self.client, self.server), (self.server, self.client)):
+            for copy in self.copies(side):
+                assert copy.items == peer.ledger.tanks[copy.number].items
+
+    @invariant()
     def nobody_broke_the_protocol(self) -> None:
         if hasattr(self, "link"):
             faults = [report for report in self.runtime.reports if "fault" in report[0]]
@@ -406,8 +533,14 @@ class Sessions(RuleBasedStateMachine):
         self.starts_are_in_order()
         self.nobody_broke_the_protocol()
         assert all(self.ends.values()), [n for n, ends in self.ends.items() if not ends]
+        if not self.is_cut and not link.client.closing and not link.server.closing:
+            self.copies_are_what_the_originals_are()
         self.let_go_of_everything()
         link.assert_idle()
+        for side in (self.client, self.server):
+            ledger = side.ledger
+            assert len(ledger.stopped) == len(ledger.observers)
+            assert not any(tank.observers for tank in ledger.tanks)
         self.nobody_broke_the_protocol()
         link.cut()
         for session in (link.client, link.server):
@@ -429,7 +562,7 @@ class Sessions(RuleBasedStateMachine):
 
 
 def find_references(value: Any, found: list[Any]) -> None:
-    if isinstance(value, pb.RemoteReference):
+    if isinstance(value, pb.RemoteReference | pb.RemoteCache):
         found.append(value)
     elif isinstance(value, dict):
         for item in value.values():
