@@ -15,6 +15,7 @@ import { INLINE_BYTES } from "./limits.js";
 import { RemotePromise } from "./promises.js";
 import { isReference, RemoteReference } from "./references.js";
 import { jellyScalar, toBase64 } from "./scalars.js";
+import { isStream, newProducer } from "./streams.js";
 
 /** @typedef {string | number} Key */
 
@@ -146,7 +147,8 @@ function hasPlainItems(value, levels) {
   if (isList(value)) {
     return !(/** @type {any} */ (value).toJSON) && value.every((item) => isPlain(item, levels));
   }
-  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
+  if (Object.getPrototypeOf(value) !== Object.prototype || value[Symbol.asyncIterator])
+    return false;
   for (const key in value) if (key === "$" || !isPlain(value[key], levels)) return false;
   return true;
 }
@@ -332,6 +334,7 @@ function special(walk, value, depth) {
   if (isReference(value)) return reference(walk, value);
   if (value instanceof Cacheable) return cache(walk, value, depth);
   if (value instanceof RemoteCache) return ownedCache(walk, value);
+  if (isStream(value)) return stream(walk, value);
   return jellyScalar(value, limits) ?? refuse(walk, describe(value));
 }
 
@@ -347,6 +350,19 @@ function reference({ broker, introduced }, value) {
   const { id } = broker.exports.introduce(value);
   if (typeof id === "number") introduced.push(id);
   return { $: "remote", id };
+}
+
+/**
+ * @param {Walk} walk
+ * @param {any} value
+ */
+function stream({ broker, introduced, limits }, value) {
+  // What is no plain data is no number of bytes: it goes alone.
+  const sizeOf = (/** @type {any} */ item) =>
+    item instanceof Uint8Array ? item.length : plainText([item], limits.depth - 2).length;
+  const entry = broker.exports.introduce(value, () => newProducer(broker, value, sizeOf));
+  introduced.push(/** @type {number} */ (entry.id));
+  return { $: "stream", id: entry.id };
 }
 
 /**
@@ -450,7 +466,7 @@ export const TRAP = 'a reference cannot stand under the key "then" or "toJSON"';
 export function isContainer(value) {
   if (isList(value) || value instanceof Map || value instanceof Set) return true;
   const prototype = Object.getPrototypeOf(value);
-  return !prototype || !Object.getPrototypeOf(prototype);
+  return (!prototype || !Object.getPrototypeOf(prototype)) && !(Symbol.asyncIterator in value);
 }
 
 /** @param {any} value */

@@ -46,6 +46,17 @@ export const STALL_SECONDS = 10;
 export const UNKNOWN_FRAMES = 16;
 export const VIOLATIONS = 4;
 
+/**
+ * Items of a stream that a reader has and has asked for, at most; and how many a producer is allowed
+ * ahead, whatever it is asked for (section 5).
+ */
+export const STREAM_AHEAD = 64;
+export const STREAM_CREDIT = 4096;
+
+/** About so many bytes of a stream go into one answer; a chunk of a file has so many at most. */
+export const ANSWER_BYTES = 262144;
+export const CHUNK_BYTES = 65536;
+
 /** Bytes in one value above which they travel outside the JSON (section 8). */
 export const INLINE_BYTES = 1024;
 

@@ -25,6 +25,7 @@ export { callSignal } from "./methods.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
 export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
+export { RemoteStream } from "./streams.js";
 
 /**
  * @template {any[]} [Args=any[]]

@@ -131,6 +131,11 @@ export class RemotePromise extends Callable {
     (rejected ? this.#reject : this.#resolve)?.(outcome);
   }
 
+  /** The items of the stream that the call gives: `for await` need not await it first. @returns {AsyncGenerator<any>} */
+  async *[Symbol.asyncIterator]() {
+    yield* /** @type {any} */ (await this);
+  }
+
   /** Somebody hangs on this promise and is told of its failure: it is not unhandled. @internal */
   handle() {
     this.#promise.catch(() => {});

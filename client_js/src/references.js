@@ -23,6 +23,7 @@ import { Callable } from "./promises.js";
  * @property {any} object
  * @property {number} count
  * @property {import("./caching.js").RemoteCacheObserver} [observer]
+ * @property {import("./streams.js").Producer} [producer] what the peer calls, when it is a stream
  */
 
 /**
@@ -65,8 +66,9 @@ export function newExports(broker) {
     return true;
   };
 
-  /** The peer has no copy any more of what may be a Cacheable. @param {Export} entry */
-  const stop = ({ object, observer }) => {
+  /** The peer no longer has what may be a Cacheable or a stream. @param {Export} entry */
+  const stop = ({ object, observer, producer }) => {
+    producer?.stop();
     // One that has no id was not given the state.
     if (!observer?.id) return;
     observer.released = true;
@@ -94,14 +96,20 @@ export function newExports(broker) {
     /**
      * What `object` is handed out as once more.
      * @param {object} object
+     * @param {() => import("./streams.js").Producer} [produce] for a stream
      * @returns {Export}
      */
-    introduce(object) {
+    introduce(object, produce) {
       let entry = given.get(object);
       if (!entry) {
+        if (produce) {
+          const open = countStreams(numbered) + 1;
+          checkLimit(broker.limits, "streams", open);
+          checkLimit(broker.peer.limits, "streams", open);
+        }
         checkLimit(broker.limits, "references", numbered.size + 1);
         checkLimit(broker.peer.limits, "references", numbered.size + 1);
-        entry = { id: next++, object, count: 0 };
+        entry = { id: next++, object, count: 0, producer: produce?.() };
         numbered.set(entry.id, entry);
         given.set(object, entry);
       }
@@ -115,6 +123,8 @@ export function newExports(broker) {
     takeBack(ids) {
       for (const id of ids.reverse()) {
         const entry = numbered.get(id);
+        // The peer has not seen it, and it can go out with another frame.
+        if (entry?.count === 1) entry.producer = undefined;
         if (entry) lower(entry, 1);
         if (id === next - 1 && !numbered.has(id)) next--;
       }
@@ -126,7 +136,8 @@ export function newExports(broker) {
      */
     find(id, isCache = false) {
       const entry = numbered.get(id);
-      const object = !entry?.observer !== isCache && (published.get(id) ?? entry?.object);
+      const object =
+        !entry?.observer !== isCache && (published.get(id) ?? entry?.producer ?? entry?.object);
       if (!object) throw deadReference();
       return object;
     },
@@ -140,6 +151,10 @@ export function newExports(broker) {
   };
 }
 
+/** @param {Map<Id, { producer?: unknown, Kind?: unknown }>} table */
+const countStreams = (table) =>
+  [...table.values()].filter(({ producer, Kind }) => producer || Kind).length;
+
 /**
  * How often an id was received (a name is not counted), and what stands for it: a reference, or the
  * copy of a cache, which is kept until the owner says `uncache`.
@@ -149,6 +164,7 @@ export function newExports(broker) {
  * @property {number} count
  * @property {WeakRef<any>} [weak] the reference, or the live copy
  * @property {import("./caching.js").RemoteCache} [cache] what takes the updates
+ * @property {new (broker: Broker, held: Held) => object} [Kind] the class, if that is no RemoteReference
  * @property {() => object} [newCopy] what makes a live copy of it, for the application
  */
 
@@ -226,9 +242,24 @@ export function newImports(broker) {
      */
     receive(id, limits) {
       const held = hold(id, limits);
-      if (held.cache) throw deadReference();
+      if (held.cache || held.Kind) throw deadReference();
       held.count++;
       return standIn(held, () => new RemoteReference(broker, held));
+    },
+    /**
+     * The stream that the peer hands out once more.
+     * @param {number} id
+     * @param {new (broker: Broker, held: Held) => object} Kind
+     */
+    receiveStream(id, Kind) {
+      let held = numbered.get(id);
+      if (!held) {
+        checkLimit(broker.limits, "streams", countStreams(numbered) + 1);
+        held = Object.assign(hold(id), { Kind });
+      }
+      if (!held.Kind) throw deadReference();
+      held.count++;
+      return standIn(held, () => new Kind(broker, held));
     },
     /**
      * The copy of a cache that the peer hands out once more.

@@ -13,6 +13,7 @@ import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
 import { LiveCore } from "./live.js";
 import { unjellyScalar } from "./scalars.js";
+import { Producer, RemoteStream } from "./streams.js";
 
 /** @typedef {Record<string, any>} Tagged */
 /** @typedef {ReturnType<typeof newUnjellier>} Unjellier */
@@ -104,6 +105,7 @@ function tagged(state, raw) {
   const { broker, attachments, kept } = state;
   switch (raw.$) {
     case "remote":
+    case "stream":
     case "local":
     case "cached":
     case "lcache":
@@ -149,12 +151,18 @@ function find(state, raw) {
       : malformed(raw);
   }
   if (!isId(id) && typeof id !== "string") malformed(raw);
-  if (tag === "local") return broker.exports.find(id);
+  if (tag === "local") {
+    const own = broker.exports.find(id);
+    return own instanceof Producer ? malformed(raw) : own;
+  }
   if (tag === "lcache") return broker.exports.find(id, true);
   if (tag === "cached") return sameCache(state, id);
-  const reference = broker.imports.receive(id);
-  if (isId(id)) introduced.push(id);
-  return reference;
+  const isNumber = isId(id);
+  if (tag === "stream" && !isNumber) malformed(raw);
+  const found =
+    tag === "stream" ? broker.imports.receiveStream(id, RemoteStream) : broker.imports.receive(id);
+  if (isNumber) introduced.push(id);
+  return found;
 }
 
 /**
