@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import DeadReferenceError, InsecureJelly, LimitExceeded, ProtocolError
+from .errors import DeadReferenceError, LimitExceeded, ProtocolError
 from .flavors import Entrance, ViewPoint
 from .targets import Target
 
@@ -310,12 +310,12 @@ class Imports:
         """What stands for *luid*: the one that is there, or a new one of *kind*.
 
         Raises:
-            InsecureJelly: *luid* was handed to us as something else.
+            DeadReferenceError: *luid* was handed to us as something else.
         """
         key = luid if perspective is None else (luid, id(perspective))
         held = self._held.get(key)
         if held is not None and held.kind is not kind:
-            raise InsecureJelly(f"{luid} is handed out as a stream and as an object")
+            raise dead_reference()
         found = held() if held is not None else None
         if found is None:
             avatar = None if type(perspective) is Entrance else perspective

@@ -37,7 +37,15 @@
  * @template T
  * @typedef {0 extends 1 & T ? any
  *   : T | import("./promises.js").RemotePromise<T>
- *   | (T extends import("./references.js").RemoteReference<infer Api> ? Local<Api> : never)} Argument
+ *   | (T extends import("./references.js").RemoteReference<infer Api> ? Local<Api> : never)
+ *   | (T extends import("./streams.js").RemoteStream<infer Item> ? Source<Item> : never)} Argument
+ */
+
+/**
+ * What arrives as a stream of these items.
+ * @template Item
+ * @typedef {AsyncIterable<Item> | ReadableStream<Item>
+ *   | ([Uint8Array] extends [Item] ? Blob : never)} Source
  */
 
 /**
@@ -58,7 +66,10 @@
  * A value on the other side: objects that stay where they are become references.
  * @template T
  * @typedef {0 extends 1 & T ? any
- *   : T extends import("./references.js").RemoteReference<any> | Atom ? T
+ *   : T extends import("./references.js").RemoteReference<any> | Atom | import("./streams.js").RemoteStream ? T
+ *   : T extends Blob ? import("./streams.js").RemoteStream<Uint8Array>
+ *   : T extends AsyncIterable<infer Item> | ReadableStream<infer Item>
+ *   ? import("./streams.js").RemoteStream<Received<Item>>
  *   : T extends (...args: any[]) => any ? import("./references.js").RemoteReference<T>
  *   : [keyof T & `remote_${string}`] extends [never]
  *   ? { [Key in keyof T]: Received<T[Key]> }

@@ -131,7 +131,10 @@ export class RemotePromise extends Callable {
     (rejected ? this.#reject : this.#resolve)?.(outcome);
   }
 
-  /** The items of the stream that the call gives: `for await` need not await it first. @returns {AsyncGenerator<any>} */
+  /**
+   * The items of the stream that the call gives: `for await` need not await it first.
+   * @returns {AsyncGenerator<T extends AsyncIterable<infer Item> ? Item : any>}
+   */
   async *[Symbol.asyncIterator]() {
     yield* /** @type {any} */ (await this);
   }

@@ -134,7 +134,7 @@ export function newProducer({ hooks, peer }, value, sizeOf) {
           items.push([value, size]);
           bytes += size;
         }
-        isOver ||= done;
+        isOver ||= !!done;
       } catch (error) {
         if (!isOver) failure = error;
         isOver = true;

@@ -13,7 +13,7 @@ import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
 import { LiveCore } from "./live.js";
 import { unjellyScalar } from "./scalars.js";
-import { Producer, RemoteStream } from "./streams.js";
+import { isStream, Producer, RemoteStream } from "./streams.js";
 
 /** @typedef {Record<string, any>} Tagged */
 /** @typedef {ReturnType<typeof newUnjellier>} Unjellier */
@@ -134,8 +134,10 @@ function tagged(state, raw) {
 function resolved({ kept, waits }, raw, found) {
   kept.set(raw, found);
   if (raw.$ !== "answer") return found;
-  if (!found.pending) return answerValue(found, raw.path);
-  waits.push(found);
+  if (found.pending) return void waits.push(found);
+  const value = answerValue(found, raw.path);
+  if (value && isStream(value)) refuse("a stream cannot be passed on by name; await it first");
+  return value;
 }
 
 /**

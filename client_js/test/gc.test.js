@@ -132,3 +132,32 @@ test("the copy of a cache with hooks is kept until it is released", async () => 
   await collected();
   assert.equal(weak.deref(), undefined);
 });
+
+test("a stream that is garbage is given back, also while its next is under way", async () => {
+  let closed = 0;
+  class Source extends FixtureRoot {
+    async *remote_wait() {
+      try {
+        yield 1;
+        yield 2;
+        await new Promise((resolve) => this.stops.push(resolve));
+      } finally {
+        closed++;
+      }
+    }
+    stops = [];
+  }
+  const source = new Source();
+  const [a, b] = await pair({ names: { root: source } });
+  await (async () => {
+    const stream = await b.root.callRemote("wait");
+    assert.equal((await stream.next()).value, 1);
+    await settled();
+    assert.equal(b.statistics().waiting, 1);
+  })();
+  for (let round = 0; round < 5 && a.statistics().exported; round++) await collected();
+  assert.equal(a.statistics().exported, 0);
+  source.stops[0]();
+  await settled();
+  assert.equal(closed, 1);
+});

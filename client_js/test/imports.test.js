@@ -19,6 +19,7 @@ const ORDER = [
   "references",
   "methods",
   "scalars",
+  "streams",
   "jelly",
   "live",
   "unjelly",

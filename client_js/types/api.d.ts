@@ -33,12 +33,13 @@ export type Methods<Api> = 0 extends 1 & Api ? Record<string, (...args: any[]) =
 export type Arguments<Method> = Method extends (...args: infer Args) => any ? {
     [At in keyof Args]: Argument<Args[At]>;
 } : never;
-export type Argument<T> = 0 extends 1 & T ? any : T | import("./promises.js").RemotePromise<T> | (T extends import("./references.js").RemoteReference<infer Api> ? Local<Api> : never);
+export type Argument<T> = 0 extends 1 & T ? any : T | import("./promises.js").RemotePromise<T> | (T extends import("./references.js").RemoteReference<infer Api> ? Local<Api> : never) | (T extends import("./streams.js").RemoteStream<infer Item> ? Source<Item> : never);
+export type Source<Item> = AsyncIterable<Item> | ReadableStream<Item> | ([Uint8Array] extends [Item] ? Blob : never);
 export type Local<Api> = Api extends (...args: any[]) => any ? Api : [keyof Api & `remote_${string}`] extends [never] ? {
     [Name in keyof Api & string as `remote_${Name}`]: Api[Name];
 } : Api;
 export type Result<Method> = Method extends (...args: any[]) => infer Value ? Received<Awaited<Value>> : never;
-export type Received<T> = 0 extends 1 & T ? any : T extends import("./references.js").RemoteReference<any> | Atom ? T : T extends (...args: any[]) => any ? import("./references.js").RemoteReference<T> : [keyof T & `remote_${string}`] extends [never] ? {
+export type Received<T> = 0 extends 1 & T ? any : T extends import("./references.js").RemoteReference<any> | Atom | import("./streams.js").RemoteStream ? T : T extends Blob ? import("./streams.js").RemoteStream<Uint8Array> : T extends AsyncIterable<infer Item> | ReadableStream<infer Item> ? import("./streams.js").RemoteStream<Received<Item>> : T extends (...args: any[]) => any ? import("./references.js").RemoteReference<T> : [keyof T & `remote_${string}`] extends [never] ? {
     [Key in keyof T]: Received<T[Key]>;
 } : import("./references.js").RemoteReference<T>;
 export type Atom = string | number | bigint | boolean | null | undefined | void | Date | Uint8Array | Error | Map<any, any> | Set<any> | import("./scalars.js").Held | import("./flavors.js").Copyable | import("./caching.js").Cacheable | import("./caching.js").RemoteCache;
@@ -69,7 +70,14 @@ export type Atom = string | number | bigint | boolean | null | undefined | void 
  * @template T
  * @typedef {0 extends 1 & T ? any
  *   : T | import("./promises.js").RemotePromise<T>
- *   | (T extends import("./references.js").RemoteReference<infer Api> ? Local<Api> : never)} Argument
+ *   | (T extends import("./references.js").RemoteReference<infer Api> ? Local<Api> : never)
+ *   | (T extends import("./streams.js").RemoteStream<infer Item> ? Source<Item> : never)} Argument
+ */
+/**
+ * What arrives as a stream of these items.
+ * @template Item
+ * @typedef {AsyncIterable<Item> | ReadableStream<Item>
+ *   | ([Uint8Array] extends [Item] ? Blob : never)} Source
  */
 /**
  * An object of this side's that does for a reference to `Api`.
@@ -87,7 +95,10 @@ export type Atom = string | number | bigint | boolean | null | undefined | void 
  * A value on the other side: objects that stay where they are become references.
  * @template T
  * @typedef {0 extends 1 & T ? any
- *   : T extends import("./references.js").RemoteReference<any> | Atom ? T
+ *   : T extends import("./references.js").RemoteReference<any> | Atom | import("./streams.js").RemoteStream ? T
+ *   : T extends Blob ? import("./streams.js").RemoteStream<Uint8Array>
+ *   : T extends AsyncIterable<infer Item> | ReadableStream<infer Item>
+ *   ? import("./streams.js").RemoteStream<Received<Item>>
  *   : T extends (...args: any[]) => any ? import("./references.js").RemoteReference<T>
  *   : [keyof T & `remote_${string}`] extends [never]
  *   ? { [Key in keyof T]: Received<T[Key]> }

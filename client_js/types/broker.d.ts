@@ -69,7 +69,7 @@ export declare class Broker {
         decref: (id: number, count: number, isCache?: boolean) => boolean;
         readonly size: number;
         publish(name: string, object: object): void;
-        introduce(object: object): import("./references.js").Export;
+        introduce(object: object, produce?: () => import("./streams.js").Producer): import("./references.js").Export;
         takeBack(ids: number[]): void;
         find(id: import("./references.js").Id, isCache?: boolean): object;
         clear(): void;
@@ -81,6 +81,7 @@ export declare class Broker {
         receive(id: import("./references.js").Id, limits?: {
             references?: number;
         }): import("./references.js").RemoteReference<any>;
+        receiveStream(id: number, Kind: new (broker: import("./references.js").Broker, held: import("./references.js").Held) => object): any;
         receiveCache(id: number): any;
         addCache(id: number, cache: import("./caching.js").RemoteCache, newCopy?: () => object): () => any;
         find(id: number): import("./caching.js").RemoteCache;

@@ -62,6 +62,15 @@ export declare const STALL_SECONDS = 10;
 /** Unknown frames that are answered in a minute, and limits broken before the session ends. */
 export declare const UNKNOWN_FRAMES = 16;
 export declare const VIOLATIONS = 4;
+/**
+ * Items of a stream that a reader has and has asked for, at most; and how many a producer is allowed
+ * ahead, whatever it is asked for (section 5).
+ */
+export declare const STREAM_AHEAD = 64;
+export declare const STREAM_CREDIT = 4096;
+/** About so many bytes of a stream go into one answer; a chunk of a file has so many at most. */
+export declare const ANSWER_BYTES = 262144;
+export declare const CHUNK_BYTES = 65536;
 /** Bytes in one value above which they travel outside the JSON (section 8). */
 export declare const INLINE_BYTES = 1024;
 /**

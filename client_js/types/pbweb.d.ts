@@ -14,6 +14,7 @@ export { callSignal } from "./methods.js";
 export { RemotePromise, remote } from "./promises.js";
 export { RemoteReference } from "./references.js";
 export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
+export { RemoteStream } from "./streams.js";
 export type CallOptions<Args extends any[] = any[]> = import("./api.js").CallOptions<Args>;
 export type ConnectOptions = import("./client.js").ConnectOptions;
 export type ConnectionOptions = import("./connection.js").ConnectionOptions;

@@ -75,6 +75,11 @@ export declare class Callable<Api> {
 export declare class RemotePromise<T = any> extends Callable<ApiOf<T>> implements PromiseLike<T> {
     #private;
     /**
+     * The items of the stream that the call gives: `for await` need not await it first.
+     * @returns {AsyncGenerator<T extends AsyncIterable<infer Item> ? Item : any>}
+     */
+    [Symbol.asyncIterator](): AsyncGenerator<T extends AsyncIterable<infer Item> ? Item : any>;
+    /**
      * As of any promise; so `await` takes it.
      * @template [A=T]
      * @template [B=never]

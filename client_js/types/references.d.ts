@@ -13,6 +13,10 @@ export type Export = {
     object: any;
     count: number;
     observer?: import("./caching.js").RemoteCacheObserver;
+    /**
+     * what the peer calls, when it is a stream
+     */
+    producer?: import("./streams.js").Producer;
 };
 /** @typedef {import("./broker.js").Broker} Broker */
 /** What has an id of the peer's or of this side's, or a name, which is not counted. @typedef {number | string} Id */
@@ -23,6 +27,7 @@ export type Export = {
  * @property {any} object
  * @property {number} count
  * @property {import("./caching.js").RemoteCacheObserver} [observer]
+ * @property {import("./streams.js").Producer} [producer] what the peer calls, when it is a stream
  */
 /**
  * The objects that the peer can name: by the ids that it was given, and by published names.
@@ -39,9 +44,10 @@ export declare function newExports(broker: Pick<Broker, "limits" | "peer" | "hoo
     /**
      * What `object` is handed out as once more.
      * @param {object} object
+     * @param {() => import("./streams.js").Producer} [produce] for a stream
      * @returns {Export}
      */
-    introduce(object: object): Export;
+    introduce(object: object, produce?: () => import("./streams.js").Producer): Export;
     /**
      * Undo what `introduce` did for a frame that does not go out.
      * @param {number[]} ids in the order in which they were given
@@ -68,6 +74,10 @@ export type Held = {
      */
     cache?: import("./caching.js").RemoteCache;
     /**
+     * the class, if that is no RemoteReference
+     */
+    Kind?: new (broker: Broker, held: Held) => object;
+    /**
      * what makes a live copy of it, for the application
      */
     newCopy?: () => object;
@@ -91,6 +101,12 @@ export declare function newImports(broker: Broker): {
     receive(id: Id, limits?: {
         references?: number;
     }): RemoteReference<any>;
+    /**
+     * The stream that the peer hands out once more.
+     * @param {number} id
+     * @param {new (broker: Broker, held: Held) => object} Kind
+     */
+    receiveStream(id: number, Kind: new (broker: Broker, held: Held) => object): any;
     /**
      * The copy of a cache that the peer hands out once more.
      * @param {number} id

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -121,6 +122,7 @@ class FixtureRoot(pb.Root):
     def __init__(self, runtime: SteppedRuntime) -> None:
         self.runtime = runtime
         self.same = Counter()
+        self.ended = 0
         self.pond = Pond("a")
         self.kept: list[Any] = []
 
@@ -156,6 +158,31 @@ class FixtureRoot(pb.Root):
 
     def remote_areSame(self, x: Any, y: Any) -> bool:
         return x is y
+
+    async def remote_count(self, to: int) -> AsyncIterator[int]:
+        try:
+            for number in range(to):
+                yield number
+        finally:
+            self.ended += 1
+
+    async def remote_countAndFail(self, to: int) -> AsyncIterator[int]:
+        try:
+            for number in range(to):
+                yield number
+            raise pb.Error("no more")
+        finally:
+            self.ended += 1
+
+    def remote_ended(self) -> int:
+        return self.ended
+
+    async def remote_sum(self, stream: pb.RemoteStream) -> int:
+        return sum([item async for item in stream])
+
+    async def remote_first(self, stream: pb.RemoteStream) -> Any:
+        async with stream:
+            return await anext(stream)
 
     async def remote_wait(self) -> None:
         await self.runtime.future()

@@ -109,6 +109,7 @@ export class FixtureRoot extends Root {
   same = new Counter();
   pond = new Pond(["a"]);
   kept = null;
+  ends = 0;
   remote_echo(value = null) {
     return value;
   }
@@ -141,6 +142,28 @@ export class FixtureRoot extends Root {
   }
   remote_areSame(x, y) {
     return x === y;
+  }
+  async *remote_count(to) {
+    try {
+      for (let number = 0; number < to; number++) yield number;
+    } finally {
+      this.ends++;
+    }
+  }
+  async *remote_countAndFail(to) {
+    yield* this.remote_count(to);
+    throw new PBError("no more");
+  }
+  remote_ended() {
+    return this.ends;
+  }
+  async remote_sum(stream) {
+    let sum = 0;
+    for await (const item of stream) sum += item;
+    return sum;
+  }
+  async remote_first(stream) {
+    for await (const item of stream) return item;
   }
   remote_wait() {
     const signal = callSignal();

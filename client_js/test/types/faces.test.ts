@@ -19,6 +19,7 @@ import {
   type RemoteCacheObserver,
   type RemotePromise,
   type RemoteReference,
+  type RemoteStream,
   Root,
   remote,
   setUnjellyableForClass,
@@ -261,4 +262,47 @@ export async function caches(keeper: RemoteReference<Keeper>): Promise<void> {
   // @ts-expect-error: a copy that is no RemoteCache
   setUnjellyableForClass("x", class {});
   console.log(title, text, new Board().count);
+}
+
+interface Files {
+  upload(chunks: RemoteStream<Uint8Array>): Promise<string>;
+  numbers(to: number): RemoteStream<number>;
+}
+class Numbers extends Root {
+  async *remote_numbers(to: number): AsyncGenerator<LocalTwo> {
+    for (let at = 0; at < to; at++) yield new LocalTwo();
+  }
+  remote_file(): Blob {
+    return new Blob();
+  }
+}
+
+export async function streams(
+  files: RemoteReference<Files>,
+  numbers: RemoteReference<Numbers>,
+): Promise<void> {
+  for await (const number of files.callRemote("numbers", 3)) is<typeof number, number>(true);
+  const stream = await files.callRemote("numbers", 3);
+  is<typeof stream, RemoteStream<number>>(true);
+  is<ReturnType<typeof stream.readable>, ReadableStream<number>>(true);
+  for await (const number of stream) is<typeof number, number>(true);
+  is<string, Awaited<ReturnType<typeof upload>>>(true);
+  async function upload() {
+    await files.callRemote("upload", new Blob([]).stream());
+    await files.callRemote(
+      "upload",
+      (async function* () {
+        yield new Uint8Array();
+      })(),
+    );
+    return files.callRemote("upload", new File([], "name"));
+  }
+  // @ts-expect-error these are no bytes
+  await files.callRemote("upload", files.callRemote("numbers", 3));
+  const twos = await numbers.callRemote("numbers", 3);
+  is<typeof twos, RemoteStream<RemoteReference<LocalTwo>>>(true);
+  is<Awaited<ReturnType<typeof file>>, RemoteStream<Uint8Array>>(true);
+  async function file() {
+    return numbers.callRemote("file");
+  }
 }
