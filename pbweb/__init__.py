@@ -38,6 +38,7 @@ from .version import __version__
 if _typing.TYPE_CHECKING:
     from .client import ConnectFailed, connect
     from .copyables import copyable
+    from .groups import Group
 
 __all__ = [
     "Broker",
@@ -49,6 +50,7 @@ __all__ = [
     "DeadReferenceError",
     "Endpoint",
     "Error",
+    "Group",
     "InsecureJelly",
     "LimitExceeded",
     "Limits",
@@ -79,7 +81,12 @@ __all__ = [
 
 
 if not _typing.TYPE_CHECKING:  # where it would hide what is missing
-    _LATER = {"ConnectFailed": "client", "connect": "client", "copyable": "copyables"}
+    _LATER = {
+        "ConnectFailed": "client",
+        "Group": "groups",
+        "connect": "client",
+        "copyable": "copyables",
+    }
 
     def __getattr__(name: str) -> _typing.Any:
         """What not every program needs comes when it is asked for: half of an import's time."""

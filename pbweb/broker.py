@@ -16,6 +16,7 @@ import orjson
 from .caching import Cacheable, CacheExport, CacheExports, CacheImports, import_of
 from .errors import (
     DeadReferenceError,
+    Error,
     InsecureJelly,
     LimitExceeded,
     PBConnectionLost,
@@ -28,12 +29,15 @@ from .incoming import Incoming
 from .jelly import Jellier, Tagged
 from .outgoing import Outgoing
 from .promises import PromisedItem, RemotePromise, follow
-from .references import Exports, Imports, RemoteReference, dead_reference
+from .references import DEAD, Exports, Imports, RemoteReference, dead_reference
 from .runtime import Options, Runtime
 from .streams import Items, Producer, RemoteStream, Streams
 from .unjelly import Pending, Unjellier, introductions
 
 __all__ = ["Broker"]
+
+WhenDead = Callable[[RemoteReference, Error], None]
+"""Told once of a reference that died, and why; raises nothing."""
 
 NO_STATE = frozenset({"_remote", "__notes__"})  # attributes of an exception that are not its own
 MAX_REFERENCE_FAULTS = 4
@@ -59,6 +63,7 @@ class Broker:
         "_unknown",
         "_unknown_since",
         "_wake",
+        "_when_dead",
         "attachments",
         "caches",
         "close",
@@ -118,6 +123,7 @@ class Broker:
         self._faults = 0
         self._unknown = 0
         self._unknown_since = 0.0
+        self._when_dead: dict[RemoteReference, list[WhenDead]] | None = None
         self._notifiers: list[tuple[Callable[..., object], RemoteReference | None]] = []
 
     # ------------------------------------------------------------------ faces
@@ -191,11 +197,37 @@ class Broker:
         """See `RemoteReference.dontNotifyOnDisconnect`."""
         self._notifiers.remove((callback, reference))
 
+    def when_dead(self, reference: RemoteReference, callback: WhenDead) -> None:
+        """Call *callback* with *reference* and why, once, when it dies: it, or the session.
+
+        Raises:
+            DeadReferenceError: it is dead.
+        """
+        if reference.isDead():
+            raise DeadReferenceError(DEAD)
+        if self._when_dead is None:
+            self._when_dead = {}
+        self._when_dead.setdefault(reference, []).append(callback)
+
+    def not_when_dead(self, reference: RemoteReference, callback: WhenDead) -> None:
+        """Undo `when_dead`; nothing happens if it was called already."""
+        callbacks = self._when_dead or {}
+        if callback in callbacks.get(reference, ()):
+            callbacks[reference].remove(callback)
+            if not callbacks[reference]:
+                del callbacks[reference]
+
+    def _tell_dead(self, reference: RemoteReference, why: Error) -> None:
+        for callback in (self._when_dead or {}).pop(reference, ()):
+            callback(reference, why)
+
     def release(self, reference: RemoteReference | RemoteStream) -> None:
         """See `RemoteReference.release`."""
         pairs = self.imports.release(reference)
         if pairs:
             self.send(["decref", *pairs])
+        if self._when_dead and type(reference) is RemoteReference:
+            self._tell_dead(reference, DeadReferenceError(DEAD))
 
     # ------------------------------------------------------------- the outbox
 
@@ -566,6 +598,8 @@ class Broker:
         for function in line or ():
             self._call_waiting(function)
         self.watched.clear()
+        for dead in list(self._when_dead or ()):
+            self._tell_dead(dead, error)
         notifiers, self._notifiers = self._notifiers, []
         for callback, reference in notifiers:
             try:

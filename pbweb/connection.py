@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from .broker import Broker
 from .references import RemoteReference
@@ -45,6 +46,46 @@ class Link(Protocol):
         """Close with *code* and *reason* when what was written is out."""
 
 
+class _Turn:
+    """Flushes all connections of one event loop that have something to send, at its next turn.
+
+    One callback for all of them: a message to many costs no callback each.
+    """
+
+    __slots__ = ("__weakref__", "_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: list[Connection] = []
+
+    def add(self, connection: Connection) -> None:
+        """Flush *connection* as well."""
+        if not self._waiting:
+            if self._loop.is_closed():
+                return
+            self._loop.call_soon(self._flush, context=Context())  # it is nobody's in particular
+        self._waiting.append(connection)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for connection in waiting:
+            try:
+                connection.flush()
+            except Exception as error:  # a fault of ours, which is to hold up nobody else
+                connection.report("a fault in the connection", error)
+
+
+_TURNS: WeakValueDictionary[int, _Turn] = WeakValueDictionary()
+"""By id() of their loops: each is there for as long as a connection of its loop."""
+
+
+def _turn_of(loop: asyncio.AbstractEventLoop) -> _Turn:
+    turn = _TURNS.get(id(loop))
+    if turn is None:
+        turn = _TURNS[id(loop)] = _Turn(loop)
+    return turn
+
+
 class Connection:
     """One session and the link that carries it; what an application on this side holds.
 
@@ -61,6 +102,7 @@ class Connection:
         "_reports",
         "_summing",
         "_thread",
+        "_turn",
         "session",
         "watchdog",
     )
@@ -78,6 +120,7 @@ class Connection:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        self._turn = _turn_of(self._loop)
         self._link = link
         self._flushing = False
         self._reading = False
@@ -193,8 +236,8 @@ class Connection:
                 return
             return
         self._flushing = True
-        if not self._reading and not self._loop.is_closed():
-            self._loop.call_soon(self.flush)
+        if not self._reading:
+            self._turn.add(self)
 
     # ------------------------------------------------------------ the Runtime
 

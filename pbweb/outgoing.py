@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from .caching import CacheExport, RemoteCacheObserver
 from .errors import (
     CancelledError,
@@ -20,8 +22,9 @@ from .frames import Frame
 from .jelly import Jellier, size_as_it_is
 from .methods import find_method
 from .promises import PromisedItem, RemotePromise, follow
-from .references import RemoteReference
+from .references import DEAD, RemoteReference
 from .runtime import DEADLINE
+from .shared import SharedCall
 from .targets import Target
 from .unjelly import Pending, Unjellier, introductions, snapshot
 
@@ -30,13 +33,13 @@ if TYPE_CHECKING:
     from .errors import Outcome
     from .runtime import Handle
 
-__all__ = ["Outgoing"]
+__all__ = ["Held", "Outgoing"]
 
 
-class _Held:
+class Held:
     """A call that the peer has no room for yet."""
 
-    __slots__ = ("args", "deadline", "kw", "name", "promise", "target")
+    __slots__ = ("args", "deadline", "kw", "name", "promise", "shared", "target", "waits")
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class _Held:
         args: Sequence[Any],
         kw: dict[str, Any],
         deadline: float | None,
+        shared: SharedCall | None = None,
     ) -> None:
         self.promise = promise  # None: no answer is wanted
         self.target = target
@@ -53,6 +57,8 @@ class _Held:
         self.args = args
         self.kw = kw
         self.deadline = deadline
+        self.shared = shared  # the call, if others get it too: *target* is a reference then
+        self.waits = True  # it was neither sent nor taken back
 
 
 class _Home:
@@ -72,8 +78,8 @@ class Outgoing:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._waiting: dict[int, RemotePromise] = {}
-        self._held: deque[_Held] | None = None  # wait for the peer's limit of calls
-        self._in_line: dict[_Held, None] | None = None  # wait for room, in the broker's line
+        self._held: deque[Held] | None = None  # wait for the peer's limit of calls
+        self._in_line: dict[Held, None] | None = None  # wait for room, in the broker's line
         self._running: dict[RemotePromise, Handle] | None = None  # calls that do not go out here
         self._last_request = 0
 
@@ -92,24 +98,28 @@ class Outgoing:
         timeout: float | None = None,
     ) -> RemotePromise:
         """Call *name* on *target*: see `RemoteReference.call`."""
-        broker = self._broker
-        promise = RemotePromise(broker, target)
+        promise = RemotePromise(self._broker, target)
         deadline = DEADLINE.get()
         if timeout is not None:
-            mine = broker.runtime.clock() + timeout
-            deadline = mine if deadline is None else min(mine, deadline)
-            promise.timeout = timeout, mine
-            promise.timer = broker.runtime.call_later(timeout, self._timed_out, promise)
-        if self._must_hold():
-            self._hold(_Held(promise, target, name, args, kw, deadline))
+            deadline = self._limit_time(promise, timeout, deadline)
+        if self.must_hold():
+            self.hold(Held(promise, target, name, args, kw, deadline))
         else:
             self._let_go(promise, target, name, args, kw, deadline)
         return promise
 
+    def _limit_time(self, promise: RemotePromise, timeout: float, deadline: float | None) -> float:
+        """End *promise* in *timeout* seconds; until when the answer is wanted then."""
+        runtime = self._broker.runtime
+        mine = runtime.clock() + timeout
+        promise.timeout = timeout, mine
+        promise.timer = runtime.call_later(timeout, self._timed_out, promise)
+        return mine if deadline is None else min(mine, deadline)
+
     def call_only(self, target: Target, name: str, args: Sequence[Any], kw: dict[str, Any]) -> None:
         """Call *name* on *target* without an answer: see `RemoteReference.callRemoteOnly`."""
-        if self._must_hold():
-            self._hold(_Held(None, target, name, args, kw, DEADLINE.get()))
+        if self.must_hold():
+            self.hold(Held(None, target, name, args, kw, DEADLINE.get()))
         else:
             self._let_go_only(target, name, args, kw, DEADLINE.get())
 
@@ -184,13 +194,14 @@ class Outgoing:
         if request and request == self._last_request:
             self._last_request -= 1
 
-    def _must_hold(self) -> bool:
+    def must_hold(self) -> bool:
+        """Whether a call has to wait: for room, or behind one that waits."""
         broker = self._broker
         if not self._held and len(self._waiting) < broker.peer_limits.calls and broker.has_room():
             return False
         return not broker.disconnected
 
-    def _hold(self, call: _Held) -> None:
+    def hold(self, call: Held) -> None:
         """Let *call* wait: for the peer's limit of calls, or in line with all that is sent."""
         if self._broker.has_room():
             if self._held is None:
@@ -202,7 +213,7 @@ class Outgoing:
             self._in_line[call] = None
             self._broker.when_room(partial(self._in_turn, call))
 
-    def _in_turn(self, call: _Held) -> None:
+    def _in_turn(self, call: Held) -> None:
         """*call* has waited for room; those that wait for the peer were made before it."""
         if not self._in_line or call not in self._in_line:
             return  # it was taken back
@@ -221,13 +232,9 @@ class Outgoing:
         while self._held and self._peer_has_room() and self._broker.has_room():
             self._send(self._held.popleft())
 
-    def _send(self, call: _Held) -> None:
-        what = (call.target, call.name, call.args, call.kw, call.deadline)
-        if call.promise is not None:
-            self._let_go(call.promise, *what)
-            return
+    def _send(self, call: Held) -> None:
         try:
-            self._let_go_only(*what)
+            self.let_go_now(call)
         except Exception as error:  # nobody waits for it
             text = f"the call of {call.name!r} without answer was not sent"
             self._broker.runtime.report(text, error)
@@ -288,9 +295,7 @@ class Outgoing:
         """
         if type(target) is RemoteReference:
             if target.isDead():
-                raise DeadReferenceError(
-                    "the reference is dead: it was released, or its session is gone"
-                )
+                raise DeadReferenceError(DEAD)
             return target.luid
         path: Sequence[str | int] = ()
         if isinstance(target, PromisedItem):
@@ -409,6 +414,103 @@ class Outgoing:
         """Seconds until *deadline*, which may have passed."""
         return None if deadline is None else max(0.0, deadline - self._broker.runtime.clock())
 
+    # ------------------------------------------------- calls on many objects
+
+    def call_shared(self, call: SharedCall, target: int | str) -> bool:
+        """Send *call* without an answer; False if it must wait, or be encoded for this peer."""
+        broker = self._broker
+        limits, outbox, shared = broker.peer_limits, broker.outbox, call.encoded
+        if (
+            shared is None
+            or self._held
+            or broker.line is not None
+            or len(outbox) >= broker.room_frames
+            or broker.queued >= broker.room_bytes
+            or len(self._waiting) >= limits.calls
+            or not shared.fits(limits)
+        ):
+            return False
+        frame = call.frame(target)
+        size = len(frame.data)
+        if size > limits.message:
+            return False
+        broker.queued += size
+        if outbox:
+            outbox.append(frame)
+        else:
+            broker.send(frame)
+        return True
+
+    def shared(
+        self, reference: RemoteReference, call: SharedCall, *, answer: bool, timeout: float | None
+    ) -> Held:
+        """*call* on *reference*, to `let_go_now`, or to `hold` while it `must_hold`.
+
+        Without an answer it has no deadline: the caller's is not the business of so many.
+        """
+        promise = deadline = None
+        if answer:
+            promise, deadline = RemotePromise(self._broker, reference), DEADLINE.get()
+            if timeout is not None:
+                deadline = self._limit_time(promise, timeout, deadline)
+        return Held(promise, reference, call.name, call.args, call.kw, deadline, call)
+
+    def let_go_now(self, call: Held) -> None:
+        """Send *call*, which does not have to wait; its promise, if it has one, says how it went.
+
+        Raises:
+            DeadReferenceError, InsecureJelly, LimitExceeded: it cannot be sent.
+        """
+        call.waits = False
+        if call.shared is not None and self._post_shared(call, call.shared):
+            return
+        what = (call.target, call.name, call.args, call.kw, call.deadline)
+        if call.promise is not None:
+            self._let_go(call.promise, *what)
+        else:
+            self._let_go_only(*what)
+
+    def _post_shared(self, held: Held, call: SharedCall) -> bool:
+        """Whether *held*, which is of *call*, could be sent as it was encoded for all."""
+        broker, promise, shared = self._broker, held.promise, call.encoded
+        reference = held.target
+        assert type(reference) is RemoteReference
+        limits = broker.peer_limits
+        if reference.isDead() or shared is None or not shared.fits(limits):
+            return False
+        request = 0 if promise is None else self._next_request()
+        frame: Frame = ["message", request, reference.luid, call.name, *shared.parts()]
+        if held.deadline is not None:
+            frame += ([], {}, {"deadline": self._left(held.deadline)})[len(frame) - 4 :]
+        if shared.size > limits.message // 8 and len(orjson.dumps(frame)) > limits.message:
+            self._not_sent(request)
+            return False  # the error has the exact size for this peer
+        broker.queued += shared.size
+        broker.send(frame)
+        if promise is not None:
+            promise.request = request
+            self._waiting[request] = promise
+        return True
+
+    def take_back(self, call: Held, why: BaseException) -> None:
+        """*call* is not sent, if it still waits; its promise, if it has one, fails."""
+        if not call.waits:
+            return
+        call.waits = False
+        if self._in_line and call in self._in_line:
+            del self._in_line[call]
+        elif self._held and call in self._held:
+            self._held.remove(call)
+        if call.promise is not None:
+            call.promise.settle(error=why)
+
+    def put_in_place(self, old: Held, new: Held, why: BaseException) -> None:
+        """Let *new* wait where *old* waits, whose promise, if it has one, fails."""
+        if old.promise is not None:
+            old.promise.settle(error=why)
+        for name in ("args", "deadline", "kw", "name", "promise", "shared"):
+            setattr(old, name, getattr(new, name))
+
     # ---------------------------------------------------------- cancelling
 
     def _timed_out(self, promise: RemotePromise) -> None:
@@ -426,12 +528,8 @@ class Outgoing:
             return
         for call in (*(self._held or ()), *(self._in_line or ())):
             if call.promise is promise:
-                if self._in_line and call in self._in_line:
-                    del self._in_line[call]
-                elif self._held:
-                    self._held.remove(call)
                 why = why or CancelledError("the call was cancelled before it was sent")
-                promise.settle(error=why)
+                self.take_back(call, why)
                 return
         if self._running and promise in self._running:
             self._running[promise].cancel()

@@ -1,4 +1,4 @@
-"""Arguments that are encoded once for many sessions (protocol section 2).
+"""Arguments and frames that are encoded once for many sessions (protocol section 2).
 
 What means something to one session only (references, promises, bytes that travel beside
 their frame, the state of a copy that depends on who looks) cannot be: `encode_shared` says so.
@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 import orjson
 
 from .caching import Cacheable
-from .errors import LimitExceeded
+from .errors import LimitExceeded, NoSuchMethod
 from .flavors import Copyable
-from .jelly import Jellier
+from .jelly import Jellier, Json
 from .limits import Limits
 
-__all__ = ["Shared", "encode_shared"]
+__all__ = ["Shared", "SharedCall", "SharedFrame", "encode_shared"]
 
 _OF_DIGITS = (b'"$":"int"', b'"$":"decimal"')
 
@@ -65,6 +65,12 @@ class Shared:
         tagged = any(tag in text for tag in _OF_DIGITS for text in (args, kw))
         self._digits = limits.digits if tagged else 0
 
+    def parts(self) -> list[Json]:
+        """What of the arguments stands in a frame: nothing, those by position, or both."""
+        if self.kw != b"{}":
+            return [orjson.Fragment(self.args), orjson.Fragment(self.kw)]
+        return [orjson.Fragment(self.args)] if self.args != b"[]" else []
+
     def fits(self, limits: Limits) -> bool:
         """Whether a peer with *limits* surely takes the values; if not, encode them for it.
 
@@ -93,3 +99,56 @@ def encode_shared(args: Sequence[Any], kw: dict[str, Any], limits: Limits) -> Sh
     if jellier.attachments:
         return None
     return Shared(orjson.dumps(positional), orjson.dumps(named), limits)
+
+
+class SharedFrame(list[Any]):
+    """A frame that stands in the outboxes of many sessions: the list, and its JSON beside it."""
+
+    __slots__ = ("data",)
+
+    data: bytes
+
+
+class SharedCall:
+    """A call of one method with the same arguments on many objects, of any sessions."""
+
+    __slots__ = ("_frames", "args", "encoded", "kind", "kw", "name")
+
+    def __init__(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kw: dict[str, Any],
+        limits: Limits,
+        kind: str = "message",
+    ) -> None:
+        """Encode it, if that can be done once.
+
+        Args:
+            limits: see `encode_shared`.
+            kind: the frame's name, ``message`` or ``cachemessage``.
+
+        Raises:
+            NoSuchMethod: *name* can be no method's name.
+            InsecureJelly: a value cannot cross to anybody.
+        """
+        if type(name) is not str or not name.isascii():
+            raise NoSuchMethod(f"a method's name is a string of ASCII letters, not {name!r}")
+        self.kind = kind
+        self.name = name
+        self.args = args
+        self.kw = kw
+        self.encoded = encode_shared(args, kw, limits)
+        """None if each session has to encode the arguments for itself."""
+        self._frames: dict[int | str, SharedFrame] = {}
+
+    def frame(self, target: int | str) -> SharedFrame:
+        """The frame without answer for *target*; the same one for all that have that target."""
+        frame = self._frames.get(target)
+        if frame is None:
+            shared = self.encoded
+            assert shared is not None
+            frame = SharedFrame((self.kind, 0, target, self.name, *shared.parts()))
+            frame.data = orjson.dumps(frame)
+            self._frames[target] = frame
+        return frame

@@ -33,7 +33,7 @@ class Echo(pb.Root):
     """Every method that a load calls."""
 
     def __init__(self) -> None:
-        self.listeners: list[pb.RemoteReference] = []
+        self.listeners = pb.Group()
 
     def remote_echo(self, value: Any) -> Any:
         """Called at once, without a task."""
@@ -66,13 +66,11 @@ class Echo(pb.Root):
 
     def remote_join(self, listener: pb.RemoteReference) -> None:
         """Be one of those that are told what is published."""
-        self.listeners.append(listener)
-        listener.notifyOnDisconnect(self.listeners.remove)
+        self.listeners.add(listener)
 
     def remote_publish(self, text: str) -> None:
-        """Tell all, as one does where there is no Group."""
-        for listener in self.listeners:
-            listener.callRemoteOnly("deliver", text)
+        """Tell all."""
+        self.listeners.callRemoteOnly("deliver", text)
 
     def remote_blob(self, size: int) -> str:
         """A long text, made anew for each who asks."""

@@ -24,6 +24,7 @@ PUBLIC = {
     "DeadReferenceError",
     "Endpoint",
     "Error",
+    "Group",
     "InsecureJelly",
     "LimitExceeded",
     "Limits",
