@@ -151,7 +151,8 @@ client_js/node_modules/.stamp: client_js/package.json client_js/package-lock.jso
 	@touch $@
 
 # Node 22, Deno and Bun, in which the JavaScript client is tried; the type checkers of those who use
-# the packages; React, Svelte and Vue, in which live copies are shown; what the benchmarks measure beside pbweb.
+# the packages; React, Svelte and Vue, in which live copies are shown; what the benchmarks measure
+# beside pbweb.
 $(addsuffix /node_modules/.stamp,$(RUNTIMES) $(CONSUMERS) $(FRAMEWORKS) $(PEERS)): %/node_modules/.stamp: \
     %/package.json %/package-lock.json | client_js/node_modules/.stamp
 	@cd $* && $(NPM_INSTALL)

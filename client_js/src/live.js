@@ -48,7 +48,8 @@ const EDITS = {
     if (isList(node)) node[itemOf(node, key)] = value;
     else if (node instanceof Map) node.set(equals(node.keys(), [key])[0], value);
     else if (shapeOf(node) === "Set") refuse();
-    else define(node, key, { value, writable: true });
+    else if (key === "__proto__") define(node, key, { value, writable: true });
+    else node[key] = value;
     return node;
   },
   del(node, _, key) {
@@ -183,9 +184,11 @@ function changed(state, changes) {
    */
   const edit = (node, change, at) => {
     const { path, op } = change;
+    const perform = /** @type {Function} */ (EDITS[op]);
     const mine = own(node);
-    if (path.length - at === (op === "set" || op === "del" ? 1 : 0)) {
-      const made = /** @type {any} */ (EDITS[op])(mine, change, path[at]);
+    // What takes a key takes the last of the path.
+    if (path.length - at === perform.length - 2) {
+      const made = perform(mine, change, path[at]);
       fresh.add(made);
       return made;
     }
