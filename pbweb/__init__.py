@@ -30,6 +30,8 @@ from .flavors import (
     setUnjellyableForClass,
 )
 from .limits import Limits
+from .live import live
+from .live_copies import LiveCopy
 from .promises import RemotePromise, remote
 from .references import RemoteReference
 from .streams import RemoteStream
@@ -54,6 +56,7 @@ __all__ = [
     "InsecureJelly",
     "LimitExceeded",
     "Limits",
+    "LiveCopy",
     "NoSuchMethod",
     "PBConnectionLost",
     "ProtocolError",
@@ -74,6 +77,7 @@ __all__ = [
     "connect",
     "copyable",
     "endpoint",
+    "live",
     "remote",
     "setUnjellyableFactoryForClass",
     "setUnjellyableForClass",

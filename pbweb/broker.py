@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -45,6 +45,13 @@ MAX_UNKNOWN_FRAMES = 16  # in UNKNOWN_SECONDS
 UNKNOWN_SECONDS = 60.0
 
 
+class Dirty(Protocol):
+    """What is to be sent at the end of the turn, or before the next answer or call."""
+
+    def deliver(self) -> None:
+        """Send it, and leave `Broker.dirty`."""
+
+
 class Broker:
     """One side of one session: the objects handed out and held, and the calls between them.
 
@@ -67,6 +74,7 @@ class Broker:
         "attachments",
         "caches",
         "close",
+        "dirty",
         "disconnected",
         "exports",
         "identity",
@@ -114,6 +122,7 @@ class Broker:
         self.streams = Streams(self)
         self.outbox: list[Frame] = []
         self.line: deque[Callable[[], object]] | None = None  # what waits for room; None: nothing
+        self.dirty: dict[Dirty, None] = {}  # what changed and goes out at the end of the turn
         self.attachments: dict[int, list[bytes]] = {}  # by id() of a frame in the outbox
         self.queued = 0  # bytes of long values in the outbox
         self.room_frames = limits.window_frames
@@ -263,6 +272,16 @@ class Broker:
         if self.line is None:
             self.line = deque()
         self.line.append(function)
+
+    def flush_dirty(self) -> list[Frame]:
+        """Send what changed in this turn, before something that was made after it.
+
+        Returns:
+            The outbox.
+        """
+        while self.dirty:
+            next(iter(self.dirty)).deliver()
+        return self.outbox
 
     def has_window(self) -> bool:
         """Whether anything may be sent before the peer has acknowledged more."""

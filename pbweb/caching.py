@@ -110,6 +110,11 @@ class RemoteCacheObserver:
     def __hash__(self) -> int:
         return hash((id(self.broker), id(self.cached)))
 
+    @property
+    def luid(self) -> int:
+        """The id of the Cacheable in the session."""
+        return self._export.luid
+
     def callRemote(self, _name: str, /, *args: Any, **kw: Any) -> RemotePromise:
         """Call ``observe_NAME`` of the peer's copy; the promise is of what it returns.
 
@@ -388,6 +393,15 @@ class CacheImport:
         self.held = _Held(copy, self._imports.collected)
         self.held.cache = self
         return copy
+
+    def become(self, copy: RemoteCache, cls: type[RemoteCache]) -> None:
+        """Let *copy*, the one that there is, be of *cls*, and those that come after it."""
+        copy.__class__ = self._made_of = cls
+
+    @property
+    def broker(self) -> Broker:
+        """The broker of the session that it came over."""
+        return self._imports.broker
 
     def copy(self) -> RemoteCache:
         """The one copy."""

@@ -255,6 +255,10 @@ class Connection:
         """See `runtime.Runtime`."""
         return self._loop.call_later(seconds, function, *args)
 
+    def is_here(self) -> bool:
+        """See `runtime.Runtime`."""
+        return threading.get_ident() == self._thread
+
     def clock(self) -> float:
         """See `runtime.Runtime`."""
         return self._loop.time()

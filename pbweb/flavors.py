@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from .broker import Broker
 
 __all__ = [
+    "BUILT_IN",
     "CALLABLES",
+    "LIVE",
     "METHOD_NAME",
     "REGISTRY",
     "BoundMethod",
@@ -403,7 +405,7 @@ class Registry:
         Raises:
             InsecureJelly: none is registered for it.
         """
-        cls = self.classes.get(name)
+        cls = self.classes.get(name) or BUILT_IN.get(name)
         if not hasattr(cls, "observeMethods"):
             shown = ascii(name[:64])
             raise InsecureJelly(
@@ -416,6 +418,12 @@ class Registry:
 def _name_of(name: str | type) -> str:
     return name if isinstance(name, str) else type_name(name)
 
+
+LIVE = "pb.live"
+"""The type under which every live object crosses; its own name stands in the state."""
+
+BUILT_IN: dict[str, type] = {}
+"""The caches that every registry knows."""
 
 REGISTRY = Registry()
 """The registry of an application that does not make its own."""

@@ -556,7 +556,7 @@ class Incoming:
             if call is not None:
                 self._end(call, value)
             return
-        outbox = broker.outbox
+        outbox = broker.flush_dirty() if broker.dirty else broker.outbox
         if (
             len(outbox) >= broker.room_frames
             or broker.queued >= broker.room_bytes
@@ -628,6 +628,8 @@ class Incoming:
         broker = self._broker
         if call is not None and call.ended:
             return
+        if broker.dirty:
+            broker.flush_dirty()
         runtime, options = broker.runtime, broker.options
         if isinstance(error, runtime.cancelled):
             why = (call.stop if call is not None else None) or "was cancelled"

@@ -33,13 +33,19 @@ __all__ = [
     "CONTAINERS",
     "NEVER_REFERENCES",
     "SHORT",
+    "SIMPLE",
+    "Encoded",
     "Flavors",
     "Jellier",
     "Json",
     "Tagged",
     "goes_as_it_is",
     "is_reference",
+    "is_well_formed",
+    "plain_type",
     "size_as_it_is",
+    "treat_as",
+    "what_to_do",
 ]
 
 Json = Any
@@ -62,6 +68,15 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _FLOATS = frozenset({float})
 _PLAIN_SCALARS = frozenset({bool, type(None)})
 NEVER_REFERENCES = frozenset({"then", "toJSON"})  # an await or JSON.stringify would call them
+
+
+class Encoded:
+    """A value that was encoded before; nothing of it belongs to a session."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
 
 class Flavors(Protocol):
@@ -139,7 +154,7 @@ class Jellier:
         """
         kind = type(value)
         if kind is str:
-            if _is_well_formed(value):
+            if is_well_formed(value):
                 self.size += len(value)
                 return value
         elif kind in CONTAINERS:
@@ -165,7 +180,7 @@ class Jellier:
         named = {}
         for key, value in kw.items():
             self._path.append(key)
-            if not _is_well_formed(key):
+            if not is_well_formed(key):
                 self._refuse("under a name with a lone surrogate, which is no text")
             named[key] = self._walk(value, 0)
             self._path.pop()
@@ -210,7 +225,7 @@ class Jellier:
     def _walk(self, value: Any, depth: int) -> Json:
         kind = type(value)
         if kind is str:
-            if not _is_well_formed(value):
+            if not is_well_formed(value):
                 self._refuse("a string with a lone surrogate, which is no text")
             return value
         if kind is int:
@@ -221,7 +236,7 @@ class Jellier:
             return value if isfinite(value) else {"$": "float", "value": repr(value)}
         if kind in _WALKERS:
             return self._walk_shared(value, _WALKERS[kind], depth)
-        simple = _SIMPLE.get(kind)
+        simple = SIMPLE.get(kind)
         if simple is not None:
             self._deeper(depth)
             if kind is Decimal and len(str(value)) > self.limits.digits:
@@ -268,7 +283,7 @@ class Jellier:
         return {"$": "copy", "type": name, "state": self._walk_state(state, depth)}
 
     def _check_type(self, name: Any) -> None:
-        if type(name) is not str or not _is_well_formed(name):
+        if type(name) is not str or not is_well_formed(name):
             self._refuse(f"of the type {name!a}, which is no name")
 
     def _walk_state(self, state: Any, depth: int) -> Json:
@@ -278,13 +293,15 @@ class Jellier:
         return encoded
 
     def _walk_flavor(self, value: Any, depth: int) -> Json:
+        if type(value) is Encoded:
+            return orjson.Fragment(value.data)
         copied = self._copies.get(id(value))
         if copied is not None and not isinstance(value, (BaseException, Cacheable)):
             return self._walk_shared(value, Jellier._copy, depth)
         self._deeper(depth)
         tagged = self._flavors.jelly(value, self)
         if tagged is None:
-            self._refuse(_what_to_do(value))
+            self._refuse(what_to_do(value))
         if copied is not None and tagged["$"] != "cached":
             self._check_type(tagged["type"])
             tagged["state"] = self._walk_state(copied[2], depth)
@@ -326,7 +343,7 @@ class Jellier:
         encoded = {}
         for key, item in value.items():
             self._path.append(key)
-            if not _is_well_formed(key):
+            if not is_well_formed(key):
                 self._refuse("a key with a lone surrogate, which is no text")
             encoded[key] = self._walk(item, depth + 1)
             self._path.pop()
@@ -344,7 +361,7 @@ class Jellier:
 
     def _set(self, value: set[Any] | frozenset[Any], depth: int) -> Tagged:
         self._deeper(depth + 1)
-        tag = "set" if type(value) is set else "frozenset"
+        tag = "set" if isinstance(value, set) else "frozenset"
         return {"$": tag, "items": self._list(value, depth + 1)}
 
     def _big_integer(self, value: int) -> Tagged:
@@ -382,7 +399,8 @@ def _key_in_path(key: Any) -> str:
     return f"[{ascii(key)[:60]}]"
 
 
-def _what_to_do(value: Any) -> str:
+def what_to_do(value: Any) -> str:
+    """What *value* is, which cannot cross, and what would."""
     kind = type(value)
     advice = (
         "let the class inherit from pb.Referenceable to send a reference to the object, "
@@ -398,7 +416,8 @@ def _what_to_do(value: Any) -> str:
     return f"of the class {type_name(kind)}; {advice}"
 
 
-def _is_well_formed(value: str) -> bool:
+def is_well_formed(value: str) -> bool:
+    """Whether *value* is text: without a lone surrogate."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -459,7 +478,7 @@ def _dump(value: Any) -> bytes | None:
         kind = type(item)
         if kind is Decimal and len(item.as_tuple().digits) > _SHORT_DIGITS:
             raise TypeError  # the walk looks at it
-        return _SIMPLE[kind](item)
+        return SIMPLE[kind](item)
 
     try:
         data = orjson.dumps(value, leaf, _OPTIONS)
@@ -586,7 +605,7 @@ def _shared_values(
         if found is not None:
             look(found[2])
         else:
-            for inner in item.items() if kind is dict else (item,):
+            for inner in item.items() if isinstance(item, dict) else (item,):
                 for part in inner:
                     look(part)
         above.discard(key)
@@ -612,7 +631,7 @@ def _seconds(value: timedelta) -> str:
     return f"{sign}{total // 1_000_000}.{total % 1_000_000:06}".rstrip("0")
 
 
-_SIMPLE: dict[type, Callable[[Any], Tagged]] = {
+SIMPLE: dict[type, Callable[[Any], Tagged]] = {
     Decimal: _tag("decimal", "value", str),
     datetime: _tag("datetime", "value", datetime.isoformat),
     date: _tag("date", "value", date.isoformat),
@@ -629,6 +648,21 @@ _WALKERS: dict[type, _Write] = {
     set: Jellier._set,
     frozenset: Jellier._set,
 }
+
+
+_SAME_AS: dict[type, type] = {}
+
+
+def treat_as(cls: type, plain: type) -> None:
+    """Let values of *cls*, a subclass of the container *plain*, cross as that does."""
+    _WALKERS[cls] = _WALKERS[plain]
+    _SAME_AS[cls] = plain
+
+
+def plain_type(value: Any) -> type:
+    """The class of *value*, or the built-in container that it crosses as."""
+    kind = type(value)
+    return _SAME_AS.get(kind, kind)
 
 
 def is_reference(item: Json) -> bool:

@@ -54,6 +54,10 @@ class Limits:
     """Bytes sent and not yet acknowledged: replay, flow control and slow readers in one."""
     window_frames: int = 4096
     """Frames sent and not yet acknowledged."""
+    updates: int = 1_048_576
+    """Bytes of updates of one live object that wait for a slow reader, where it gets them all."""
+    copy_weight: int = 16_777_216
+    """Items and characters of one copy of a live object, which its owner may make larger."""
     fragments: int = 64
     """WebSocket fragments of one message: each costs a turn of the parser."""
     slice: int = 16_384

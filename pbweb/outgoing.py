@@ -197,6 +197,8 @@ class Outgoing:
     def must_hold(self) -> bool:
         """Whether a call has to wait: for room, or behind one that waits."""
         broker = self._broker
+        if broker.dirty:  # it was changed before this call is made
+            broker.flush_dirty()
         if not self._held and len(self._waiting) < broker.peer_limits.calls and broker.has_room():
             return False
         return not broker.disconnected

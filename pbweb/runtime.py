@@ -38,6 +38,9 @@ class Runtime(Protocol):
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Handle:
         """Call *function* in *seconds*."""
 
+    def is_here(self) -> bool:
+        """Whether this is the thread in which all of it happens."""
+
     def clock(self) -> float:
         """Seconds that only rise."""
 

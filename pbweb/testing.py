@@ -66,6 +66,7 @@ def tables(session: Session) -> dict[str, int]:
         "calls_unanswered": len(broker.outgoing._waiting),
         "calls_unstarted": 0 if broker.disconnected else broker.incoming._unstarted,
         "frames_to_send": len(broker.outbox),
+        "live_to_send": len(broker.dirty),
         "frames_unacknowledged": len(session._unacked),
         "bytes_unacknowledged": session._unacked_bytes if not session.ended else 0,
         "waiting_for_room": len(broker.line or ()),
@@ -485,6 +486,10 @@ class SteppedRuntime:
         timer = _Timer(function, args)
         heapq.heappush(self._timers, (self._now + seconds, next(self._timer_number), timer))
         return timer
+
+    def is_here(self) -> bool:
+        """See `broker.Runtime`."""
+        return True
 
     def clock(self) -> float:
         """See `broker.Runtime`."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from .caching import CacheImport
 from .errors import Error, InsecureJelly, LimitExceeded, ProtocolError
 from .flavors import Maker, Viewable, ViewPoint, is_copyable
-from .jelly import CONTAINERS, NEVER_REFERENCES, Json, Tagged, is_reference
+from .jelly import CONTAINERS, NEVER_REFERENCES, Json, Tagged, is_reference, plain_type
 from .limits import Limits
 
 __all__ = ["Flavors", "Pending", "Unjellier", "has_tags", "introductions", "snapshot"]
@@ -81,7 +81,7 @@ def snapshot(
     keep: list[Any] = []  # states, so that no other object gets the id of one
 
     def copied(item: Any) -> Any:
-        kind = type(item)
+        kind = plain_type(item)
         if kind not in CONTAINERS:
             if isinstance(item, Viewable):
                 return ViewPoint(perspective, item)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import pbweb as pb
 from tests.unit.vectors import PeerUnderTest, evaluate, read, same
 
 PROJECT = Path(__file__).parents[2]
@@ -147,12 +148,61 @@ def test_scenario(vector):
     check_frames(sent, [])
 
 
+@ids(read("live"))
+def test_live(vector):
+    RAN.add(f"live: {vector['name']}")
+    peer = PeerUnderTest()
+    promise = peer.session.broker.remoteForName("root").callRemote("board")
+    peer.sent()
+    cache = {"$": "cache", "type": "pb.live", "id": 7, "state": ["Board", vector["state"]]}
+    assert peer.feed_frames([["answer", 1, cache]]) == []
+    board = promise.result()
+    before = board.snapshot()
+    assert exactly(before) == exactly(value_of(vector["state"]))
+    heard: list[Any] = []
+    board.subscribe(heard.append)
+    sent = peer.feed_frames([["cachemessage", 1, 7, "update", [vector["ops"]]]])
+    if "error" in vector:
+        assert [frame[:2] for frame in sent] == [["error", 1]]
+        assert sent[0][2]["type"] == vector["error"]
+        assert board.snapshot() is before
+        assert heard == []
+    else:
+        assert sent == [["answer", 1]]
+        assert exactly(board.snapshot()) == exactly(value_of(vector["result"]))
+        assert exactly(before) == exactly(value_of(vector["state"]))
+        assert [len(changes) for changes in heard] == ([len(vector["ops"])] if heard else [])
+
+
+def value_of(wire: Any) -> Any:
+    """What the parsed JSON *wire* stands for, as plain lists, dicts and sets."""
+    peer = PeerUnderTest()
+    promise = peer.session.broker.remoteForName("root").callRemote("value")
+    peer.sent()
+    peer.feed_frames([["answer", 1, wire]])
+    return promise.result()
+
+
+def exactly(value: Any) -> Any:
+    """*value* in a form that tells 1 from True, and neither the order nor who may change it."""
+    if isinstance(value, dict):
+        return {exactly(key): exactly(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [exactly(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return frozenset(map(exactly, value))
+    if isinstance(value, pb.RemoteCopy):
+        return type(value).__name__, str(vars(value))
+    return type(value).__name__, value
+
+
 def test_every_vector_has_a_name_of_its_own_and_says_what_it_is():
     for file, keys in {
         "values": {"name", "wire", "python", "javascript", "encodes", "decodes"},
         "rejected_values": {"name", "wire", "error"},
         "frames": {"name", "message", "valid"},
         "scenarios": {"name", "steps"},
+        "live": {"name", "state", "ops"},
     }.items():
         vectors = read(file)
         assert len(vectors) > 50
@@ -191,7 +241,7 @@ def test_javascript_runs_the_same_vectors(request):
     )
     found = re.findall(r"^ *(not ok|ok) \d+ - (.*?)(?: # .*)?$", ran.stdout, re.MULTILINE)
     names = {re.sub(r"\\(.)", r"\1", name) for _, name in found}
-    prefixes = ("encodes: ", "decodes: ", "rejects", "frames: ", "scenario: ")
+    prefixes = ("encodes: ", "decodes: ", "rejects", "frames: ", "scenario: ", "live: ")
     javascript = {name for name in names if name.startswith(prefixes)}
     javascript -= {name for name in names if name.startswith(f"rejects, in an answer: {ANSWERS}")}
     assert of_both_languages(javascript) == of_both_languages(RAN)

@@ -1,0 +1,314 @@
+"""The state of a live object's copy: a tree that never changes, and the next one made from it.
+
+A new tree shares with the old one all that an update did not touch: what is on the path to a
+change is copied, once for each update. So a snapshot is one attribute, and two snapshots are the
+same object when nothing has changed between them (protocol section 2, *Live objects*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, SupportsIndex, TypeVar
+
+from .errors import InsecureJelly, LimitExceeded
+from .jelly import NEVER_REFERENCES, treat_as
+from .references import RemoteReference
+
+__all__ = ["Change", "FrozenDict", "FrozenList", "Tree", "frozen"]
+
+MAX_PATH = 100
+"""Items of a path; so the tree is nested no deeper than twice what one message may be."""
+
+_T = TypeVar("_T")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class FrozenList(list[_T]):
+    """A list that cannot be changed; ``list(…)`` of it can."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
+class FrozenDict(dict[_K, _V]):
+    """A dict that cannot be changed; ``dict(…)`` of it can."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+def _refuse_change(self: Any, *_args: Any, **_kw: Any) -> NoReturn:
+    """Refuse: what a copy has is changed by its owner only."""
+    kind = type(self).__mro__[1].__name__
+    raise TypeError(f"a copy of a live object cannot be changed here; change a {kind}(…) of it")
+
+
+for _cls, _names in (
+    (FrozenList, "append clear extend insert pop remove reverse sort __iadd__ __imul__"),
+    (FrozenDict, "clear pop popitem setdefault update __ior__"),
+):
+    for _name in (*_names.split(), "__setitem__", "__delitem__"):
+        setattr(_cls, _name, _refuse_change)
+treat_as(FrozenList, list)
+treat_as(FrozenDict, dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a copy, as its listeners get it."""
+
+    path: tuple[Any, ...]
+    """The keys and indexes that lead to the place; to the list or set, if that changed."""
+    op: str
+    """``set``, ``del``, ``splice``, ``add``, ``discard``, or ``reset``: all of it is new."""
+    value: Any = None
+    """What stands at the place now, with ``set`` and ``reset``."""
+    index: int = 0
+    """Where items went and came, with ``splice``."""
+    count: int = 0
+    """How many items went there, with ``splice``."""
+    items: Sequence[Any] = ()
+    """The items that came, or with ``discard`` went."""
+
+
+def frozen(value: Any, limit: int) -> tuple[Any, int]:
+    """A frozen copy of the decoded *value*, and its weight: its items and characters.
+
+    Raises:
+        InsecureJelly: a reference stands where it may not.
+        LimitExceeded: it weighs more than *limit*, with what stands in it more than once.
+    """
+    weighing = _Weighing(limit)
+    return weighing.freeze(value), weighing.weight
+
+
+class _Weighing:
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.weight = 0
+
+    def freeze(self, value: Any) -> Any:
+        kind = type(value)
+        self.weight += 1 + (len(value) if kind is str or kind is bytes else 0)
+        if self.weight > self.limit:
+            raise LimitExceeded(f"live: a copy may have {self.limit} items and characters")
+        if kind is list:
+            return FrozenList(map(self.freeze, value))
+        if kind is dict:
+            return FrozenDict({key: self._item(key, item) for key, item in value.items()})
+        if kind is set or kind is frozenset:
+            return frozenset(map(self.freeze, value))
+        return value
+
+    def _item(self, key: Any, item: Any) -> Any:
+        check_key(key, item)
+        self.weight += len(key) if type(key) is str else 1
+        return self.freeze(item)
+
+
+def check_key(key: Any, value: Any) -> None:
+    """Raises InsecureJelly for a reference under a key that an await would call."""
+    if type(value) is RemoteReference and key in NEVER_REFERENCES:
+        raise InsecureJelly(f"a reference may not stand under the key {key!r}")
+
+
+def weight_of(value: Any) -> int:
+    """The weight of a value that is frozen."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return 1 + len(value)
+    if kind is FrozenList or kind is frozenset:
+        return 1 + sum(map(weight_of, value))
+    if kind is FrozenDict:
+        keys = sum(len(key) if type(key) is str else 1 for key in value)
+        return 1 + keys + sum(map(weight_of, value.values()))
+    return 1
+
+
+class Tree:
+    """One state of a copy, and its weight. It never changes."""
+
+    __slots__ = ("root", "weight")
+
+    def __init__(self, root: Any, weight: int) -> None:
+        self.root = root
+        self.weight = weight
+
+    def updated(self, ops: Any, limit: int) -> tuple[Tree, list[Change]]:
+        """The tree after the decoded *ops*, and what they changed.
+
+        Raises:
+            InsecureJelly: one of them does not fit.
+            LimitExceeded: the tree would weigh more than *limit*.
+        """
+        if type(ops) is not list:
+            raise InsecureJelly("an update is a list of operations")
+        update = _Update(self, limit)
+        changes = [update.apply(op) for op in ops]
+        return Tree(update.root, update.weight), changes
+
+
+def tree_of(state: Any, limit: int) -> Tree:
+    """The tree for a decoded *state*.
+
+    Raises:
+        InsecureJelly: it is no dict of attributes.
+        LimitExceeded: it weighs more than *limit*.
+    """
+    if type(state) is not dict or not all(type(key) is str for key in state):
+        raise InsecureJelly("the state of a live object is an object of its attributes")
+    return Tree(*frozen(state, limit))
+
+
+class _Update:
+    """A tree in the making: what was copied for this update may be changed in place."""
+
+    def __init__(self, tree: Tree, limit: int) -> None:
+        self.root = tree.root
+        self.weight = tree.weight
+        self._limit = limit
+        self._own: dict[int, Any] = {}
+
+    def apply(self, op: Any) -> Change:
+        if type(op) is not list or len(op) < 2 or type(op[0]) is not list:
+            raise InsecureJelly("an operation is a list of a path, a name and what belongs to it")
+        path, name, *rest = op
+        work = _WORK.get(name) if type(name) is str else None
+        if work is None:
+            raise InsecureJelly(f"there is no operation {ascii(name)[:64]}")
+        if len(path) > MAX_PATH:
+            raise InsecureJelly(f"the path {_shown(path)} is too long")
+        if len(rest) != work[1]:
+            raise InsecureJelly(f"the operation {name!r} takes {work[1]} values, not {len(rest)}")
+        return work[0](self, tuple(map(_hashable, path)), *rest)
+
+    def _owned(self, container: Any, path: Sequence[Any]) -> Any:
+        if id(container) in self._own:
+            return container
+        if type(container) not in (FrozenDict, FrozenList):
+            raise InsecureJelly(f"there is no list or object at {_shown(path)}")
+        made = type(container)(container)
+        self._own[id(made)] = made
+        return made
+
+    def _at(self, path: tuple[Any, ...]) -> Any:
+        """The container at *path*, as one that may be changed."""
+        node = self.root = self._owned(self.root, ())
+        for length, key in enumerate(path, 1):
+            child = _get(node, key, path)
+            made = self._owned(child, path[:length])
+            if made is not child:
+                _PUT[type(node)](node, key, made)
+            node = made
+        return node
+
+    def _place(self, path: tuple[Any, ...]) -> tuple[Any, Any]:
+        if not path:
+            raise InsecureJelly("the whole object is replaced by 'reset' only")
+        return self._at(path[:-1]), path[-1]
+
+    def _freeze(self, value: Any) -> Any:
+        made, weight = frozen(value, self._limit - self.weight)
+        self.weight += weight
+        return made
+
+    def _set(self, path: tuple[Any, ...], value: Any) -> Change:
+        node, key = self._place(path)
+        check_key(key, value)
+        if len(path) == 1 and type(key) is not str:
+            raise InsecureJelly("the name of an attribute is a string")
+        if type(node) is FrozenList:
+            old = _get(node, key, path)
+        elif key in node:
+            old = node[key]
+        else:
+            old = None
+            self.weight += len(key) if type(key) is str else 1
+        self.weight -= weight_of(old) if key in node or type(node) is FrozenList else 0
+        made = self._freeze(value)
+        _PUT[type(node)](node, key, made)
+        return Change(path, "set", made)
+
+    def _del(self, path: tuple[Any, ...]) -> Change:
+        node, key = self._place(path)
+        if type(node) is not FrozenDict:
+            raise InsecureJelly(f"{_shown(path)} is in a list: 'splice' takes it out")
+        self.weight -= weight_of(_get(node, key, path)) + (len(key) if type(key) is str else 1)
+        dict.__delitem__(node, key)
+        return Change(path, "del")
+
+    def _splice(self, path: tuple[Any, ...], index: Any, count: Any, items: Any) -> Change:
+        node = self._at(path)
+        if type(node) is not FrozenList or type(items) is not list:
+            raise InsecureJelly(f"a splice needs a list, at {_shown(path)} and of what comes")
+        if type(index) is not int or type(count) is not int:
+            raise InsecureJelly("a splice is at a whole number, of a whole number of items")
+        if not (0 <= index <= index + count <= len(node)):
+            raise InsecureJelly(f"there is nothing to splice at {index} in {_shown(path)}")
+        where = slice(index, index + count)
+        self.weight -= sum(map(weight_of, node[where]))
+        made = FrozenList(map(self._freeze, items))
+        list.__setitem__(node, where, made)
+        return Change(path, "splice", None, index, count, made)
+
+    def _add(self, path: tuple[Any, ...], items: Any) -> Change:
+        return self._change_set(path, "add", items)
+
+    def _discard(self, path: tuple[Any, ...], items: Any) -> Change:
+        return self._change_set(path, "discard", items)
+
+    def _change_set(self, path: tuple[Any, ...], name: str, items: Any) -> Change:
+        node, key = self._place(path)
+        old = _get(node, key, path)
+        if type(old) is not frozenset or type(items) is not list:
+            raise InsecureJelly(f"{name!r} needs a set at {_shown(path)}, and a list")
+        made = frozenset(map(_hashable, items))
+        new = old | made if name == "add" else old - made
+        self.weight += weight_of(new) - weight_of(old)
+        if self.weight > self._limit:
+            raise LimitExceeded(f"live: a copy may have {self._limit} items and characters")
+        _PUT[type(node)](node, key, new)
+        return Change(path, name, items=FrozenList(made))
+
+
+def _hashable(value: Any) -> Any:
+    """*value* as a key or member: a tuple came as a list."""
+    made = _as_tuples(value)
+    try:
+        hash(made)
+    except Exception:  # whatever the class of a copy raises
+        raise InsecureJelly("a key or a member of a set cannot be hashed") from None
+    return made
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if type(value) is list else value
+
+
+def _get(node: Any, key: Any, path: Sequence[Any]) -> Any:
+    if type(node) is FrozenDict:
+        if key in node:
+            return node[key]
+    elif type(node) is FrozenList and type(key) is int and 0 <= key < len(node):
+        return node[key]
+    raise InsecureJelly(f"the copy has nothing at {_shown(path)}")
+
+
+def _shown(path: Sequence[Any]) -> str:
+    return ascii(list(path))[:100]
+
+
+_PUT: dict[type, Any] = {FrozenDict: dict.__setitem__, FrozenList: list.__setitem__}
+_WORK: dict[str, tuple[Callable[..., Change], int]] = {
+    "set": (_Update._set, 1),
+    "del": (_Update._del, 0),
+    "splice": (_Update._splice, 3),
+    "add": (_Update._add, 1),
+    "discard": (_Update._discard, 1),
+}
