@@ -16,6 +16,7 @@ from .errors import (
     PBConnectionLost,
     ProtocolError,
     RemoteError,
+    UnauthorizedLogin,
     WrongArguments,
 )
 from .flavors import (
@@ -32,34 +33,57 @@ from .flavors import (
 from .limits import Limits
 from .live import live
 from .live_copies import LiveCopy
+from .methods import revocable
 from .promises import RemotePromise, remote
 from .references import RemoteReference
 from .streams import RemoteStream
 from .version import __version__
 
 if _typing.TYPE_CHECKING:
+    from . import checkers
     from .client import ConnectFailed, connect
     from .copyables import copyable
+    from .cred import (
+        ANONYMOUS,
+        Anonymous,
+        Avatar,
+        Credentials,
+        ExpiringAvatarId,
+        IPerspective,
+        Portal,
+        Realm,
+        Token,
+        UpgradeIdentity,
+        UsernamePassword,
+    )
     from .groups import Group
 
 __all__ = [
+    "ANONYMOUS",
+    "Anonymous",
+    "Avatar",
     "Broker",
     "Cacheable",
     "CancelledError",
     "ConnectFailed",
     "Connection",
     "Copyable",
+    "Credentials",
     "DeadReferenceError",
     "Endpoint",
     "Error",
+    "ExpiringAvatarId",
     "Group",
+    "IPerspective",
     "InsecureJelly",
     "LimitExceeded",
     "Limits",
     "LiveCopy",
     "NoSuchMethod",
     "PBConnectionLost",
+    "Portal",
     "ProtocolError",
+    "Realm",
     "Referenceable",
     "Registry",
     "RemoteCache",
@@ -70,15 +94,21 @@ __all__ = [
     "RemoteReference",
     "RemoteStream",
     "Root",
+    "Token",
+    "UnauthorizedLogin",
+    "UpgradeIdentity",
+    "UsernamePassword",
     "ViewPoint",
     "Viewable",
     "WrongArguments",
     "__version__",
+    "checkers",
     "connect",
     "copyable",
     "endpoint",
     "live",
     "remote",
+    "revocable",
     "setUnjellyableFactoryForClass",
     "setUnjellyableForClass",
 ]
@@ -90,12 +120,25 @@ if not _typing.TYPE_CHECKING:  # where it would hide what is missing
         "Group": "groups",
         "connect": "client",
         "copyable": "copyables",
+        "ANONYMOUS": "cred",
+        "Anonymous": "cred",
+        "Avatar": "cred",
+        "Credentials": "cred",
+        "ExpiringAvatarId": "cred",
+        "IPerspective": "cred",
+        "Portal": "cred",
+        "Realm": "cred",
+        "Token": "cred",
+        "UpgradeIdentity": "cred",
+        "UsernamePassword": "cred",
     }
 
     def __getattr__(name: str) -> _typing.Any:
         """What not every program needs comes when it is asked for: half of an import's time."""
-        if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415
 
+        if name == "checkers":
+            return import_module(f"{__name__}.checkers")
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

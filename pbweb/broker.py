@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
@@ -23,7 +24,7 @@ from .errors import (
     ProtocolError,
 )
 from .failures import Fill, failure_for, from_failure
-from .flavors import CALLABLES, Maker, Referenceable, Viewable, ViewPoint
+from .flavors import CALLABLES, Entrance, Maker, Referenceable, Viewable, ViewPoint
 from .frames import MAX_INTEGER, Frame, is_answer
 from .incoming import Incoming
 from .jelly import Jellier, Tagged
@@ -82,6 +83,8 @@ class Broker:
         "incoming",
         "limits",
         "line",
+        "login_due",
+        "message_after_login",
         "options",
         "outbox",
         "outgoing",
@@ -113,6 +116,9 @@ class Broker:
         """Whether the session is gone."""
         self.identity: Any = None
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
+        self.login_due = False
+        """Whether the peer has to log in before it may send messages of the usual length."""
+        self.message_after_login = 0  # bytes that the peer takes once we have logged in to it
         self.exports = Exports(limits.references)
         self.imports = Imports(self, limits.references, wake)
         self.watched = CacheExports(self)
@@ -237,6 +243,33 @@ class Broker:
             self.send(["decref", *pairs])
         if self._when_dead and type(reference) is RemoteReference:
             self._tell_dead(reference, DeadReferenceError(DEAD))
+
+    def adopt(self, entrance: Entrance, avatar: Any) -> None:
+        """A login has its *avatar*: what came in it, or in calls on it, is of its perspective."""
+        self.imports.adopt(entrance, avatar)
+        self.caches.adopt(entrance, avatar)
+
+    def revoke(self, perspective: Any, stop: str | None = None) -> None:
+        """What was handed out for the avatar *perspective* alone is dead.
+
+        Args:
+            stop: why its calls are to be stopped; None: they go on.
+        """
+        if not self.disconnected:
+            self.exports.revoke(perspective)
+            self.watched.revoke(perspective)
+            self.incoming.revoke(perspective, stop)
+
+    def login_came(self, login: int) -> None:
+        """The peer wants a login, and takes messages of *login* bytes at most before it."""
+        limits = self.peer_limits
+        self.message_after_login = limits.message
+        self.peer_limits = replace(limits, message=min(limits.message, login))
+
+    def logged_in(self) -> None:
+        """The peer has let us in: it takes messages of the usual length now."""
+        if self.message_after_login:
+            self.peer_limits = replace(self.peer_limits, message=self.message_after_login)
 
     # ------------------------------------------------------------- the outbox
 

@@ -19,7 +19,15 @@ from .errors import (
     ProtocolError,
     type_name,
 )
-from .flavors import Maker, Named, Referenceable, RemoteCopy, Viewable, methods_with_prefix
+from .flavors import (
+    Entrance,
+    Maker,
+    Named,
+    Referenceable,
+    RemoteCopy,
+    Viewable,
+    methods_with_prefix,
+)
 from .frames import MAX_INTEGER
 
 if TYPE_CHECKING:
@@ -450,6 +458,12 @@ class CacheImports:
 
     def __contains__(self, luid: object) -> bool:
         return luid in self._by_luid
+
+    def adopt(self, entrance: Entrance, avatar: Any) -> None:
+        """The login that came through *entrance* has its *avatar*."""
+        for cache in self._by_luid.values():
+            if cache.perspective is entrance:
+                cache.perspective = avatar
 
     def find(self, luid: int) -> CacheImport:
         """What we have a copy of, which may be given back already.

@@ -14,14 +14,19 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from .broker import Broker
+from .promises import RemotePromise
 from .references import RemoteReference
 from .runtime import Handle, Options
 from .session import Message, Session
+from .targets import Target
 from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from .cred import Credentials
 
 __all__ = ["Connection", "Link"]
 
@@ -142,6 +147,46 @@ class Connection:
     async def getRootObject(self) -> RemoteReference:
         """The peer's root. Costs no round trip: a call on it rides with the handshake."""
         return self.broker.remoteForName("root")
+
+    def login(self, credentials: Credentials, mind: Any = None) -> RemotePromise:
+        """Log in at the peer's `Portal`: a promise of the avatar's reference.
+
+        Calls on the promise are sent at once. There may be several logins on one connection.
+        Releasing the reference, or holding it no longer, logs out.
+
+        Args:
+            credentials: `UsernamePassword`, `Token`, `Anonymous`, `UpgradeIdentity`, or the
+                application's own.
+            mind: an object of this side's that the avatar is to have a reference to.
+
+        Raises (when awaited):
+            UnauthorizedLogin: the peer does not take them.
+            Error: as of any call.
+        """
+        root = self.broker.remoteForName("root")
+        kind, fields = credentials.kind, credentials.toFields()
+        minds = () if mind is None else (mind,)
+        promise = root.callRemote("login", kind, fields, *minds)
+        promise.then_call(self._logged_in)
+        return promise
+
+    def _logged_in(self, promise: RemotePromise) -> None:
+        if not promise.failed:
+            self.broker.logged_in()
+
+    def renew(self, avatar: Target, credentials: Credentials) -> RemotePromise:
+        """Prove once more who *avatar* is, before what was proved expires.
+
+        Args:
+            avatar: what `login` gave; nothing that was got through it is lost.
+            credentials: a new token, as a rule. It has to be the same one's.
+
+        Raises (when awaited):
+            UnauthorizedLogin: the peer does not take them; the login goes on as before.
+            DeadReferenceError: the login has ended already.
+        """
+        root = self.broker.remoteForName("root")
+        return root.callRemote("renew", avatar, credentials.kind, credentials.toFields())
 
     def remoteForName(self, name: str) -> RemoteReference:
         """What the peer published as *name*; no round trip is made."""

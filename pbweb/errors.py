@@ -12,6 +12,7 @@
         ├── PBConnectionLost      the session went while the call was waiting
         ├── CancelledError        cancelled at the other side, or over its deadline
         ├── LimitExceeded         a limit of ``limits.py`` was broken
+        ├── UnauthorizedLogin     the credentials are not good
         └── ProtocolError         the peer broke the protocol
 
 The names on the wire, and who makes which failure, are protocol section 4.
@@ -32,6 +33,7 @@ __all__ = [
     "PBConnectionLost",
     "ProtocolError",
     "RemoteError",
+    "UnauthorizedLogin",
     "WrongArguments",
     "parent_names",
     "type_name",
@@ -192,6 +194,16 @@ class LimitExceeded(Error):
 
     pbType = "LimitExceeded"
     pbParents = ("LimitExceeded", "pb.Error")
+
+
+class UnauthorizedLogin(Error):
+    """The credentials are not good; a peer is never told which part was wrong."""
+
+    pbType = "UnauthorizedLogin"
+    pbParents = ("UnauthorizedLogin", "pb.Error")
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(args or ("the login failed",)))
 
 
 class ProtocolError(Error):

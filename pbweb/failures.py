@@ -29,6 +29,7 @@ _OWN = {
         errors.PBConnectionLost,
         errors.CancelledError,
         errors.LimitExceeded,
+        errors.UnauthorizedLogin,
         errors.ProtocolError,
     )
 }

@@ -16,7 +16,7 @@ from inspect import isroutine
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from .errors import InsecureJelly, type_name
+from .errors import DeadReferenceError, InsecureJelly, type_name
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -37,6 +37,9 @@ __all__ = [
     "Referenceable",
     "Registry",
     "RemoteCopy",
+    "Revocable",
+    "RevocableReferenceable",
+    "RevocableViewable",
     "Root",
     "ViewPoint",
     "Viewable",
@@ -130,9 +133,27 @@ class Viewable:
                 )
         cls.viewMethods = methods_with_prefix(cls, "view_")
 
+    def viewed(self) -> Any:
+        """The object whose methods are called.
+
+        Raises:
+            DeadReferenceError: it was revoked.
+        """
+        return self
+
 
 class Dispatcher(Referenceable):
     """A Referenceable that finds the methods for its callers itself."""
+
+    perspective: Any = None
+    """The avatar that it is for, whoever passes it on; None: nobody in particular."""
+
+    def serves(self) -> type:
+        """The class whose methods are called here."""
+        return type(self)
+
+    def handedBack(self) -> None:
+        """Called when the peer has given back all that it was handed of it, or never got it."""
 
     def method(self, name: str) -> BoundMethod | None:
         """What *name* calls, None if there is no method of that name.
@@ -165,12 +186,17 @@ class ViewPoint(Dispatcher):
     def __hash__(self) -> int:
         return hash((id(self.perspective), id(self.object)))
 
+    def serves(self) -> type:
+        """See `Dispatcher`."""
+        return type(self.object.viewed())
+
     def method(self, name: str) -> BoundMethod | None:
         """What *name* calls, if there is a method of that name."""
-        function = type(self.object).viewMethods.get(name)
+        viewed = self.object.viewed()
+        function = type(viewed).viewMethods.get(name)
         if function is None:
             return None
-        return BoundMethod(function, self.object, (self.perspective,), self.perspective)
+        return BoundMethod(function, viewed, (self.perspective,), self.perspective)
 
 
 class Entrance:
@@ -259,6 +285,46 @@ class Copyable(Named):
     def getStateToCopy(self) -> Any:
         """Any value that can cross; by default a dict of all attributes."""
         return self.__dict__
+
+
+class Revocable:
+    """What `revocable` gives: it crosses in the place of *object*, until `revoke`."""
+
+    def __init__(self, object: Any) -> None:
+        self._object = object
+        self.revoked = False
+        """Whether it was cut."""
+
+    @property
+    def object(self) -> Any:
+        """What it stands for.
+
+        Raises:
+            DeadReferenceError: it was revoked.
+        """
+        if self.revoked:
+            raise DeadReferenceError("the reference was revoked")
+        return self._object
+
+    def revoke(self) -> None:
+        """All references to this are dead, in every session, and nobody keeps the object alive.
+
+        Calls that go on are not stopped. Doing it again is harmless.
+        """
+        self.revoked = True
+        self._object = None
+
+
+class RevocableReferenceable(Revocable, Referenceable):
+    """A reference that can be cut."""
+
+
+class RevocableViewable(Revocable, Viewable):
+    """The view points of an object, which can be cut."""
+
+    def viewed(self) -> Any:
+        """See `Viewable`."""
+        return self.object
 
 
 class RemoteCopy:

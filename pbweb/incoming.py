@@ -23,6 +23,7 @@ from .errors import (
 from .failures import failure_for, is_expected
 from .flavors import (
     BoundMethod,
+    Dispatcher,
     Entrance,
     Referenceable,
     Viewable,
@@ -397,7 +398,7 @@ class Incoming:
         answer = self._named.get(target.request)
         if type(answer) is _Seen:
             return answer.perspective
-        return answer.perspective if isinstance(answer, ViewPoint) else None
+        return answer.perspective if isinstance(answer, Dispatcher) else None
 
     def _set_deadline(self, call: _Call, seconds: float | None) -> None:
         if seconds is None:
@@ -526,7 +527,8 @@ class Incoming:
         self, call: _Call, target: Any, args: Sequence[Any], kw: dict[str, Any]
     ) -> None:
         try:
-            method = call.method or find_method(target, call.name)
+            found = call.method if call.entrance is not None else None  # one entrance each
+            method: Method = found or find_method(target, call.name)
             call.called_by(method)
             if call.revoked:
                 raise dead_reference()
@@ -553,8 +555,7 @@ class Incoming:
         if broker.disconnected or (call is not None and call.ended):
             return
         if not request:
-            if call is not None:
-                self._end(call, value)
+            self._end_unanswered(value, call)
             return
         outbox = broker.flush_dirty() if broker.dirty else broker.outbox
         if (
@@ -591,6 +592,13 @@ class Incoming:
         call.answering = True
         self._broker.when_room(partial(self._answer, request, name, value, call, True))
 
+    def _end_unanswered(self, value: Any, call: _Call | None) -> None:
+        """Nobody wants to know what *call* returned."""
+        if call is not None:
+            self._end(call, value)
+            if isinstance(value, Dispatcher):
+                value.handedBack()
+
     def _send_answer(self, request: int, name: str, value: Any, call: _Call | None) -> bool:
         """Send *value*; if it cannot be sent, that is the call's failure."""
         frame: Frame = ["answer", request]
@@ -612,6 +620,8 @@ class Incoming:
             self._broker.runtime.report(f"the answer of {name!r} cannot be sent: {error}")
             self._fail(request, name, error, call, log=False)
             self._broker.count_fault(error)
+            if isinstance(value, Dispatcher):
+                value.handedBack()
             return False
         return True
 

@@ -406,6 +406,8 @@ def what_to_do(value: Any) -> str:
         "let the class inherit from pb.Referenceable to send a reference to the object, "
         "or from pb.Copyable to send a copy of it"
     )
+    if hasattr(kind, "perspectiveMethods"):
+        advice = "a login hands out its reference, and nothing else: send one of its Viewables"
     if hasattr(kind, "__await__"):
         advice = "await it first"
     elif hasattr(kind, "__next__"):

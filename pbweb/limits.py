@@ -64,6 +64,14 @@ class Limits:
     """Bytes handled for one connection before the others get their turn."""
     first_frame: float = 10.0
     """Seconds from the TCP connection to the ``version`` frame: silent sockets."""
+    login: float = 30.0
+    """Seconds to a login, where one is required: strangers who hold connections."""
+    login_message: int = 65_536
+    """Bytes of one message before the first login, where one is required."""
+    login_failures: int = 10
+    """Failed logins of one connection, which is closed then: guessed passwords."""
+    logins: int = 4
+    """Logins of one connection whose credentials are checked at a time: others wait."""
     message_time: float = 30.0
     """Seconds for a message that was begun: slow loris."""
     heartbeat: float = 15.0

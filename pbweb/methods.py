@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import getattr_static, isroutine, signature
 from typing import Any
 
 from .caching import RemoteCache
 from .errors import NoSuchMethod, WrongArguments
-from .flavors import CALLABLES, Dispatcher, Referenceable, Root
+from .flavors import (
+    CALLABLES,
+    BoundMethod,
+    Dispatcher,
+    Referenceable,
+    Revocable,
+    RevocableReferenceable,
+    RevocableViewable,
+    Root,
+    Viewable,
+)
 from .promises import RemotePromise
 from .references import RemoteReference
 
-__all__ = ["find_method", "find_observer", "hint_for", "wrong_arguments"]
+__all__ = ["find_method", "find_observer", "hint_for", "revocable", "wrong_arguments"]
 
 Method = Callable[..., Any]
 """Takes the object first."""
@@ -34,13 +44,32 @@ def find_method(object: Any, name: str) -> Method:
             method = object.method(name)
             if method is not None:
                 return method
+        elif type(object) is RevocableReferenceable:
+            return _revocable(object, name)
     elif type(object) is RemoteReference:
         return _relay(name)
     elif isinstance(object, CALLABLES) and name == "call":
         return _call_function
-    error = NoSuchMethod(f"no method {name[:64]!a}: {_way_out(object, name)}")
-    error.missing = (type(object), name)
+    cls = object.serves() if isinstance(object, Dispatcher) else type(object)
+    error = NoSuchMethod(f"no method {name[:64]!a}: {_way_out(cls, name)}")
+    error.missing = (cls, name)
     raise error
+
+
+def _boundary(cls: type) -> tuple[str, Mapping[str, Method]] | None:
+    """The prefix of the methods that peers may call, and these, by the names that they call."""
+    for prefix, table in _BOUNDARIES.items():
+        methods = getattr(cls, table, None)
+        if methods is not None:
+            return prefix, methods
+    return None
+
+
+_BOUNDARIES = {
+    "perspective_": "perspectiveMethods",
+    "view_": "viewMethods",
+    "remote_": "remoteMethods",
+}
 
 
 def find_observer(copy: RemoteCache, name: str) -> Method:
@@ -58,15 +87,17 @@ def find_observer(copy: RemoteCache, name: str) -> Method:
     return method
 
 
-def _way_out(object: Any, name: str) -> str:
-    """What the caller is told: the same whatever else the object has."""
-    if isinstance(object, CALLABLES):
+def _way_out(cls: type, name: str) -> str:
+    """What the caller is told: the same whatever else an object of *cls* has."""
+    if issubclass(cls, CALLABLES):
         return "a function's only method is 'call'"
-    if not isinstance(object, Referenceable):
+    boundary = _boundary(cls)
+    if boundary is None:
         return "this is a value, not an object to be called"
-    if name.startswith("remote_"):
-        return "callers leave the prefix remote_ out"
-    return f"the object's class has to define it as remote_{_plain(name)}"
+    prefix, _ = boundary
+    if name.startswith(prefix):
+        return f"callers leave the prefix {prefix} out"
+    return f"the object's class has to define it as {prefix}{_plain(name)}"
 
 
 def _plain(name: str) -> str:
@@ -81,20 +112,65 @@ def hint_for(error: NoSuchMethod) -> str | None:
     if error.missing is None:
         return None
     cls, name = error.missing
-    if not issubclass(cls, Referenceable) or name.startswith(("_", "remote_")):
+    boundary = _boundary(cls)
+    if boundary is None or issubclass(cls, Dispatcher):
+        return None
+    prefix, methods = boundary
+    if name.startswith(("_", *_BOUNDARIES)):
         return None
     if not hasattr(Root, name) and isroutine(getattr_static(cls, name, None)):
         return (
             f"a peer called {cls.__qualname__}.{name}, which lacks the prefix: "
-            f"rename it to remote_{name} if peers may call it"
+            f"rename it to {prefix}{name} if peers may call it"
         )
-    close = get_close_matches(name[:64], cls.remoteMethods, 1, 0.7)
+    close = get_close_matches(name[:64], methods, 1, 0.7)
     if close:
         return (
             f"a peer called what {cls.__qualname__} does not have, but is spelled nearly as "
-            f"remote_{close[0]}"
+            f"{prefix}{close[0]}"
         )
     return None
+
+
+def revocable(
+    object: Referenceable | Viewable | RemoteReference | Callable[..., Any],
+) -> Revocable:
+    """What crosses in the place of *object*, and can be cut: ``revoke()`` of what this gives.
+
+    Hand it out as you would the object; then all references to it are dead, and those to the
+    object itself are not. It comes home as itself, with the object as its `Revocable.object`.
+
+    Raises:
+        TypeError: *object* does not cross as a reference.
+    """
+    if isinstance(object, Viewable):
+        return RevocableViewable(object)
+    if isinstance(object, (Referenceable, RemoteReference, *CALLABLES)):
+        return RevocableReferenceable(object)
+    raise TypeError(
+        f"only what crosses as a reference can be revoked, not {object!r}: "
+        "let its class inherit from pb.Referenceable or pb.Viewable"
+    )
+
+
+def _revocable(stand_in: RevocableReferenceable, name: str) -> Method:
+    """The method of what *stand_in* stands for."""
+    object = stand_in.object
+    method = find_method(object, name)
+    if method is _call_function:
+        return BoundMethod(_static(object), object)
+    perspective = method.perspective if type(method) is BoundMethod else None
+    return BoundMethod(method, object, (), perspective)
+
+
+def _static(function: Callable[..., Any]) -> Method:
+    """A method of a function, which takes it and drops it."""
+
+    def call(_self: Any, /, *args: Any, **kw: Any) -> Any:
+        return function(*args, **kw)
+
+    call.takes_no_object = function  # type: ignore[attr-defined]
+    return call
 
 
 def _call_function(function: Callable[..., Any], /, *args: Any, **kw: Any) -> Any:

@@ -128,6 +128,11 @@ class RemotePromise(Target):
         self._seen = True
         return self._error
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is done, with a failure; that does not count as handled by this."""
+        return self._error is not None
+
     def cancel(self) -> None:
         """Tell the other side that the answer is not wanted any more (protocol ``cancel``).
 

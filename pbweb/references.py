@@ -12,7 +12,7 @@ from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import DeadReferenceError, LimitExceeded, ProtocolError
-from .flavors import Entrance, ViewPoint
+from .flavors import Dispatcher, Entrance, ViewPoint
 from .targets import Target
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Exports:
         if type(luid) is int:
             export = self.numbered[luid]
             export.count += 1
-            if isinstance(object, ViewPoint):
+            if isinstance(object, Dispatcher) and object.perspective is not None:
                 perspective = object.perspective  # whoever passes it on
             if perspective is None:
                 export.perspectives = None
@@ -195,12 +195,16 @@ class Exports:
                 export.perspectives[id(perspective)] = perspective
         return luid
 
+    def has(self, object: Any) -> bool:
+        """Whether the peer can reach *object*."""
+        return _key(object) in self._luids
+
     def revoke(self, perspective: Any) -> None:
         """What was handed out for the avatar *perspective* alone names nothing any more.
 
         The peer still gives back what it was handed.
         """
-        for luid, export in self.numbered.items():
+        for luid, export in list(self.numbered.items()):
             if export.perspectives is not None:
                 export.perspectives.pop(id(perspective), None)
                 if not export.perspectives:
@@ -211,8 +215,9 @@ class Exports:
         self.objects.pop(luid, None)
         if self._luids.get(export.key) == luid:
             del self._luids[export.key]
-        if export.ended is not None:
-            export.ended(was_seen)
+        ended, export.ended = export.ended, None
+        if ended is not None:
+            ended(was_seen)
 
     def number(self) -> int:
         """The luid of one object more.
@@ -255,7 +260,10 @@ class Exports:
         export.count -= count
         if not export.count:
             del self.numbered[luid]
+            object = self.objects.get(luid)
             self._forget(luid, export, was_seen)
+            if isinstance(object, Dispatcher):
+                object.handedBack()
 
     def clear(self) -> None:
         """Forget everything: the session is gone."""

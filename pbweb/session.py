@@ -8,7 +8,7 @@ shell closes the connection after that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
@@ -166,8 +166,8 @@ class Session:
     def _receive(self, data: bytes, binary: bool) -> None:
         attachments = None
         size, limits = len(data), self.limits
-        if size > limits.message:
-            raise ProtocolError(f"message: {size} bytes, {limits.message} are allowed", code=1009)
+        if size > limits.message or (self.broker.login_due and size > limits.login_message):
+            self._too_long(size)
         if binary:
             data, attachments = split_attachments(data)
         message, deep = parse(data, limits.depth)
@@ -198,6 +198,15 @@ class Session:
                 broker.handle(frame)
             if self.closing is not None and self.closing[0] != 4410:
                 return
+
+    def _too_long(self, size: int) -> NoReturn:
+        limits = self.limits
+        if size > limits.message:
+            raise ProtocolError(f"message: {size} bytes, {limits.message} are allowed", code=1009)
+        raise ProtocolError(
+            f"login_message: {size} bytes, {limits.login_message} are allowed before a login",
+            code=1009,
+        )
 
     def _check(self, frames: list[Frame]) -> int:
         """Check all envelopes and counts of a message; how many frames were received with it."""
@@ -245,9 +254,15 @@ class Session:
             self._first_frame.cancel()
             self._first_frame = None
         if self.is_server:
-            self._greeting = self._version()
-            self._wake()
+            try:
+                self._open()  # which says whether a login is due
+            finally:
+                self._greeting = self._version()
+                self._wake()
         else:
+            login = said.get("login")
+            if type(login) is int and login > 0:
+                broker.login_came(login)
             heartbeat = said.get("heartbeat")
             if (
                 heartbeat is not True
@@ -256,6 +271,10 @@ class Session:
             ):
                 self._heartbeat = heartbeat
         self._beat = self.runtime.call_later(self._heartbeat, self._check_heart, self._heard)
+        if not self.is_server:
+            self._open()
+
+    def _open(self) -> None:
         if self._opened is not None:
             self._opened(self)
 
@@ -265,6 +284,8 @@ class Session:
             said["window"] = 0
             said["resumed"] = False
             said["heartbeat"] = self.limits.heartbeat
+            if self.broker.login_due:
+                said["login"] = min(self.limits.login_message, self.limits.message)
         said["binary"] = True
         said["limits"] = self.limits.announce()
         return orjson.dumps(["version", VERSION, said])

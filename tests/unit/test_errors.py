@@ -13,6 +13,7 @@ from pbweb.errors import (
     PBConnectionLost,
     ProtocolError,
     RemoteError,
+    UnauthorizedLogin,
     WrongArguments,
     parent_names,
     type_name,
@@ -35,6 +36,7 @@ OWN = {
     "PBConnectionLost": (PBConnectionLost, ["PBConnectionLost", "pb.Error"]),
     "CancelledError": (CancelledError, ["CancelledError", "pb.Error"]),
     "LimitExceeded": (LimitExceeded, ["LimitExceeded", "pb.Error"]),
+    "UnauthorizedLogin": (UnauthorizedLogin, ["UnauthorizedLogin", "pb.Error"]),
     "ProtocolError": (ProtocolError, ["ProtocolError", "pb.Error"]),
     "pb.Error": (Error, ["pb.Error"]),
 }

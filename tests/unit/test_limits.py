@@ -25,6 +25,7 @@ def test_the_announced_limits_are_those_of_the_protocol():
 
 def test_the_other_bounds_have_the_figures_of_the_protocol():
     assert (DEFAULT.window, DEFAULT.window_frames) == (1_048_576, 4096)
+    assert (DEFAULT.login, DEFAULT.login_message) == (30, 65_536)
     assert (DEFAULT.first_frame, DEFAULT.heartbeat, DEFAULT.pong, DEFAULT.stall) == (10, 15, 10, 10)
 
 
