@@ -3,6 +3,7 @@
 pbweb serve examples.demo:SERVICES --pages examples
 """
 
+from examples.board import app as board
 from examples.callbacks import app as callbacks
 from examples.chat import app as chat
 from examples.copies import app as copies
@@ -22,5 +23,6 @@ SERVICES = {
     "/copies/pb": copies.PondRoot,
     "/stale/pb": stale.StaleRoot,
     "/pond/pb": pond.PondRoot,
+    "/board/pb": board.BoardRoot,
     "/chat/pb": chat.ChatRoot,
 }

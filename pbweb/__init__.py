@@ -57,14 +57,6 @@ if _typing.TYPE_CHECKING:
         UsernamePassword,
     )
     from .groups import Group
-    from .paging import (
-        CallbackPageCollector,
-        FilePager,
-        PageCollector,
-        Pager,
-        StringPager,
-        getAllPages,
-    )
 
 __all__ = [
     "ANONYMOUS",
@@ -72,7 +64,6 @@ __all__ = [
     "Avatar",
     "Broker",
     "Cacheable",
-    "CallbackPageCollector",
     "CancelledError",
     "ConnectFailed",
     "Connection",
@@ -82,7 +73,6 @@ __all__ = [
     "Endpoint",
     "Error",
     "ExpiringAvatarId",
-    "FilePager",
     "Group",
     "IPerspective",
     "InsecureJelly",
@@ -91,8 +81,6 @@ __all__ = [
     "LiveCopy",
     "NoSuchMethod",
     "PBConnectionLost",
-    "PageCollector",
-    "Pager",
     "Portal",
     "ProtocolError",
     "Realm",
@@ -106,7 +94,6 @@ __all__ = [
     "RemoteReference",
     "RemoteStream",
     "Root",
-    "StringPager",
     "Token",
     "UnauthorizedLogin",
     "UpgradeIdentity",
@@ -119,7 +106,6 @@ __all__ = [
     "connect",
     "copyable",
     "endpoint",
-    "getAllPages",
     "live",
     "remote",
     "revocable",
@@ -145,12 +131,6 @@ if not _typing.TYPE_CHECKING:  # where it would hide what is missing
         "Token": "cred",
         "UpgradeIdentity": "cred",
         "UsernamePassword": "cred",
-        "CallbackPageCollector": "paging",
-        "FilePager": "paging",
-        "PageCollector": "paging",
-        "Pager": "paging",
-        "StringPager": "paging",
-        "getAllPages": "paging",
     }
 
     def __getattr__(name: str) -> _typing.Any:

@@ -47,6 +47,9 @@ const has =
   (tag) =>
   (/** @type {Frame} */ { items }) =>
     tagged(items).some(({ $: other }) => other === tag);
+/** What an update says of a live object. @param {Frame} frame @returns {any[][]} */
+const opsOf = ({ name, call, items }) =>
+  name === "cachemessage" && call?.on?.live && items[3] === "update" ? items[4][0] : [];
 /** @param {Frame} frame */
 const fromServer = ({ side }) => side === "server";
 
@@ -258,6 +261,40 @@ export const EXAMPLES = [
       {
         text: "Give it back: `decache`. The server observes no longer, says `uncache`, and tells this page nothing more.",
         sees: ({ name }) => name === "uncache",
+      },
+    ],
+  },
+  {
+    name: "board",
+    title: "Board",
+    group: "Live",
+    target: "BoardRoot",
+    wide: true,
+    lead: "One board, in as many browsers as you like. The Python code moves a card from one list to another, as in any program; what has changed goes to every page by itself, encoded once. Open it twice, and drag a card.",
+    points: [
+      {
+        text: "The whole board is one `cache`: columns, cards and people. The page is drawn from its copy, and asks for nothing else.",
+        sees: has("cache"),
+      },
+      {
+        text: "Take a card: the others see whose hand it is in. One attribute has changed, so one `set` is sent, with its path.",
+        sees: (frame) => opsOf(frame).some(([path, op]) => op === "set" && path.at(-1) === "holds"),
+      },
+      {
+        text: "Drop it in another column: out of one list, into another. What one turn of the loop changed is one update.",
+        sees: (frame) => opsOf(frame).filter(([, op]) => op === "splice").length > 1,
+      },
+      {
+        text: "The answer to the call stands behind the update: when it is there, the page's own copy has changed.",
+        sees: ({ name, message, call }) =>
+          name === "answer" &&
+          call?.name === "move" &&
+          message.frames.some((frame) => frame.name === "cachemessage"),
+      },
+      {
+        text: "Open the page on its own as well: somebody came, and every page shows them.",
+        sees: (frame) =>
+          opsOf(frame).some(([path, op]) => op === "set" && path[0] === "people" && !path[2]),
       },
     ],
   },

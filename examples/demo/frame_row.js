@@ -38,7 +38,7 @@ export function rowElement(frame, onPress) {
     lanesElement(lanes),
     make("time", { title: "since it was connected" }, milliseconds(message.since)),
     labelElement(frame, onPress),
-    make("span.content", {}, ...contentNodes(frame)),
+    make("span.content", { "data-long": isUpdate(frame) ? "" : null }, ...contentNodes(frame)),
     make("span.meta", {}, message.frames.length === 1 ? `${message.bytes} B` : ""),
   );
   return row;
@@ -107,12 +107,15 @@ function targetNode(frame) {
 
 /** A call on a copy, or what has changed in it. @param {Frame} frame */
 function updateNodes(frame) {
-  const { items, call } = frame;
-  const [, , id, method] = items;
+  const [, , id, method] = frame.items;
   const copy = copyChip(frame, id);
-  if (call?.on?.live && method === "update") return [copy, ": ", ...changeNodes(frame)];
+  if (isUpdate(frame)) return [copy, ": ", ...changeNodes(frame)];
   return [copy, `.${method}(`, ...argumentNodes(frame), ")"];
 }
+
+/** Whether it says what has changed in a live object. @param {Frame} frame */
+const isUpdate = ({ name, items, call }) =>
+  name === "cachemessage" && items[3] === "update" && !!call?.on?.live;
 
 /** @param {Frame} frame @param {number} id */
 function copyChip({ side, message }, id) {

@@ -168,6 +168,36 @@ def test_pond_runs_in_place_and_its_copy_has_a_row(watched: Gateway, page: Page)
     expect(page.locator('[id="source-index.html"] .line')).not_to_have_count(0)
 
 
+def test_board_runs_in_place_beside_a_tab_of_its_own(watched: Gateway, page: Page) -> None:
+    page.goto(f"{watched.page}/#board")
+    board = page.frame_locator("iframe[data-testid=board]")
+    grip = board.get_by_test_id("card").first.locator(".grip")
+    grip.focus()
+    for key in ("Space", "ArrowRight", "Space"):
+        page.keyboard.press(key)
+    expect(board.get_by_test_id("spoken")).to_have_text("Dropped: Doing, 1 of 3.")
+    points = page.locator("#guide li")
+    for at in range(4):
+        expect(points.nth(at)).to_have_class("seen")
+    row = page.locator('#holdings tr[data-kind="cache"]')
+    expect(row.locator(".object")).to_have_text("original #1")
+    expect(row).to_contain_text("Board, in the answer to join")
+    moved = frames(page, "cachemessage").filter(has_text="splice")
+    expect(moved.locator(".content")).to_have_text(
+        re.compile(r"columns\[0\]\.cards\.splice\(0, 1\), columns\[1\]\.cards\.splice\(0, 0, \{")
+    )
+    moved.get_by_role("button", name="cachemessage").click()
+    expect(moved.locator(".detail")).to_contain_text("what has changed since the last time")
+
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="on its own").click()
+    expect(popup.value.get_by_test_id("status")).to_have_text("2 here")
+    expect(points.nth(4)).to_have_class("seen")
+    expect(board.get_by_test_id("status")).to_have_text("2 here")
+    popup.value.close()
+    expect(board.get_by_test_id("status")).to_have_text("1 here")
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_files_are_shown_as_they_are(name: str, demo: Gateway, page: Page) -> None:
     page.goto(f"{demo.page}/#{name}")

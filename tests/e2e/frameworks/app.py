@@ -1,39 +1,50 @@
-"""A board, which the pages of the test change."""
+"""A board, which the test changes through another connection."""
+
+from typing import Any
 
 import pbweb as pb
 
 
-@pb.live
-class Card:
-    text: str
+class Board(pb.Cacheable):
+    pbType = "pb.live"
 
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = {"title": "Plan", "cards": [{"text": "tea"}]}
+        self.observers: list[pb.RemoteCacheObserver] = []
 
-@pb.live
-class Board:
-    title: str
-    cards: list[Card]
+    def getStateToCacheAndObserveFor(
+        self, perspective: object, observer: pb.RemoteCacheObserver
+    ) -> Any:
+        self.observers.append(observer)
+        return ["shop.Board", self.state]
+
+    def stoppedObserving(self, perspective: object, observer: pb.RemoteCacheObserver) -> None:
+        self.observers.remove(observer)
+
+    def change(self, *ops: list[Any]) -> None:
+        for observer in self.observers:
+            observer.callRemoteOnly("update", list(ops))
 
 
 class Boards(pb.Root):
     def __init__(self) -> None:
-        self.board = Board("Plan", [Card("tea")])
-        self.brokers: list[pb.Broker] = []
-
-    def rootObject(self, broker: pb.Broker) -> "Boards":
-        self.brokers.append(broker)
-        return self
+        self.board = Board()
 
     def remote_getBoard(self) -> Board:
         return self.board
 
     def remote_rename(self, title: str) -> None:
-        self.board.title = title
+        self.board.state["title"] = title
+        self.board.change([["title"], "set", title])
 
     def remote_add(self, text: str) -> None:
-        self.board.cards.append(Card(text))
+        cards = self.board.state["cards"]
+        self.board.change([["cards"], "splice", len(cards), 0, [{"text": text}]])
+        cards.append({"text": text})
 
     def remote_write(self, at: int, text: str) -> None:
-        self.board.cards[at].text = text
+        self.board.state["cards"][at]["text"] = text
+        self.board.change([["cards", at, "text"], "set", text])
 
     def remote_watchers(self) -> int:
-        return sum(one.statistics()["caches_handed_out"] for one in self.brokers)
+        return len(self.board.observers)
