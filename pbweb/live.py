@@ -43,6 +43,8 @@ _OPTIONS = (
 FRAME = 64
 """Bytes of a cachemessage around its values, at most."""
 
+_DEF = b'"$":"def"'
+
 KEPT = 4096
 """Bytes of updates that are kept for a slow observer even if the state is smaller."""
 
@@ -262,7 +264,7 @@ def _size_about(ops: list[Any]) -> int:
 class _Observer:
     """One peer's copy: what it has, and how it gets the rest."""
 
-    __slots__ = ("broker", "lines", "log", "observer", "position", "stale")
+    __slots__ = ("broker", "late", "lines", "log", "observer", "position", "stale")
 
     def __init__(self, log: _Log, observer: RemoteCacheObserver, position: int) -> None:
         self.log = log
@@ -270,6 +272,7 @@ class _Observer:
         self.broker: Broker = observer.broker
         self.position = position  # the number of the first segment that it has not got
         self.lines = 0  # entries in the broker's line for room
+        self.late = False  # it has waited there
         self.stale = False  # an update could not be sent: it needs the whole state
 
     def deliver(self) -> None:
@@ -302,7 +305,7 @@ class _Log(Ops):
         self._segments: deque[_Segment] = deque()
         self._first = 0  # the number of the first of the segments
         self._sealed_bytes = 0
-        self._joined: tuple[int, int, Shared] | None = None  # what was sent last
+        self._joined: tuple[int, int, list[Shared | list[Any]]] | None = None  # what was sent last
         self._state: Shared | None = None  # encoded, while it holds
         self._state_size = 0
 
@@ -399,16 +402,18 @@ class _Log(Ops):
         one.broker.dirty.pop(one, None)
         self._seal()
         if self._all:
-            for _ in range(self._end() - one.position - one.lines or one.stale):
-                one.lines += 1
-                one.broker.when_room(partial(self._send, one))
-            self._check_bound(one)
-        elif not one.lines and (one.stale or one.position < self._end()):
-            one.lines = 1
+            entries = self._end() - one.position - one.lines or int(one.stale)
+        else:
+            entries = int(not one.lines and (one.stale or one.position < self._end()))
+        for _ in range(entries):
+            one.lines += 1
             one.broker.when_room(partial(self._send, one))
+        if one.lines:
+            one.late = True
+            self._check_bound(one)
 
     def _check_bound(self, one: _Observer) -> None:
-        if not one.lines or one.position == self._end():
+        if not self._all or one.position == self._end():
             return
         waiting = self._sealed_bytes - self._segments[one.position - self._first].begins
         if waiting > one.broker.limits.updates:
@@ -421,39 +426,48 @@ class _Log(Ops):
         one.lines -= 1
         if self._observers.get(one.observer) is not one:
             return
-        if not self._all:
+        if not self._all or one.stale:
             self._seal()
-        if one.position == self._end() and not one.stale:
-            return
-        begin, end = one.position, one.position + 1 if self._all else self._end()
+        begin, end = one.position, self._end()
         whole = one.stale or begin < self._first
-        one.position = self._end() if whole else end
-        one.stale = False
+        if self._all and not whole:
+            end = min(begin + 1, end)
+        one.position, one.stale = end, False
         try:
             if whole:
-                self._seal()
-                one.position = self._end()
                 self._post(one, "reset", self._current())
             else:
-                self._post(one, "update", self._ops(begin, end))
+                for ops in self._ops(begin, end):
+                    self._post(one, "update", ops)
         except Exception as error:  # of this peer alone: it keeps what it has until the next change
             one.stale = True
             what = f"an update of {self._name()} cannot be sent to one of its observers"
             one.broker.runtime.report(what, error)
+        if one.late and not one.lines:
+            one.late = False
+            self._trim()
 
-    def _ops(self, begin: int, end: int) -> Any:
-        """The operations of some segments, as one list."""
-        last = end - self._first
-        parts = [segment.ops for segment in islice(self._segments, begin - self._first, last)]
-        if len(parts) == 1:
-            return parts[0]
-        shared = [part for part in parts if isinstance(part, Shared)]
-        if len(shared) < len(parts):
-            return [op for part in parts for op in _values(part)]
-        if self._joined is None or self._joined[:2] != (begin, end):
-            text = b",".join(part.args[2:-2] for part in shared)
-            self._joined = begin, end, Shared(b"[[%b]]" % text, b"{}", DEFAULT)
-        return self._joined[2]
+    def _ops(self, begin: int, end: int) -> list[Shared | list[Any]]:
+        """The operations of some segments, in as few updates as can be."""
+        if self._joined is not None and self._joined[:2] == (begin, end):
+            return self._joined[2]
+        updates: list[Shared | list[Any]] = []
+        texts: list[bytes] = []
+
+        def join() -> None:
+            if texts:
+                updates.append(Shared(b"[[%b]]" % b",".join(texts), b"{}", DEFAULT))
+                texts.clear()
+
+        for segment in islice(self._segments, begin - self._first, end - self._first):
+            if isinstance(segment.ops, Shared) and _DEF not in segment.ops.args:
+                texts.append(segment.ops.args[2:-2])
+            else:  # what is defined in it has a number there
+                join()
+                updates.append(segment.ops)
+        join()
+        self._joined = begin, end, updates
+        return updates
 
     def _post(self, one: _Observer, name: str, value: Any) -> None:
         broker = one.broker
@@ -480,10 +494,3 @@ def _check_depth(value: Shared, broker: Broker) -> None:
     limits = broker.peer_limits
     if not value.fits(limits) and _depth_of(value.args) - 1 > limits.depth:
         raise LimitExceeded(f"depth: it is nested deeper than the peer's {limits.depth}")
-
-
-def _values(part: Shared | list[Any]) -> list[Any]:
-    """The operations of one segment, to be encoded once more."""
-    if isinstance(part, Shared):
-        return [Encoded(orjson.dumps(op)) for op in orjson.loads(part.args)[0]]
-    return part

@@ -75,14 +75,18 @@ class _Link:
         if self.key is not None:
             yield (self.key, *path)
             return
-        parent = self.parent
         if self.count == 1:
-            if self.hint >= len(parent) or parent[self.hint] is not node:
-                self.hint = list(map(is_, parent, repeat(node))).index(True)
-            yield (self.hint, *path)
+            yield (self.index_of(node), *path)
         else:
-            for index in compress(count(), map(is_, parent, repeat(node))):
+            for index in compress(count(), map(is_, self.parent, repeat(node))):
                 yield (index, *path)
+
+    def index_of(self, node: Any) -> int:
+        """Where in the list *node* stands, if that is one place; mostly where it stood last."""
+        parent = self.parent
+        if self.hint >= len(parent) or parent[self.hint] is not node:
+            self.hint = list(map(is_, parent, repeat(node))).index(True)
+        return self.hint
 
 
 class Ops:
@@ -184,12 +188,50 @@ def observed(node: Any) -> dict[Ops, list[tuple[Any, ...]]]:
     Raises:
         RuntimeError: this is not the thread of the loop that its observers live in.
     """
-    while True:
-        found: dict[Ops, list[tuple[Any, ...]]] = {}
+    if not _is_observed(node):
+        return _NOWHERE
+    found = _walk_straight_up(node)
+    while found is None:
+        found = {}
         ambiguous = _walk_up(node, (), 0, None, found)
-        if ambiguous is None:
+        if ambiguous is not None:
+            put_again(ambiguous)
+            found = None
+    return found
+
+
+def _is_observed(node: Any) -> bool:
+    while node._pbOps is None:
+        links = node._pbLinks
+        if len(links) != 1:
+            return any(_is_observed(link.parent) for link in links.values())
+        (link,) = links.values()
+        node = link.parent
+    return True
+
+
+def _walk_straight_up(node: Any) -> dict[Ops, list[tuple[Any, ...]]] | None:
+    """As `_walk_up`, of what stands in one place, and so does all above it; else None."""
+    keys: list[Any] = []  # from below
+    found: dict[Ops, list[tuple[Any, ...]]] = {}
+    made = 0
+    while True:
+        ops = node._pbOps
+        if ops is not None:
+            ops.check_thread()
+            if made < ops.sealed:
+                found[ops] = [tuple(reversed(keys))]
+        links = node._pbLinks
+        if not links:
             return found
-        put_again(ambiguous)
+        if len(links) > 1:
+            return None
+        (link,) = links.values()
+        if link.mixed or link.count > 1:
+            return None
+        made = max(made, link.made)
+        keys.append(link.index_of(node) if link.key is None else link.key)
+        node = link.parent
 
 
 def _walk_up(
@@ -257,6 +299,7 @@ def _mark_odd(node: Any) -> None:
             _mark_odd(link.parent)
 
 
+_NOWHERE: dict[Ops, list[tuple[Any, ...]]] = {}
 NO_LINKS: dict[Any, Any] = {}
 """The links of a node that stands nowhere yet; `attach` makes them its own."""
 
@@ -565,7 +608,15 @@ class LiveList(list[_T]):
 
     def append(self, item: _T) -> None:
         """As of a list."""
-        self._splice(len(self), 0, [item])
+        targets = observed(self)
+        if not goes_as_it_is(item):
+            item = take(self, item)
+        at = len(self)
+        for ops, paths in targets.items():
+            ops.splice(paths, self, at, 0, [item])
+        list.append(self, item)
+        if is_node(item):
+            attach(item, self, None, at)
 
     def extend(self, items: Iterable[_T]) -> None:
         """As of a list."""

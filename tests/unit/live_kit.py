@@ -10,7 +10,6 @@ import orjson
 
 from pbweb.jelly import Encoded, Jellier
 from pbweb.limits import DEFAULT, Limits
-from pbweb.shared import _NO_SESSION
 from pbweb.testing import SteppedRuntime
 from pbweb.trees import Change, Tree, tree_of
 from pbweb.unjelly import Unjellier
@@ -19,6 +18,16 @@ from pbweb.unjelly import Unjellier
 def decoded(text: bytes) -> Any:
     """What the JSON *text* of one value stands for."""
     return Unjellier(None, DEFAULT, None).decode(orjson.loads(text))  # type: ignore[arg-type]
+
+
+class NoSession:
+    """The flavors of a session in which nothing but copies is of a flavor."""
+
+    def jelly(self, _value: Any, _jellier: Jellier) -> None:
+        return None
+
+    def copied(self, value: Any, _perspective: Any) -> tuple[str, Any]:
+        return value.getTypeToCopy(), value.getStateToCopy()
 
 
 class Line:
@@ -50,8 +59,8 @@ class Line:
     def send(self, frame: Any) -> None:
         self.sent(frame)
 
-    def send_encoded(self, frame: Any, fill: Callable[[Jellier], None]) -> None:
-        fill(Jellier(_NO_SESSION, self.peer_limits))
+    def send_encoded(self, frame: Any, fill: Callable[[Jellier], None], _: Any = None) -> None:
+        fill(Jellier(NoSession(), self.peer_limits))
         self.send(frame)
 
     def close(self, code: int, reason: str) -> None:
@@ -66,6 +75,7 @@ class Copy:
     """One peer's copy of *original*; equal to `RemoteCacheObserver` as far as a log sees."""
 
     luid = 7
+    perspective = None
 
     def __init__(self, original: Any, line: Line) -> None:
         self.original = original
@@ -95,4 +105,4 @@ class Copy:
 
 
 def _encoded(state: Any) -> bytes:
-    return orjson.dumps(Jellier(_NO_SESSION, DEFAULT).encode(state))
+    return orjson.dumps(Jellier(NoSession(), DEFAULT).encode(state))

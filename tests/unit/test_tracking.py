@@ -15,10 +15,9 @@ import pytest
 import pbweb as pb
 from pbweb.errors import InsecureJelly, LimitExceeded
 from pbweb.jelly import Jellier
-from pbweb.shared import _NO_SESSION
 from pbweb.testing import SteppedRuntime
 from pbweb.tracking import MAX_DEPTH, LiveDict, LiveList, LiveSet, plain
-from tests.unit.live_kit import Copy, Line
+from tests.unit.live_kit import Copy, Line, NoSession
 
 
 @pb.live
@@ -505,5 +504,5 @@ def test_a_copy_of_one_is_a_plain_one(value, way):
 
 def test_in_ordinary_calls_they_cross_as_what_they_are():
     board = Board(other=[1, {"a": {2}}])
-    args, _ = Jellier(_NO_SESSION, pb.Limits()).encode_call([board.other], {})
+    args, _ = Jellier(NoSession(), pb.Limits()).encode_call([board.other], {})
     assert orjson.loads(orjson.dumps(args)) == [[1, {"a": {"$": "set", "items": [2]}}]]
