@@ -88,11 +88,11 @@ class LiveCopy(RemoteCache):
                 listener(changes)
 
         def stop() -> None:
-            if mine:
-                mine.clear()
+            mine.clear()
+            if heard in core.listeners:
                 core.listeners.remove(heard)
-                if not core.listeners:
-                    core.kept = None
+            if not core.listeners:
+                core.kept = None
 
         core.listeners.append(heard)
         core.kept = self
@@ -146,7 +146,7 @@ class LiveCopy(RemoteCache):
                 broker.dontNotifyOnDisconnect(end)
 
     def release(self) -> None:
-        """Give the object back: nothing changes here any more, and no listener is called."""
+        """Give the object back: no listener is called any more. Doing it again is harmless."""
         core = self.__dict__.get("_core")
         if core is not None:
             core.listeners.clear()
