@@ -42,6 +42,18 @@ import { newSession } from "./session.js";
  *   without it they go to the console
  */
 
+/**
+ * @typedef {{ username: string, password: string } | { token: string }
+ *   | { kind?: string, [field: string]: any }} Credentials `kind` names what the application has of
+ *   its own, and "identity" what the upgrade proved already
+ */
+
+/** What stands for credentials on the wire (section 9). @param {Record<string, any>} credentials */
+const proofOf = ({ kind, ...fields }) => [
+  kind ?? ("token" in fields ? "token" : "username" in fields ? "password" : "anonymous"),
+  fields,
+];
+
 /** The code to close a WebSocket with: a page may not use all (section 7). @param {number} code */
 const closeCode = (code) =>
   ({ 1003: 4400, 1007: 4400, 1009: 4413 })[code] ?? (code < 3000 ? 1000 : code);
@@ -270,6 +282,39 @@ export class Connection {
     const isOver = !!broker.ending;
     promise.settle(isOver ? deadReference() : this.remoteForName("root"), isOver);
     return promise;
+  }
+
+  /**
+   * Log in at the peer's portal. Calls on the promise need not wait for it. There may be several
+   * logins on one connection; to `release()` the avatar's reference, or to hold it no longer, logs
+   * out. Raises UnauthorizedLogin, whatever is wrong.
+   *
+   * @template [Avatar=any]
+   * @param {Credentials} [credentials] without any, or without fields, the login is anonymous
+   * @param {Referenceable | Function} [mind] an object of this side's, for the avatar to call
+   * @returns {RemotePromise<RemoteReference<Avatar>>}
+   */
+  login(credentials = {}, mind) {
+    const { peer } = this.broker;
+    const proof = mind ? [...proofOf(credentials), mind] : proofOf(credentials);
+    const avatar = this.remoteForName("root").callRemote("login", ...proof);
+    avatar.then(() => {
+      peer.limits.message = Math.max(peer.limits.message, peer.message);
+    }, String);
+    return avatar;
+  }
+
+  /**
+   * Prove once more who `avatar` is, before what was proved expires: nothing that came through it is
+   * lost. Raises UnauthorizedLogin, and the login goes on as before; or DeadReferenceError, when it
+   * has ended already.
+   *
+   * @param {RemoteReference<any> | RemotePromise<any>} avatar
+   * @param {Credentials} credentials the same one's: a new token, as a rule
+   * @returns {RemotePromise<null>}
+   */
+  renew(avatar, credentials) {
+    return this.remoteForName("root").callRemote("renew", avatar, ...proofOf(credentials));
   }
 
   /**

@@ -10,6 +10,7 @@
  *         ├── PBConnectionLost    the session ended while the call was waiting
  *         ├── CancelledError      cancelled, or over its deadline
  *         ├── LimitExceeded       a limit of limits.js; the message begins with its name
+ *         ├── UnauthorizedLogin   the credentials are not good
  *         └── ProtocolError       one side broke the protocol
  *
  * @module
@@ -137,6 +138,11 @@ export class CancelledError extends PBError {
 /** A limit was exceeded; the message begins with the limit's name. */
 export class LimitExceeded extends PBError {
   static pbType = "LimitExceeded";
+}
+
+/** The credentials are not good; a peer is never told which part was wrong. */
+export class UnauthorizedLogin extends PBError {
+  static pbType = "UnauthorizedLogin";
 }
 
 /** One side broke the protocol; `code` is the close code of section 7. */

@@ -16,6 +16,7 @@ import {
   RemoteError,
   typeName,
   typeParents,
+  UnauthorizedLogin,
 } from "./errors.js";
 import { cutText } from "./frames.js";
 
@@ -35,6 +36,7 @@ const OWN = new Map(
     PBConnectionLost,
     CancelledError,
     LimitExceeded,
+    UnauthorizedLogin,
     ProtocolError,
   ].map((type) => [type.pbType, type]),
 );

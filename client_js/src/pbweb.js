@@ -17,6 +17,7 @@ export {
   PBError,
   ProtocolError,
   RemoteError,
+  UnauthorizedLogin,
 } from "./errors.js";
 export { setUnjellyableForClass } from "./failures.js";
 export { Copyable, Referenceable, Root } from "./flavors.js";
@@ -33,6 +34,7 @@ export { RemoteStream } from "./streams.js";
  */
 /** @typedef {import("./client.js").ConnectOptions} ConnectOptions */
 /** @typedef {import("./connection.js").ConnectionOptions} ConnectionOptions */
+/** @typedef {import("./connection.js").Credentials} Credentials */
 /** @typedef {import("./connection.js").Transport} Transport */
 /** @typedef {import("./errors.js").Outcome} Outcome */
 /** @typedef {import("./errors.js").TypeOrName} TypeOrName */

@@ -218,10 +218,13 @@ export function newSession(
    * @param {number} number
    * @param {Record<string, any>} [options]
    */
-  function handshake(number, { limits = {}, binary = false, heartbeat = 15 } = {}) {
+  function handshake(number, { limits = {}, binary = false, heartbeat = 15, login = 0 } = {}) {
     if (number !== 1) breach("This side speaks version 1.", 4426);
     if (!/^ob[+n]$/.test(kindsOf([limits, binary, heartbeat]))) breach("The options are wrong.");
     Object.assign(peer, { limits: withDefaults(limits, ProtocolError), binary, heartbeat });
+    // Before a login messages are shorter, where one is required.
+    peer.message = peer.limits.message;
+    if (login > 0) peer.limits.message = Math.min(login, peer.message);
     open = true;
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
-import { connect, Referenceable, Root } from "../src/pbweb.js";
+import { connect, Referenceable, Root, UnauthorizedLogin } from "../src/pbweb.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { settled } from "./support/peer.js";
 
@@ -288,4 +288,92 @@ test("unexpected exceptions go to the log that was given, else to the console", 
     console.mock.restore();
   }
   assert.deepEqual(logged, [["a bug", `the peer's call of "bug"`]]);
+});
+
+/** What a portal of a Python server is for a page: it says what it was asked. */
+class Portal extends Root {
+  asked = [];
+  async remote_login(kind, fields, mind) {
+    this.asked.push([kind, fields]);
+    if (kind === "guess") throw new UnauthorizedLogin("the login failed");
+    return new Avatar(kind, mind);
+  }
+  remote_renew(avatar, kind, fields) {
+    this.asked.push([avatar.kind, kind, fields]);
+  }
+}
+
+class Avatar extends Referenceable {
+  constructor(kind, mind) {
+    super();
+    Object.assign(this, { kind, mind });
+  }
+  remote_ask(value) {
+    return this.mind.callRemote("take", value);
+  }
+}
+
+test("logging in and renewing", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const portal = new Portal();
+  const [server, client] = await Promise.all([
+    connect(port1, { names: { root: portal } }),
+    connect(port2),
+  ]);
+  const avatar = client.login({ username: "alice", password: "x" }, new Page());
+  assert.equal(await avatar.callRemote("ask", 21), 42); // without waiting for the login
+  await client.renew(avatar, { token: "t" });
+  await client.renew(await avatar, { token: "u" });
+  for (const credentials of [
+    { token: "t" },
+    { kind: "identity" },
+    { kind: "apikey", key: 7 },
+    {},
+  ]) {
+    await client.login(credentials);
+  }
+  await client.login();
+  const error = await failed(client.login({ kind: "guess" }));
+  assert.ok(error instanceof UnauthorizedLogin);
+  assert.deepEqual(portal.asked, [
+    ["password", { username: "alice", password: "x" }],
+    ["password", "token", { token: "t" }],
+    ["password", "token", { token: "u" }],
+    ["token", { token: "t" }],
+    ["identity", {}],
+    ["apikey", { key: 7 }],
+    ["anonymous", {}],
+    ["anonymous", {}],
+    ["guess", {}],
+  ]);
+  await client.close();
+  await server.closed;
+});
+
+test("before a login that is required messages are short", async () => {
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage('["version",1,{"login":1000,"limits":{"message":5000}}]');
+  /** Answer each call: a token "no" is refused, all else is an object. */
+  port1.onmessage = ({ data }) => {
+    const message = JSON.parse(data);
+    for (const [name, id, , , args] of typeof message[0] === "string" ? [message] : message) {
+      if (name !== "message") continue;
+      const failure = { $: "failure", type: "UnauthorizedLogin", message: "m", parents: [] };
+      const isRefused = args[1]?.token === "no";
+      const answer = isRefused ? ["error", id, failure] : ["answer", id, { $: "remote", id }];
+      port1.postMessage(JSON.stringify(answer));
+    }
+  };
+  const client = await connect(port2);
+  const long = "x".repeat(2000);
+  while (client.broker.peer.limits.message !== 1000) await settled();
+  const root = await client.getRootObject();
+  assert.match((await failed(root.callRemote("echo", long))).message, /^message: /);
+  await failed(client.login({ token: "no" }));
+  assert.match((await failed(root.callRemote("echo", long))).message, /^message: /);
+  await client.login({ token: "yes" });
+  await root.callRemote("echo", long);
+  assert.equal(client.broker.peer.limits.message, 5000);
+  port1.close();
+  await client.close();
 });

@@ -60,6 +60,7 @@ export declare class Broker {
     /** What the peer has said of itself. */
     peer: {
         limits: import("./limits.js").Limits;
+        message: number;
         binary: boolean;
         heartbeat: number;
     };

@@ -63,6 +63,15 @@ export type ConnectionOptions = {
      */
     log?: (error: unknown, where: string) => void;
 };
+export type Credentials = {
+    username: string;
+    password: string;
+} | {
+    token: string;
+} | {
+    kind?: string;
+    [field: string]: any;
+};
 /** A connection and its session. @template [Api=any] */
 export declare class Connection<Api = any> {
     #private;
@@ -80,6 +89,27 @@ export declare class Connection<Api = any> {
      * @returns {RemotePromise<RemoteReference<Api>>}
      */
     getRootObject(): RemotePromise<RemoteReference<Api>>;
+    /**
+     * Log in at the peer's portal. Calls on the promise need not wait for it. There may be several
+     * logins on one connection; to `release()` the avatar's reference, or to hold it no longer, logs
+     * out. Raises UnauthorizedLogin, whatever is wrong.
+     *
+     * @template [Avatar=any]
+     * @param {Credentials} [credentials] without any, or without fields, the login is anonymous
+     * @param {Referenceable | Function} [mind] an object of this side's, for the avatar to call
+     * @returns {RemotePromise<RemoteReference<Avatar>>}
+     */
+    login<Avatar = any>(credentials?: Credentials, mind?: Referenceable | Function): RemotePromise<RemoteReference<Avatar>>;
+    /**
+     * Prove once more who `avatar` is, before what was proved expires: nothing that came through it is
+     * lost. Raises UnauthorizedLogin, and the login goes on as before; or DeadReferenceError, when it
+     * has ended already.
+     *
+     * @param {RemoteReference<any> | RemotePromise<any>} avatar
+     * @param {Credentials} credentials the same one's: a new token, as a rule
+     * @returns {RemotePromise<null>}
+     */
+    renew(avatar: RemoteReference<any> | RemotePromise<any>, credentials: Credentials): RemotePromise<null>;
     /**
      * A reference to what the peer published under `name`; whether there is such an object, the
      * first call tells.

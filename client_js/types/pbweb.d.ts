@@ -6,7 +6,7 @@
 export { Cacheable, RemoteCache, RemoteCacheObserver } from "./caching.js";
 export { connect } from "./client.js";
 export { Connection } from "./connection.js";
-export { CancelledError, DeadReferenceError, InsecureJelly, LimitExceeded, NoSuchMethod, PBConnectionLost, PBError, ProtocolError, RemoteError, } from "./errors.js";
+export { CancelledError, DeadReferenceError, InsecureJelly, LimitExceeded, NoSuchMethod, PBConnectionLost, PBError, ProtocolError, RemoteError, UnauthorizedLogin, } from "./errors.js";
 export { setUnjellyableForClass } from "./failures.js";
 export { Copyable, Referenceable, Root } from "./flavors.js";
 export { LiveCopy } from "./live.js";
@@ -18,6 +18,7 @@ export { RemoteStream } from "./streams.js";
 export type CallOptions<Args extends any[] = any[]> = import("./api.js").CallOptions<Args>;
 export type ConnectOptions = import("./client.js").ConnectOptions;
 export type ConnectionOptions = import("./connection.js").ConnectionOptions;
+export type Credentials = import("./connection.js").Credentials;
 export type Transport = import("./connection.js").Transport;
 export type Outcome = import("./errors.js").Outcome;
 export type TypeOrName = import("./errors.js").TypeOrName;
@@ -34,6 +35,7 @@ export type Ending = import("./broker.js").Ending;
  */
 /** @typedef {import("./client.js").ConnectOptions} ConnectOptions */
 /** @typedef {import("./connection.js").ConnectionOptions} ConnectionOptions */
+/** @typedef {import("./connection.js").Credentials} Credentials */
 /** @typedef {import("./connection.js").Transport} Transport */
 /** @typedef {import("./errors.js").Outcome} Outcome */
 /** @typedef {import("./errors.js").TypeOrName} TypeOrName */

@@ -221,6 +221,9 @@ def of_both_languages(names: set[str]) -> set[str]:
         for vector in read("values")
         if len(vector[way]) != 2
     }
+    alone |= {
+        f"scenario: {vector['name']}" for vector in read("scenarios") if "languages" in vector
+    }
     return names - alone
 
 

@@ -118,6 +118,69 @@ def fixture_registry() -> pb.Registry:
     return registry
 
 
+class Note(pb.Viewable):
+    """Says who looks at it."""
+
+    def view_whoami(self, perspective: Any) -> str | None:
+        return perspective and perspective.name
+
+    def view_me(self, perspective: Any) -> "Note":
+        return self
+
+    def view_keep(self, perspective: Any, ref: Any) -> None:
+        perspective.mind = ref
+
+    def remote_whoami(self) -> str:
+        raise AssertionError("another prefix")
+
+
+class User(pb.Avatar):
+    def __init__(self, name: str, mind: Any, note: Note) -> None:
+        self.name, self.mind, self.note = name, mind, note
+
+    def perspective_whoami(self) -> str:
+        return self.name
+
+    def perspective_getNote(self) -> Note:
+        return self.note
+
+    def perspective_getCounter(self) -> Counter:
+        return Counter()
+
+    def perspective_getMind(self) -> Any:
+        return self.mind
+
+    def perspective_echo(self, value: Any = None) -> Any:
+        return value
+
+    def remote_whoami(self) -> str:
+        raise AssertionError("another prefix")
+
+
+class Logins:
+    """The realm, and the checker of names and tokens, of the fixture's portal."""
+
+    credentialInterfaces = (pb.UsernamePassword, pb.Token)
+
+    def __init__(self, note: Note) -> None:
+        self.note = note
+        self.left: list[str] = []
+
+    def requestAvatarId(self, credentials: Any) -> str:
+        if isinstance(credentials, pb.Token):
+            name: str = credentials.token
+        else:
+            name = credentials.username
+            if credentials.password != f"{name}'s":
+                raise pb.UnauthorizedLogin
+        if name not in ("alice", "bob"):
+            raise pb.UnauthorizedLogin
+        return name
+
+    def requestAvatar(self, avatarId: str, mind: Any, interface: Any) -> Any:
+        return interface, User(avatarId, mind, self.note), lambda: self.left.append(avatarId)
+
+
 class FixtureRoot(pb.Root):
     def __init__(self, runtime: SteppedRuntime) -> None:
         self.runtime = runtime
@@ -125,6 +188,7 @@ class FixtureRoot(pb.Root):
         self.ended = 0
         self.pond = Pond("a")
         self.kept: list[Any] = []
+        self.logins = Logins(Note())
 
     def remote_echo(self, value: Any = None, *_: Any, **__: Any) -> Any:
         return value
@@ -226,6 +290,12 @@ class FixtureRoot(pb.Root):
     def remote_ducks(self, copy: Any) -> Any:
         return copy.ducks
 
+    def remote_getNote(self) -> Note:
+        return self.logins.note
+
+    def remote_left(self) -> list[str]:
+        return self.logins.left
+
 
 class PeerUnderTest:
     """A server with the fixture, whose handshake is done."""
@@ -238,11 +308,16 @@ class PeerUnderTest:
             lambda: None,
             is_server=True,
             software="vectors",
-            opened=lambda session: session.broker.setNameForLocal(
-                "root", FixtureRoot(self.runtime)
-            ),
+            opened=self._publish,
         )
         self.feed('["version",1]')
+
+    def _publish(self, session: Session) -> None:
+        root = FixtureRoot(self.runtime)
+        logins = root.logins
+        portal = pb.Portal(logins, [logins], login_required=False)
+        session.broker.setNameForLocal("root", root)
+        session.broker.setNameForLocal("portal", portal.rootObject(session.broker))
 
     def feed(self, message: str | bytes, binary: bool = False) -> list[Any]:
         """Feed the text of a message; all that is sent then, but for version and acks."""

@@ -306,3 +306,17 @@ export async function streams(
     return numbers.callRemote("file");
   }
 }
+
+interface Notes {
+  read(): string[];
+}
+
+export async function logins(): Promise<void> {
+  const connection = await connect("ws://localhost:8000/pb");
+  const board = await connection.login<Notes>({ username: "alice", password: "x" }, new LocalTwo());
+  is<typeof board, RemoteReference<Notes>>(true);
+  const texts = await connection.login<Notes>({ token: "t" }).callRemote("read");
+  is<typeof texts, string[]>(true);
+  const renewed = await connection.renew(board, { kind: "apikey", key: 7 });
+  is<typeof renewed, null>(true);
+}
