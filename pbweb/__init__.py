@@ -57,6 +57,14 @@ if _typing.TYPE_CHECKING:
         UsernamePassword,
     )
     from .groups import Group
+    from .paging import (
+        CallbackPageCollector,
+        FilePager,
+        PageCollector,
+        Pager,
+        StringPager,
+        getAllPages,
+    )
 
 __all__ = [
     "ANONYMOUS",
@@ -64,6 +72,7 @@ __all__ = [
     "Avatar",
     "Broker",
     "Cacheable",
+    "CallbackPageCollector",
     "CancelledError",
     "ConnectFailed",
     "Connection",
@@ -73,6 +82,7 @@ __all__ = [
     "Endpoint",
     "Error",
     "ExpiringAvatarId",
+    "FilePager",
     "Group",
     "IPerspective",
     "InsecureJelly",
@@ -81,6 +91,8 @@ __all__ = [
     "LiveCopy",
     "NoSuchMethod",
     "PBConnectionLost",
+    "PageCollector",
+    "Pager",
     "Portal",
     "ProtocolError",
     "Realm",
@@ -94,6 +106,7 @@ __all__ = [
     "RemoteReference",
     "RemoteStream",
     "Root",
+    "StringPager",
     "Token",
     "UnauthorizedLogin",
     "UpgradeIdentity",
@@ -106,6 +119,7 @@ __all__ = [
     "connect",
     "copyable",
     "endpoint",
+    "getAllPages",
     "live",
     "remote",
     "revocable",
@@ -131,6 +145,12 @@ if not _typing.TYPE_CHECKING:  # where it would hide what is missing
         "Token": "cred",
         "UpgradeIdentity": "cred",
         "UsernamePassword": "cred",
+        "CallbackPageCollector": "paging",
+        "FilePager": "paging",
+        "PageCollector": "paging",
+        "Pager": "paging",
+        "StringPager": "paging",
+        "getAllPages": "paging",
     }
 
     def __getattr__(name: str) -> _typing.Any:

@@ -26,9 +26,11 @@ MACHINERY = {"Broker", "Connection", "endpoint"}
 FOR_OTHER_MODULES = {
     "Endpoint": {"connect", "forget", "identify", "refusal"},
     "Error": {"came_as"},
+    "PageCollector": {"remote_gotPages"},
     "Referenceable": {"remoteMethods"},
     "Registry": {"maker"},
     "RemotePromise": {"settle", "then_call"},
+    "RemoteStream": {"perspective"},
     "Root": {"remoteMethods"},
 }
 

@@ -66,6 +66,18 @@ def test_the_client_runs_as_it_stands(start: Start, command: list[str]) -> None:
     assert json.loads(ended.stdout) == REPORT
 
 
+def test_live_copies_are_what_the_objects_are_after_any_change(start: Start) -> None:
+    server = start("tests.e2e.runtimes.live_app:Boards")
+    ended = subprocess.run(
+        [str(HERE / "node_modules/.bin/node"), "live.mjs", f"ws://{server.address}/pb"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=HERE,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "the same\n"), ended.stderr + server.log()
+
+
 def test_a_worker_of_a_page_connects_by_itself(start: Start, page: Page, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(PAGE)
     (tmp_path / "worker.js").write_text(WORKER)
