@@ -131,9 +131,12 @@ class RemoteCacheObserver:
 
         Raises:
             ProtocolError: the state is not handed over yet.
-            DeadReferenceError (when awaited): the peer has given the object back.
-            PBConnectionLost (when awaited): the session went before the answer came.
-            InsecureJelly, LimitExceeded (when awaited): an argument cannot be sent.
+
+        Raises (when awaited):
+            DeadReferenceError: the peer has given the object back.
+            PBConnectionLost: the session went before the answer came.
+            InsecureJelly, LimitExceeded: an argument cannot be sent.
+            Error: what the method raised.
         """
         self._export.check_begun()
         return self.broker.outgoing.update(self._export, _name, args, kw)

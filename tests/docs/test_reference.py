@@ -28,7 +28,7 @@ FOR_OTHER_MODULES = {
     "Error": {"came_as"},
     "PageCollector": {"remote_gotPages"},
     "Referenceable": {"remoteMethods"},
-    "Registry": {"maker"},
+    "Registry": {"cache_class", "maker"},
     "RemotePromise": {"settle", "then_call"},
     "RemoteStream": {"perspective"},
     "Root": {"remoteMethods"},

@@ -212,20 +212,20 @@ async def test_an_update_that_raises_is_that_updates_failure_alone(how: str) -> 
 
 async def test_a_flood_of_caches_is_refused_at_the_limit_and_then_closed() -> None:
     target = Target()
-    limits = with_limits(references=50)
+    limits = with_limits(references=20)
     async with (
         gateway(lambda: target, registry=registry(), limits=limits) as gate,
         await gate.peer() as peer,
     ):
-        for luid in range(1, 51):
+        for luid in range(1, 21):
             assert await call(peer, "keep", cache(luid)) == luid
         for number in range(3):
-            assert await call(peer, "keep", cache(60 + number)) == "LimitExceeded"
-        assert await call(peer, "keep", cached(50)) == 51  # which is none more
-        peer.send(["message", peer.sent + 1, "root", "keep", [[cache(n) for n in range(70, 90)]]])
+            assert await call(peer, "keep", cache(30 + number)) == "LimitExceeded"
+        assert await call(peer, "keep", cached(20)) == 21  # which is none more
+        peer.send(["message", peer.sent + 1, "root", "keep", [[cache(n) for n in range(70, 80)]]])
         code, _ = await peer.closed()
         assert code == 4413
-        assert len(target.kept) == 51
+        assert len(target.kept) == 21
         target.kept.clear()
 
 
@@ -301,7 +301,7 @@ async def test_a_peer_that_is_told_and_reads_nothing_holds_up_nobody() -> None:
         silent.send(["message", 1, "root", "pond"])
         assert await silent.next("answer") == ["answer", 1, cache(1)]
         assert await call(peer, "pond") == cache(1)
-        for number in range(100):
+        for number in range(30):
             peer.send(["message", peer.sent + 1, "root", "tell", [number]])
             told = ["cachemessage", number + 1, 1, "add", [number]]
             assert await peer.next("cachemessage") == told  # and then the answer
@@ -310,18 +310,18 @@ async def test_a_peer_that_is_told_and_reads_nothing_holds_up_nobody() -> None:
             peer.acknowledge()
         await silent.cut()
         await until(lambda: len(target.pond.observers) == 1)
-        peer.send(["message", peer.sent + 1, "root", "tell", [100]])
+        peer.send(["message", peer.sent + 1, "root", "tell", [30]])
         assert (await peer.next("answer"))[2] == 1
-        peer.send(["answer", 101, 1])
+        peer.send(["answer", 31, 1])
         peer.acknowledge()
 
 
 async def test_churn_leaves_nothing_behind() -> None:
     target = Target()
     async with gateway(lambda: target, registry=registry()) as gate, await gate.peer() as peer:
-        for luid in range(1, 200):
+        for luid in range(1, 41):
             assert await call(peer, "pond") == cache(luid)
             peer.send(["decache", luid, 1])
             assert await peer.next("uncache") == ["uncache", luid]
-        assert target.pond.begun == 199
+        assert target.pond.begun == 40
         assert target.pond.observers == []
