@@ -73,6 +73,7 @@ class Broker:
         "_wake",
         "_when_dead",
         "attachments",
+        "away",
         "caches",
         "close",
         "dirty",
@@ -114,6 +115,8 @@ class Broker:
         self.close = close
         self.disconnected = False
         """Whether the session is gone."""
+        self.away = False
+        """Whether the session has no connection at the moment (section 6)."""
         self.identity: Any = None
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
         self.login_due = False
@@ -629,11 +632,14 @@ class Broker:
 
     # ---------------------------------------------------------------- the end
 
-    def lost(self, error: PBConnectionLost, unsure: Iterable[Frame]) -> None:
+    def lost(
+        self, error: PBConnectionLost, unsure: Iterable[Frame], unhandled: Iterable[Frame] = ()
+    ) -> None:
         """The session is gone: every call ends, every reference is dead, everybody is told.
 
         Args:
-            unsure: the frames that were written and are not acknowledged.
+            unsure: the frames of which nobody knows whether the peer has handled them.
+            unhandled: those that it certainly has not; beside them, what stands in the outbox.
         """
         if self.disconnected:
             return
@@ -645,7 +651,7 @@ class Broker:
         self.caches.clear()
         self.streams.lost()
         self.incoming.lost()
-        self.outgoing.lost(error, unsent, unsure)
+        self.outgoing.lost(error, [*unsent, *unhandled], unsure)
         line, self.line = self.line, None
         for function in line or ():
             self._call_waiting(function)

@@ -166,6 +166,10 @@ class Incoming:
         """How many calls are in progress."""
         return len(self._calls)
 
+    def unstarted(self) -> int:
+        """How many calls have come that have not got control yet."""
+        return self._unstarted
+
     # ------------------------------------------------------------ starting
 
     def message(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
@@ -590,6 +594,8 @@ class Incoming:
             return
         call = call or self._new_call(request, name)
         call.answering = True
+        if self._broker.away:
+            self._broker.close(4440, "an answer has no room while there is no connection")
         self._broker.when_room(partial(self._answer, request, name, value, call, True))
 
     def _end_unanswered(self, value: Any, call: _Call | None) -> None:

@@ -24,6 +24,9 @@ ANNOUNCED = (
     "control",
 )
 
+MAY_BE_NONE = ("resume_window",)
+"""Limits that may be 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -83,6 +86,17 @@ class Limits:
     grace: float = 5.0
     """Seconds for the closing handshake and for methods that were cancelled."""
 
+    resume_window: float = 0
+    """Seconds that a session outlives a lost connection; 0: it ends with it."""
+    away: int = 10_000
+    """Sessions without a connection, of one endpoint, and as many that are over and remembered."""
+    away_bytes: int = 268_435_456
+    """Bytes that those keep for their peers."""
+    away_per_identity: int = 8
+    """Such sessions of one identity: the oldest goes when there is one more."""
+    away_per_address: int = 64
+    """Such sessions of one address: log in, drop the connection, and again."""
+
     blocked: float = 0.1
     """Seconds that one of our own methods may hold up the event loop before the log names it."""
 
@@ -90,7 +104,8 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             kind = int if field.type == "int" else (int, float)
-            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < inf:
+            least = 0 if field.name in MAY_BE_NONE else 1e-300
+            if isinstance(value, bool) or not isinstance(value, kind) or not least <= value < inf:
                 raise ValueError(
                     f"the limit {field.name!r} must be a positive "
                     f"{'whole number' if kind is int else 'number'}, not {value!r}"

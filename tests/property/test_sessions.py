@@ -542,10 +542,13 @@ class Sessions(RuleBasedStateMachine):
             assert len(ledger.stopped) == len(ledger.observers)
             assert not any(tank.observers for tank in ledger.tanks)
         self.nobody_broke_the_protocol()
-        link.cut()
+        self.end_it()
         for session in (link.client, link.server):
             assert not any(tables(session).values()), tables(session)
         assert self.runtime.timers() == 0
+
+    def end_it(self) -> None:
+        self.link.cut()
 
     def let_go_of_everything(self) -> None:
         for side in (self.client, self.server):

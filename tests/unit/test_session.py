@@ -120,7 +120,7 @@ def test_another_version_is_4426_and_gets_only_close(number):
     [
         {},
         {"limits": 5, "binary": 1, "heartbeat": "x", "software": None},
-        {"limits": {"calls": "x", "depth": None}, "resume": {}},
+        {"limits": {"calls": "x", "depth": None}, "session": 1, "window": "x"},
         {"unknown": [1]},
     ],
 )

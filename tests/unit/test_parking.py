@@ -1,0 +1,272 @@
+"""pbweb.parking: which sessions are found again, by whom, and how many."""
+
+import pytest
+
+import pbweb as pb
+from pbweb.parking import REMEMBERED, Parking, Principal, _hashed
+from pbweb.resuming import Asked, Refusal
+from pbweb.runtime import Options
+from pbweb.session import Session
+from pbweb.testing import SteppedRuntime
+
+ME = Principal("me", "http://here", "1.2.3.4")
+
+
+class Lot:
+    """A parking with sessions that have no peer but the test."""
+
+    def __init__(self, **limits):
+        self.runtime = SteppedRuntime()
+        self.limits = pb.Limits(**{"resume_window": 60, **limits})
+        self.moved = []
+        numbers = iter(range(1000))
+        self.parking = Parking(
+            self.limits,
+            self.runtime.clock,
+            lambda found, young: self.moved.append((found, young)),
+            lambda size: f"{size} bytes {next(numbers)}",
+        )
+        self.secrets = {}
+
+    def young(self, principal=ME):
+        session = Session(
+            self.runtime,
+            Options(self.limits, pb.Registry()),
+            lambda: None,
+            is_server=True,
+            software="lot",
+            door=self.parking,
+        )
+        self.parking.expect(session, principal)
+        return session
+
+    def live(self, principal=ME):
+        session = self.young(principal)
+        session.receive(b'["version",1]')
+        session.messages()
+        if session.id:
+            self.secrets[session.id] = self.secret(session)
+        return session
+
+    def secret(self, session):
+        return f"32 bytes {int(session.id.rpartition(' ')[2]) + 1}"
+
+    def away(self, principal=ME):
+        session = self.live(principal)
+        session.detach("lost")
+        return session
+
+    def ask(self, session, principal=ME, secret=None, received=0, sent=0):
+        asked = Asked(session.id, secret or self.secrets[session.id], received, sent)
+        return self.parking.resume(self.young(principal), asked)
+
+
+def test_without_a_window_nothing_is_kept():
+    lot = Lot(resume_window=0)
+    session = lot.live()
+    assert session.window == 0
+    assert session.id == ""
+    session.detach("lost")
+    assert session.state == "ended"
+    assert not any(lot.parking.statistics().values())
+
+
+def test_a_session_that_is_away_goes_over_to_the_new_connection():
+    lot = Lot()
+    session = lot.away()
+    assert lot.parking.statistics()["away"] == 1
+    assert lot.ask(session) is session
+    assert session.state == "live"
+    assert [found for found, _ in lot.moved] == [session]
+    assert lot.parking.statistics() == {
+        "sessions": 1,
+        "away": 0,
+        "bytes_away": 0,
+        "remembered": 0,
+    }
+
+
+def test_a_session_whose_connection_is_not_known_to_be_lost_goes_over_too():
+    lot = Lot()
+    session = lot.live()
+    assert lot.ask(session) is session
+    assert session.state == "live"
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        Principal("you", "http://here", "1.2.3.4"),
+        Principal("me", "http://there", "1.2.3.4"),
+        Principal("me", None, "1.2.3.4"),
+        Principal(None, "http://here", "1.2.3.4"),
+    ],
+)
+def test_somebody_else_is_told_that_there_is_no_such_session(principal):
+    lot = Lot()
+    session = lot.away()
+    assert lot.ask(session, principal) == Refusal("unknown")
+    assert session.state == "detached"
+    session.end("over")
+    assert lot.ask(session, principal) == Refusal("unknown")
+
+
+def test_an_identity_that_cannot_be_compared_is_nobodys():
+    class Odd:
+        def __eq__(self, other):
+            raise ValueError("no")
+
+        __hash__ = None
+
+    lot = Lot()
+    session = lot.away(Principal(Odd()))
+    assert lot.ask(session, Principal(Odd())) == Refusal("unknown")
+
+
+def test_another_address_may_come_back():
+    lot = Lot()
+    session = lot.away()
+    assert lot.ask(session, Principal("me", "http://here", "9.9.9.9")) is session
+
+
+@pytest.mark.parametrize("secret", ["", "x", "32 bytes 999", "\ud800"])
+def test_a_wrong_secret_changes_nothing(secret):
+    lot = Lot()
+    session = lot.away()
+    asked = Asked(session.id, secret, 0, 0)
+    assert lot.parking.resume(lot.young(), asked) == Refusal("unknown")
+    assert session.state == "detached"
+    assert lot.ask(session) is session
+
+
+def test_each_resume_makes_a_new_secret_and_the_one_before_holds_until_something_comes():
+    lot = Lot()
+    session = lot.away()
+    old = lot.secrets[session.id]
+    assert lot.ask(session) is session
+    session.detach("lost in the answer")
+    assert lot.ask(session, secret=old) is session  # as often as needed
+    session.detach("lost in the answer")
+    assert lot.ask(session, secret=old) is session
+    session.receive(b'["ack",0,0]')
+    session.detach("lost")
+    assert lot.ask(session, secret=old) == Refusal("unknown")
+
+
+def test_the_new_secret_holds_at_once():
+    lot = Lot()
+    session = lot.away()
+    lot.ask(session)
+    made = lot.parking._places[session.id].secret
+    session.detach("lost")
+    [new] = [f"32 bytes {n}" for n in range(20) if _hashed(f"32 bytes {n}") == made]
+    assert lot.ask(session, secret=new) is session
+
+
+def test_when_the_window_is_over_it_says_so_for_a_while_to_who_has_the_secret():
+    lot = Lot()
+    session = lot.away()
+    lot.runtime.advance(59)
+    assert session.state == "detached"
+    lot.runtime.advance(2)
+    assert session.state == "ended"
+    assert lot.ask(session) == Refusal("expired", 0)
+    assert lot.ask(session, secret="wrong") == Refusal("unknown")
+    lot.runtime.advance(REMEMBERED * 60)
+    assert lot.ask(session) == Refusal("unknown")
+
+
+def test_a_session_that_was_ended_says_no_more_than_that():
+    lot = Lot()
+    session = lot.live()
+    session.close(4410, "out")
+    session.messages()
+    assert lot.ask(session) == Refusal("ended", None)
+
+
+def test_a_client_that_lacks_what_it_acknowledged_gets_a_gap():
+    lot = Lot()
+    session = lot.live()
+    session.broker.send(["decref", 1, 1])
+    session.messages()
+    session.receive(b'["ack",1,0]')
+    session.detach("lost")
+    assert lot.ask(session, received=0) == Refusal("gap", 0)
+    assert session.state == "ended"
+
+
+@pytest.mark.parametrize("received, sent", [(2, 0), (0, -1)])
+def test_counts_that_cannot_be_end_the_session(received, sent):
+    lot = Lot()
+    session = lot.live()
+    session.receive(b'["message",0,"root","x"]')
+    session.detach("lost")
+    with pytest.raises(pb.ProtocolError):
+        lot.ask(session, received=received, sent=sent)
+    assert session.state == "ended"
+    assert session.closing[0] == 4400
+
+
+def test_the_oldest_of_one_identity_goes_first():
+    lot = Lot(away_per_identity=2)
+    sessions = [lot.away() for _ in range(3)]
+    assert [session.state for session in sessions] == ["ended", "detached", "detached"]
+    assert lot.ask(sessions[0]) == Refusal("overflow", 0)
+    other = lot.away(Principal("you"))
+    assert other.state == "detached"
+    assert sessions[1].state == "detached"
+
+
+def test_the_oldest_of_one_address_goes_first():
+    lot = Lot(away_per_address=2)
+    sessions = [lot.away(Principal(n, None, "1.1.1.1")) for n in range(3)]
+    assert [session.state for session in sessions] == ["ended", "detached", "detached"]
+
+
+def test_the_oldest_of_all_goes_first():
+    lot = Lot(away=2)
+    sessions = [lot.away(Principal(n, None, str(n))) for n in range(3)]
+    assert [session.state for session in sessions] == ["ended", "detached", "detached"]
+
+
+def test_the_oldest_goes_when_all_keep_too_much():
+    lot = Lot(away_bytes=1000)
+    first, second = (lot.away(Principal(n, None, str(n))) for n in range(2))
+    for session in (first, second):
+        session.broker.send(["decref", *range(1, 200)])
+        assert not session.messages()
+    assert (first.state, second.state) == ("ended", "detached")
+    assert lot.parking.statistics()["bytes_away"] == second.kept_bytes > 500
+
+
+def test_one_that_keeps_too_much_alone_goes_too():
+    lot = Lot(away_bytes=100)
+    session = lot.away()
+    session.broker.send(["decref", *range(1, 200)])
+    assert not session.messages()
+    assert session.state == "ended"
+    assert lot.parking.statistics()["bytes_away"] == 0
+
+
+def test_what_is_remembered_is_bounded():
+    lot = Lot(away=3)
+    sessions = [lot.live(Principal(n)) for n in range(10)]
+    for session in sessions:
+        session.end("over")
+    assert lot.parking.statistics()["remembered"] == 3
+    assert lot.ask(sessions[-1], Principal(9)) == Refusal("ended", None)
+    assert lot.ask(sessions[0], Principal(0)) == Refusal("unknown")
+
+
+def test_an_identity_that_cannot_be_hashed_is_bounded_by_its_address():
+    lot = Lot(away_per_identity=1, away_per_address=2)
+    sessions = [lot.away(Principal({"name": "me"}, None, "x")) for _ in range(3)]
+    assert [session.state for session in sessions] == ["ended", "detached", "detached"]
+    assert lot.ask(sessions[2], Principal({"name": "me"}, None, "y")) is sessions[2]
+
+
+def test_a_connection_that_never_said_anything_is_forgotten():
+    lot = Lot()
+    session = lot.young()
+    lot.parking.forget(session)
+    assert not lot.parking._principals
