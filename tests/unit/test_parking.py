@@ -195,7 +195,7 @@ def test_a_client_that_lacks_what_it_acknowledged_gets_a_gap():
     assert session.state == "ended"
 
 
-@pytest.mark.parametrize("received, sent", [(2, 0), (0, -1)])
+@pytest.mark.parametrize(("received", "sent"), [(2, 0), (0, -1)])
 def test_counts_that_cannot_be_end_the_session(received, sent):
     lot = Lot()
     session = lot.live()

@@ -67,7 +67,7 @@ def test_the_tail_of_a_batch_is_byte_for_byte_its_last_frames(frames, data):
 
 
 def test_a_batch_has_no_tail_behind_its_end():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no more frames"):
         tail((b'[["a"],["b"]]', False), 2)
 
 
@@ -82,7 +82,7 @@ def kept(*messages):
 THREE = kept([["a", 1], ["b", 2]], [["c", 3]], [["d", 4], ["e", 5]])
 
 
-@pytest.mark.parametrize("behind, numbers", [(0, [2, 3, 5]), (2, [3, 5]), (3, [5]), (5, [])])
+@pytest.mark.parametrize(("behind", "numbers"), [(0, [2, 3, 5]), (2, [3, 5]), (3, [5]), (5, [])])
 def test_the_messages_behind_a_number_are_sent_again_as_they_were(behind, numbers):
     again = list(replay(THREE, behind, 10_000))
     assert [last for last, _ in again] == numbers
