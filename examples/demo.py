@@ -9,6 +9,7 @@ from examples.chat import app as chat
 from examples.copies import app as copies
 from examples.echo import app as echo
 from examples.exceptions import app as exceptions
+from examples.files import app as files
 from examples.identity import app as identity
 from examples.pond import app as pond
 from examples.references import app as references
@@ -24,5 +25,6 @@ SERVICES = {
     "/stale/pb": stale.StaleRoot,
     "/pond/pb": pond.PondRoot,
     "/board/pb": board.BoardRoot,
+    "/files/pb": files.FilesRoot,
     "/chat/pb": chat.ChatRoot,
 }

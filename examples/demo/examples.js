@@ -299,6 +299,35 @@ export const EXAMPLES = [
     ],
   },
   {
+    name: "files",
+    title: "Files",
+    group: "Streams",
+    target: "FilesRoot",
+    lead: "Files of any size, up and down. A file is a stream of bytes: the receiver asks for so many chunks, gets them, and asks again. So the sender is never far ahead, and neither side's memory grows.",
+    points: [
+      {
+        text: "Send made-up bytes. The page passes a `stream`: a number, and no byte of it yet.",
+        sees: (frame) => isCall(frame) && frame.side === "page" && has("stream")(frame),
+      },
+      {
+        text: "The server calls `next` on it, with how many chunks it has room for. That is all of the backpressure.",
+        sees: (frame) => isCall(frame) && fromServer(frame) && frame.items[3] === "next",
+      },
+      {
+        text: "The chunks go beside the JSON of the answer, as they are: a binary message.",
+        sees: (frame) => frame.name === "answer" && JSON.stringify(frame.items).includes('"at":'),
+      },
+      {
+        text: "Get some from the server: a method that is an async generator, whose answer is a `stream`.",
+        sees: (frame) => frame.name === "answer" && fromServer(frame) && has("stream")(frame),
+      },
+      {
+        text: "Cancel one: `stop` lets the producer's `finally` run, and the stream is given back.",
+        sees: (frame) => isCall(frame) && frame.items[3] === "stop",
+      },
+    ],
+  },
+  {
     name: "chat",
     title: "Chat",
     group: "People",

@@ -23,7 +23,7 @@ async def chunks_of(path: str | None) -> AsyncIterator[bytes]:
         for at in range(0, MADE, CHUNK):
             yield bytes(min(CHUNK, MADE - at))
         return
-    with Path(path).open("rb") as file:
+    with await asyncio.to_thread(open, path, "rb") as file:
         while chunk := await asyncio.to_thread(file.read, CHUNK):
             yield chunk
 

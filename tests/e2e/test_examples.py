@@ -154,7 +154,7 @@ EXAMPLES = [
     ),
 ]
 # Programs with tests of their own: test_chat.py and so on.
-OTHERS = {"board": "BoardRoot", "chat": "ChatRoot", "pond": "PondRoot"}
+OTHERS = {"board": "BoardRoot", "chat": "ChatRoot", "files": "FilesRoot", "pond": "PondRoot"}
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 
 
