@@ -131,7 +131,7 @@ lock: .venv/dev.stamp
 .venv/run.stamp: pyproject.toml requirements-dev.lock | .venv/bin/python
 	@echo "Installing pbweb into .venv …"
 	@$(PIP) hatchling hatch-fancy-pypi-readme
-	@$(PIP) --no-build-isolation -e .
+	@$(PIP) --no-build-isolation -e '.[cred]'
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp

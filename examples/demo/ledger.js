@@ -106,8 +106,11 @@ const COMES_HOME = { local: "object", lcache: "cache" };
 /** The type under which live objects cross; their own name stands in the state. */
 export const LIVE = "pb.live";
 
-/** Keys whose text nobody is shown, and what stands in its place. */
+/** Keys whose text nobody is shown. */
 const SECRET = /^(pass(word|phrase)|token|secret|jwt)$/i;
+/** A signed token, wherever it stands. */
+const TOKEN = /^ey[\w-]+\.[\w-]+\.[\w-]*$/;
+/** What stands in the place of what is not shown. */
 export const MASK = "••••••";
 
 /** Where the fields stand in the arguments of a login, and what of them may be read. */
@@ -156,7 +159,7 @@ export function masked(items) {
 
 /** @param {any} value @param {string} [key] that it stands under @returns {any} */
 function withoutSecrets(value, key = "") {
-  if (typeof value === "string") return SECRET.test(key) ? MASK : value;
+  if (typeof value === "string") return SECRET.test(key) || TOKEN.test(value) ? MASK : value;
   if (typeof value !== "object" || value === null) return value;
   if (!Array.isArray(value)) return mapped(value, withoutSecrets);
   const isPair = value.length === 2 && typeof value[0] === "string";

@@ -408,6 +408,8 @@ test("no password and no token is shown", () => {
   ]);
   const version = ["version", 1, { session: "s", secret: "t", resume: { secret: "u" } }];
   assert.deepEqual(masked(version)[2], { session: "s", secret: MASK, resume: { secret: MASK } });
+  assert.deepEqual(masked(["answer", 1, "eyJhb.eyJz_-.sig"]), ["answer", 1, MASK]);
+  assert.deepEqual(masked(["answer", 1, "eye.test"]), ["answer", 1, "eye.test"]);
   const kw = ["message", 1, 5, "register", [], { password: "p" }];
   assert.deepEqual(masked(kw)[5], { password: MASK });
 });
