@@ -26,7 +26,8 @@ nitpicky = True
 # What stands in a signature and is documented elsewhere, or nowhere that is public.
 nitpick_ignore_regex = [
     ("py:class", r"collections\..*"),
-    ("py:class", r"Authenticate|BaseRoute|pbweb\.copyables\._C|pbweb\.session\.Session"),
+    ("py:class", r"Authenticate|BaseRoute|pbweb\.session\.Session"),
+    ("py:class", r"pbweb\.(copyables|live)\._C|pbweb\.trees\.FrozenDict"),
 ]
 default_role = "code"
 show_warning_types = True
