@@ -9,7 +9,7 @@
 import { holds, RemoteCache } from "./caching.js";
 import { InsecureJelly } from "./errors.js";
 import { isList, kindsOf } from "./frames.js";
-import { copyOf, isContainer } from "./jelly.js";
+import { copyOf, isContainer, mapItems } from "./jelly.js";
 import { isReference } from "./references.js";
 
 /**
@@ -46,7 +46,7 @@ const EDITS = {
   set(node, { value }, key) {
     if (shapeOf(node) === "{}" && typeof key !== "string") node = new Map(Object.entries(node));
     if (isList(node)) node[itemOf(node, key)] = value;
-    else if (node instanceof Map) node.set(equals(node.keys(), [key])[0], value);
+    else if (node instanceof Map) node.set(equals(node, [key])[0], value);
     else if (shapeOf(node) === "Set") refuse();
     else if (key === "__proto__") define(node, key, { value, writable: true });
     else node[key] = value;
@@ -55,10 +55,8 @@ const EDITS = {
   del(node, _, key) {
     key = itemOf(node, key);
     if (isList(node)) refuse();
-    if (!(node instanceof Map)) delete node[key];
-    else if (node.delete(key) && [...node.keys()].every((other) => typeof other === "string")) {
-      return Object.fromEntries(node);
-    }
+    if (node instanceof Map) node.delete(key);
+    else delete node[key];
     return node;
   },
   splice(node, { index, count, items }) {
@@ -116,19 +114,26 @@ function identityOf(value) {
 }
 
 /**
- * Those of `members` that are equal to `values`, in whose place they stand; new ones themselves.
- * @param {Iterable<any>} members
+ * What was met in a Map or Set that is being changed: no update costs more than it is long.
+ * @type {WeakMap<object, Map<any, any>>}
+ */
+const indexes = new WeakMap();
+
+/**
+ * The keys or members of `node` that are equal to `values`; new ones themselves.
+ * @param {any} node
  * @param {any[]} values
  */
-function equals(members, values) {
+function equals(node, values) {
   if (values.every((value) => typeof value !== "object")) return values;
   if (values.some((value) => /Map|{}/.test(shapeOf(value)))) refuse();
-  const known = new Map();
-  for (const member of [...members, ...values]) {
-    const identity = identityOf(member);
-    if (!known.has(identity)) known.set(identity, member);
-  }
-  return values.map((value) => known.get(identityOf(value)));
+  const index = indexes.get(node) ?? new Map([...node.keys()].map((key) => [identityOf(key), key]));
+  indexes.set(node, index);
+  return values.map((value) => {
+    const identity = identityOf(value);
+    if (!index.has(identity)) index.set(identity, value);
+    return index.get(identity);
+  });
 }
 
 /**
@@ -151,7 +156,7 @@ function itemOf(node, key) {
   if (isList(node)) {
     if (Number.isInteger(key) && key >= 0 && key < node.length) return key;
   } else if (node instanceof Map) {
-    const [own] = equals(node.keys(), [key]);
+    const [own] = equals(node, [key]);
     if (node.has(own)) return own;
   } else if (typeof key === "string" && shapeOf(node) === "{}" && Object.hasOwn(node, key))
     return key;
@@ -198,7 +203,21 @@ function changed(state, changes) {
     return mine;
   };
 
+  /**
+   * A dict that lost its last key that is no string is a plain object again.
+   * @param {any} node
+   * @returns {any}
+   */
+  const settle = (node) => {
+    if (!fresh.delete(node) || node instanceof Set) return node;
+    if (!(node instanceof Map)) return mapItems(node, settle, node);
+    for (const [key, item] of node) node.set(key, settle(item));
+    const isPlain = [...node.keys()].every((key) => typeof key === "string");
+    return isPlain ? Object.fromEntries(node) : node;
+  };
+
   for (const change of changes) state = edit(state, change, 0);
+  if (changes.some(({ op }) => op === "del")) state = settle(state);
   fresh.forEach(Object.freeze);
   return checkState(state);
 }
@@ -283,10 +302,11 @@ export class LiveCore extends RemoteCache {
     const before = this.state;
     this.state = state;
     const copy = /** @type {any} */ (this.held.weak?.deref());
-    if (copy) {
-      this.expose(copy);
-      for (const key in before)
+    if (copy && changes.some(({ path }) => path.length < 2)) {
+      for (const key in before) {
         if (!Object.hasOwn(state, key) && !isTaken(copy, key)) delete copy[key];
+      }
+      this.expose(copy, before);
     }
     for (const entry of [...this.listeners]) {
       try {
@@ -306,10 +326,15 @@ export class LiveCore extends RemoteCache {
     return copy;
   }
 
-  /** Each attribute is one of the copy as well, if its class has none of that name. @param {any} copy */
-  expose(copy) {
+  /**
+   * Each attribute is one of the copy as well, if its class has none of that name.
+   * @param {any} copy
+   * @param {any} [before] those that it has
+   */
+  expose(copy, before = {}) {
     for (const key in this.state) {
-      if (!isTaken(copy, key)) define(copy, key, { get: () => this.state[key] });
+      const isNew = !Object.hasOwn(before, key) && !isTaken(copy, key);
+      if (isNew) define(copy, key, { get: () => this.state[key] });
     }
   }
 }

@@ -430,6 +430,27 @@ test("a live copy cannot be made to pollute, to call or to hang", async () => {
   assert.equal(peer.broker.ending, null);
 });
 
+test("an update that does one thing again and again costs what it is long", async () => {
+  const peer = await client();
+  const promise = peer.root.callRemote("get");
+  const dict = Object.fromEntries(Array.from({ length: 30000 }, (_, at) => [`k${at}`, at]));
+  const items = Array.from({ length: 10000 }, (_, at) => [at, "x"]);
+  const state = ["x", { dict, set: { $: "set", items } }];
+  await peer.feed(["answer", 1, { $: "cache", type: "pb.live", id: 7, state }]);
+  const copy = await promise;
+  const ops = Array.from({ length: 10000 }, (_, at) => [
+    [["dict", 1], "set", at],
+    [["dict", 1], "del"],
+    [["set"], "add", [[at, "y"]]],
+    [["set"], "discard", [[at, "x"]]],
+  ]).flat();
+  await peer.feed(["cachemessage", 0, 7, "update", [ops]]);
+  assert.deepEqual(peer.logged, []);
+  assert.deepEqual(copy.dict, dict);
+  assert.equal(copy.set.size, 10000);
+  assert.ok([...copy.set].every(([, letter]) => letter === "y"));
+});
+
 test("large texts that are hard on regular expressions are read, or refused, all the same", async () => {
   const peer = await client();
   const size = 700000;

@@ -50,8 +50,12 @@ export declare class LiveCore extends RemoteCache {
     get held(): import("./references.js").Held;
     /** What the application gets: of the class registered for the type. */
     newCopy(): any;
-    /** Each attribute is one of the copy as well, if its class has none of that name. @param {any} copy */
-    expose(copy: any): void;
+    /**
+     * Each attribute is one of the copy as well, if its class has none of that name.
+     * @param {any} copy
+     * @param {any} [before] those that it has
+     */
+    expose(copy: any, before?: any): void;
 }
 /**
  * A live object of the peer's, which changes here as it changes there. Its attributes are those of
