@@ -38,6 +38,9 @@ class NoFlavors:
     def copied(self, value: Any, perspective: Any) -> tuple[str, Any]:
         return value.getTypeToCopy(), value.getStateToCopy()
 
+    def cached(self, value: Any, jellier: Jellier) -> None:
+        """Nothing here is anybody's own."""
+
     def maker(self, name: str) -> Maker:
         return self.registry.maker(name)
 
@@ -98,8 +101,8 @@ def session(data: bytes) -> None:
         faults = [report for report in runtime.reports if "a fault in" in report[0]]
         assert not faults, faults
         assert broker.incoming.count() <= LIMITS.calls
-        assert len(broker.exports.numbered) <= LIMITS.references
-        assert len(broker.imports) <= LIMITS.references
+        assert len(broker.exports.numbered) + len(broker.watched) <= LIMITS.references
+        assert len(broker.imports) + len(broker.caches) <= LIMITS.references
     closing = peer.session.closing
     if closing is not None:
         assert len(closing[1].encode()) <= 123
