@@ -123,6 +123,14 @@ class RemoteCacheObserver:
         """The id of the Cacheable in the session."""
         return self._export.luid
 
+    @property
+    def seen_by(self) -> Any:
+        """The avatar that updates are made for: *perspective* as a rule.
+
+        When that has logged out, it is another one for whom the object was handed over as well.
+        """
+        return self._export.seen_by
+
     def callRemote(self, _name: str, /, *args: Any, **kw: Any) -> RemotePromise:
         """Call ``observe_NAME`` of the peer's copy; the promise is of what it returns.
 
@@ -155,17 +163,46 @@ class RemoteCacheObserver:
 class CacheExport:
     """A Cacheable of ours that one peer has a copy of."""
 
-    __slots__ = ("announced", "begun", "cached", "count", "luid", "observer", "state", "stopped")
+    __slots__ = (
+        "announced",
+        "begun",
+        "cached",
+        "count",
+        "luid",
+        "observer",
+        "perspectives",
+        "seen_by",
+        "state",
+        "stopped",
+    )
 
     def __init__(self, cached: Cacheable, luid: int, broker: Broker, perspective: Any) -> None:
         self.cached = cached
         self.luid = luid
         self.observer = RemoteCacheObserver(self, broker, perspective)
+        self.seen_by = perspective
+        self.perspectives: dict[int, Any] | None = {}  # as of `references.Exports`
         self.count = 0  # how often it was handed out
         self.begun = False  # the state was given, the observer is known
         self.state: tuple[str, Any] | None = None  # the type's name and the state, until it is sent
         self.announced = False  # that was encoded
         self.stopped = False  # the peer has it no more
+
+    def handed_for(self, perspective: Any) -> None:
+        """It is handed out for the avatar *perspective*; None is for nobody in particular."""
+        if perspective is None:
+            self.perspectives = None
+        elif self.perspectives is not None:
+            self.perspectives[id(perspective)] = perspective
+
+    def revoke(self, perspective: Any) -> bool:
+        """The avatar *perspective* has logged out; whether nobody is left who may see it."""
+        if self.perspectives is None:
+            return False
+        self.perspectives.pop(id(perspective), None)
+        if self.seen_by is perspective and self.perspectives:
+            self.seen_by = next(iter(self.perspectives.values()))
+        return not self.perspectives
 
     def check_begun(self) -> None:
         """Raises ProtocolError while the state is being asked for."""
@@ -234,6 +271,7 @@ class CacheExports:
         """The tagged value by which *value* is handed out once more; its state is not in it."""
         export = self._by_object[id(value)]
         export.count += 1
+        export.handed_for(jellier.perspective)
         jellier.handed.append(export)
         if export.announced:
             return {"$": "cached", "id": export.luid}
@@ -273,12 +311,12 @@ class CacheExports:
             self._stop(export)
 
     def revoke(self, perspective: Any) -> None:
-        """What was handed out for the avatar *perspective* is told no more changes.
+        """What was handed out for the avatar *perspective* alone is told no more changes.
 
         The peer still gives back what it was handed.
         """
         for export in list(self._by_luid.values()):
-            if export.begun and export.observer.perspective is perspective:
+            if export.announced and export.revoke(perspective):
                 self._unlink(export)
                 self._stop(export)
 

@@ -477,7 +477,7 @@ class _Log(Ops):
             def fill(jellier: Jellier) -> None:
                 frame.append(jellier.encode_call([value], {})[0])
 
-            broker.send_encoded(frame, fill, one.observer.perspective)
+            broker.send_encoded(frame, fill, one.observer.seen_by)
             return
         size = value.size + FRAME
         if size > broker.peer_limits.message:

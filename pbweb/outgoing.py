@@ -170,7 +170,7 @@ class Outgoing:
                 raise PBConnectionLost(what, outcome="not_executed")
             if export.stopped:
                 raise DeadReferenceError("the peer has no copy of the cache any more")
-            seen_by = export.observer.perspective
+            seen_by = export.seen_by
             request = self._next_request() if promise is not None else 0
             self._post(request, export.luid, name, args, kw, None, seen_by, promise, "cachemessage")
         except BaseException as error:  # each call ends exactly once, with its error

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import pbweb as pb
+from pbweb.checkers import CallableChecker
 from pbweb.testing import pair, stepped_pair, tables
 from tests.unit.paired import run_paired
 
@@ -903,20 +904,79 @@ def test_caches_and_references_share_one_limit_and_one_series_of_numbers():
     run(body, logged=1, limits=pb.Limits(references=4))
 
 
-def test_what_was_handed_out_for_an_avatar_is_told_no_more_when_its_login_ends():
-    async def body(both, root):
-        copy = await both.root.callRemote("pond")
-        both.server.broker.watched.revoke(None)
-        assert root.pond.stopped == root.pond.begun
-        with pytest.raises(pb.DeadReferenceError):
-            await both.root.callRemote("is_pond", copy)
-        with pytest.raises(pb.DeadReferenceError):
-            await root.pond.begun[0].callRemote("add", "b")
-        again = await both.root.callRemote("pond")
-        assert again is not copy
-        assert await both.root.callRemote("is_pond", again)
+class Visitor(pb.Avatar):
+    """Each is handed the same pond."""
 
-    run(body)
+    def __init__(self, name):
+        self.name = name
+
+    def perspective_pond(self):
+        return Realm.pond
+
+    def perspective_is_pond(self, x):
+        return x is Realm.pond
+
+
+class ForVisitors(Pond):
+    def getStateToCacheAndObserveFor(self, perspective, observer):
+        assert observer.perspective is observer.seen_by is perspective
+        self.perspective = perspective
+        return super().getStateToCacheAndObserveFor(None, observer)
+
+    def stoppedObserving(self, perspective, observer):
+        assert self.perspective is observer.perspective is perspective
+        super().stoppedObserving(None, observer)
+
+
+class Realm:
+    pond = None
+
+    def requestAvatar(self, avatarId, mind, *interfaces):
+        return pb.IPerspective, Visitor(avatarId), lambda: None
+
+
+def check_name(credentials):
+    return credentials.username
+
+
+def test_what_was_handed_out_for_avatars_is_told_nothing_more_when_they_have_logged_out():
+    class Seen(pb.Viewable):
+        def view_by(self, perspective):
+            return perspective.name
+
+    async def body(both):
+        Realm.pond = pond = ForVisitors("a")
+        both.client.broker.options.registry.setUnjellyableForClass(ForVisitors, PondCopy)
+        ann, bob = [
+            await both.client.login(pb.UsernamePassword(name, name)) for name in ("ann", "bob")
+        ]
+        copy = await ann.callRemote("pond")
+        assert pond.perspective.name == "ann"
+        assert await bob.callRemote("pond") is copy
+        ann.release()
+        await both.quiet()
+        seen = Seen()
+        pond.tell("note", seen)
+        await both.quiet()
+        assert await copy.log.pop().callRemote("by") == "bob"
+        assert await bob.callRemote("is_pond", copy) is True
+        bob.release()
+        await both.quiet()
+        assert pond.stopped == pond.begun
+        pond.tell("note", "nothing")
+        with pytest.raises(pb.DeadReferenceError):
+            await pond.begun[0].callRemote("note", "nothing")
+        cyd = await both.client.login(pb.UsernamePassword("cyd", "cyd"))
+        with pytest.raises(pb.DeadReferenceError):
+            await cyd.callRemote("is_pond", copy)
+        again = await cyd.callRemote("pond")
+        assert again is not copy
+        assert copy.log == []
+        assert await cyd.callRemote("is_pond", again)
+        Realm.pond = None
+
+    portal = pb.Portal(Realm(), [CallableChecker(pb.UsernamePassword, check_name)])
+    run_paired(portal, body, registry=REGISTRY)
 
 
 def test_a_cache_in_the_state_of_an_exception():
