@@ -466,7 +466,6 @@ class Broker:
         Args:
             introduced: what `introductions` found in the frame before.
         """
-        unjellier.check_attachments()
         unjellier.finish()
         self.imports.count(unjellier.received, unjellier.perspective)
         caches = unjellier.caches

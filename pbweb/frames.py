@@ -24,6 +24,7 @@ __all__ = [
     "WITHOUT_BYTES",
     "Frame",
     "check",
+    "check_attachments",
     "join_attachments",
     "parse",
     "split_attachments",
@@ -259,6 +260,29 @@ def join_attachments(frame: bytes, attachments: list[bytes]) -> bytes:
     for attachment in attachments:
         parts += (len(attachment).to_bytes(4, "little"), attachment)
     return b"".join(parts)
+
+
+def check_attachments(frame: Frame, number: int) -> None:
+    """See that each of the attachments beside *frame* stands in it once (protocol section 8).
+
+    Raises:
+        ProtocolError: 4400: one does not, or there is no such attachment.
+    """
+    left = set(range(number))
+    waiting: list[Any] = [frame]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            if value.get("$") == "bytes" and "at" in value:
+                at = value["at"]
+                if type(at) is not int or at not in left:
+                    raise ProtocolError("bytes that are not beside the frame, or used twice")
+                left.discard(at)
+            waiting.extend(value.values())
+        elif type(value) is list:
+            waiting.extend(value)
+    if left:
+        raise ProtocolError("bytes beside the frame that stand nowhere in it")
 
 
 def split_attachments(data: bytes) -> tuple[bytes, list[memoryview]]:

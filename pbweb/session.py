@@ -26,6 +26,7 @@ from .frames import (
     WITHOUT_BYTES,
     Frame,
     check,
+    check_attachments,
     join_attachments,
     parse,
     split_attachments,
@@ -956,6 +957,7 @@ def _check_binary(frames: list[Frame], attachments: Sequence[Any], *, is_batch: 
         raise ProtocolError("a binary message holds one frame, not a batch")
     if attachments and frames[0][0] in WITHOUT_BYTES:
         raise ProtocolError("bytes beside a frame that has no place for them")
+    check_attachments(frames[0], len(attachments))
 
 
 def _seconds(said: Mapping[str, Any], name: str) -> float:

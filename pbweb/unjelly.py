@@ -137,7 +137,6 @@ class Unjellier:
         "_key_parts",
         "_looked_at",
         "_post",
-        "_used",
         "attachments",
         "caches",
         "keep",
@@ -162,7 +161,6 @@ class Unjellier:
         self.caches: list[CacheImport] = []
         self.pending: list[tuple[Any, Any, Pending]] = []
         self._defs: dict[int, Any] = {}
-        self._used: set[int] = set()
         self._key_parts = 0
         self.keep: list[Any] = []  # holds the references until they are counted
         self._in_copies = 0  # in how many copies' states the walk stands
@@ -204,11 +202,6 @@ class Unjellier:
             if key in NEVER_REFERENCES:
                 _refuse_callable(key, item)
             values[key] = self._place(self.decode(item), values, key)
-
-    def check_attachments(self) -> None:
-        """Raises ProtocolError (4400) if bytes beside the frame stand nowhere in it."""
-        if self.attachments is not None and len(self._used) != len(self.attachments):
-            raise ProtocolError("bytes beside the frame that stand nowhere in it")
 
     def finish(self) -> None:
         """The whole frame was decoded: the copies that ask for it are told (``postUnjelly``).
@@ -394,12 +387,9 @@ class Unjellier:
             raise InsecureJelly("the base64 of a tagged 'bytes' is not valid") from None
 
     def _attachment(self, at: Any) -> bytes:
-        if self.attachments is None or type(at) is not int or not 0 <= at < len(self.attachments):
-            raise ProtocolError(f"there is no attachment {at!r} beside this frame")
-        if at in self._used:
-            raise ProtocolError(f"the attachment {at} is used twice")
-        self._used.add(at)
-        return bytes(self.attachments[at])
+        if self.attachments is None:
+            raise ProtocolError("bytes beside a text message")
+        return bytes(self.attachments[at])  # a view would keep the whole message
 
     def _untag_int(self, tagged: Tagged, _depth: int) -> int:
         text = self.text(tagged)

@@ -110,7 +110,7 @@ export function decodeMessage(data, limits) {
   const frames = isText && isList(value?.[0]) ? value : [value];
   checkLimit(limits, "batch", frames.length);
   frames.forEach(checkEnvelope);
-  if (!isText) checkAttachments(frames, attachments);
+  if (!isText || text.includes('"bytes"')) checkAttachments(frames, attachments);
   return {
     frames,
     size: bytes.length,
@@ -169,7 +169,7 @@ export function eachTagged(value, visit) {
 }
 
 /**
- * The one frame of a binary message must use each attachment once (section 8).
+ * Each attachment must be used once; beside a text message there is none (section 8).
  * @param {Frame[]} frames
  * @param {Uint8Array[]} attachments
  */

@@ -445,6 +445,9 @@ async def test_nothing_of_a_message_is_handled_when_a_later_frame_is_wrong() -> 
         binary(["message", 1, "root", "echo", [{"$": "bytes", "at": "0"}]], b"a"),
         binary(["message", 1, "root", "echo", [[{"$": "bytes", "at": 0}] * 2]], b"a"),
         binary(["message", 1, "root", "echo", [1]], b"nobody names it"),
+        binary(["message", 1, "root", "nothing", [{"$": "bytes", "at": 1}]], b"a"),
+        binary(["message", 1, 77, "echo", [1]], b"nobody names it"),
+        binary(["message", 1, "root", "echo", [{"$": "mystery", "x": [{"$": "bytes"}]}]], b"a"),
     ],
 )
 async def test_a_binary_message_that_does_not_add_up(data: bytes) -> None:

@@ -139,9 +139,7 @@ def decode(text: bytes, attachments: list[memoryview] | None = None) -> Any:
     if not (deep or has_tags(text) or attachments):
         return value
     unjellier = Unjellier(NoFlavors(), LIMITS, attachments)
-    value = unjellier.decode(value)
-    unjellier.check_attachments()
-    return value
+    return unjellier.decode(value)
 
 
 def encode(value: Any) -> bytes:

@@ -7,6 +7,7 @@ from pbweb.errors import ProtocolError
 from pbweb.frames import (
     MAX_INTEGER,
     check,
+    check_attachments,
     is_answer,
     join_attachments,
     parse,
@@ -210,3 +211,23 @@ def test_lengths_that_do_not_add_up_are_4400(data):
     with pytest.raises(ProtocolError) as caught:
         split_attachments(data)
     assert caught.value.code == 4400
+
+
+def test_attachments_that_stand_in_the_frame_once_each():
+    at = [{"$": "bytes", "at": number} for number in range(3)]
+    check_attachments(["answer", 1, [at[2], {"k": at[0]}, {"$": "set", "items": [at[1]]}]], 3)
+    check_attachments(["answer", 1, {"at": 7, "$": "other"}], 0)
+
+
+@pytest.mark.parametrize("at", [-1, 1, None, "0", 0.0, True, [], 2**70])
+def test_an_attachment_that_there_is_not_is_4400(at):
+    with pytest.raises(ProtocolError, match="not beside the frame"):
+        check_attachments(["answer", 1, [{"$": "bytes", "at": at}]], 1)
+
+
+def test_an_attachment_that_is_used_twice_or_never_is_4400():
+    at = {"$": "bytes", "at": 0}
+    with pytest.raises(ProtocolError, match="twice"):
+        check_attachments(["answer", 1, [at, dict(at)]], 1)
+    with pytest.raises(ProtocolError, match="nowhere"):
+        check_attachments(["answer", 1, [1]], 1)

@@ -150,28 +150,11 @@ def test_bytes_beside_the_frame():
     unjellier = Unjellier(Marks(), Limits(), beside)
     value = unjellier.decode([{"$": "bytes", "at": 1}, {"$": "bytes", "at": 0}])
     assert value == [b"", b"abc"]
-    unjellier.check_attachments()
-
-
-@pytest.mark.parametrize("at", [-1, 1, None, "0", 0.0, True, [], 2**70])
-def test_bytes_that_are_not_beside_the_frame_are_4400(at):
-    with pytest.raises(ProtocolError):
-        decode({"$": "bytes", "at": at}, [memoryview(b"x")])
 
 
 def test_bytes_beside_a_text_message_are_4400():
     with pytest.raises(ProtocolError):
         decode({"$": "bytes", "at": 0})
-
-
-def test_bytes_that_are_used_twice_or_never_are_4400():
-    at = {"$": "bytes", "at": 0}
-    with pytest.raises(ProtocolError, match="twice"):
-        decode([at, dict(at)], [memoryview(b"x")])
-    unjellier = Unjellier(Marks(), Limits(), [memoryview(b"x")])
-    unjellier.decode([1])
-    with pytest.raises(ProtocolError, match="nowhere"):
-        unjellier.check_attachments()
 
 
 def test_places_of_answers_are_noted():
