@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pbweb as pb
 from pbweb.errors import InsecureJelly, LimitExceeded
 from pbweb.live import live
-from pbweb.testing import SteppedRuntime
+from pbweb.testing import SteppedRuntime, _acknowledge_now, stepped_pair
 from pbweb.tracking import LiveDict, LiveList, LiveSet, is_node, plain
 from pbweb.trees import FrozenDict
 from tests.unit.live_kit import Copy, Line
@@ -175,6 +176,18 @@ class World:
         else:
             node.clear()
 
+    def changed(self, where: int, action: int, a: int, b: int) -> None:
+        """Change one node; nothing has changed if that is refused."""
+        nodes = self.nodes()
+        if where < 25:  # mostly the same few, so that one turn changes one thing often
+            nodes = nodes[: 3 + where % 3]
+        before = [exactly(plain(node)) for node in self.objects]
+        try:
+            self.change(nodes[where % len(nodes)], action, a, b)
+        except (InsecureJelly, LimitExceeded):
+            if action != 8:  # a swap sets two places
+                assert [exactly(plain(node)) for node in self.objects] == before
+
     def check(self, copy: Copy) -> None:
         assert exactly(copy.tree.root) == exactly(plain(copy.original))
 
@@ -205,15 +218,10 @@ STEP = st.tuples(
 
 def run(program: list[tuple[int, ...]]) -> None:
     world = World()
+    world.copies = [Copy(each, Line(world.runtime)) for each in world.objects[:3]]
     for step, where, action, a, b in program:
         if step < 6:
-            nodes = world.nodes()
-            before = [exactly(plain(node)) for node in world.objects]
-            try:
-                world.change(nodes[where % len(nodes)], action, a, b)
-            except (InsecureJelly, LimitExceeded):
-                if action != 8:  # a swap sets two places
-                    assert [exactly(plain(node)) for node in world.objects] == before
+            world.changed(where, action, a, b)
         elif step == 6:
             world.runtime.run()
             for copy in world.copies:
@@ -257,3 +265,92 @@ def test_a_copy_is_what_its_original_was_at_its_last_delivery(
     program: list[tuple[int, ...]],
 ) -> None:
     run(program)
+
+
+class Host(pb.Root):
+    """Hands out the objects of a world, and changes them when it is asked to."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def remote_get(self, number: int) -> Any:
+        return self.world.objects[number]
+
+    def remote_get_all(self) -> list[Any]:
+        return self.world.objects
+
+    def remote_change(self, where: int, action: int, a: int, b: int) -> Any:
+        self.world.changed(where, action, a, b)
+        return [plain(each) for each in self.world.objects]
+
+    def remote_is(self, number: int, given: Any) -> bool:
+        return given is self.world.objects[number]
+
+
+def run_in_a_session(program: list[tuple[int, ...]], window: int) -> None:
+    world = World()
+    both = stepped_pair(Host(world), limits=pb.Limits(window_frames=window))
+    root = both.client.broker.remoteForName("root")
+    held: dict[int, Any] = {}
+    promises: list[Any] = []
+
+    def take(number: int) -> None:
+        promise = root.callRemote("get", number)
+        promise.then_call(lambda done: done.error() or held.update({number: done.result()}))
+        promises.append(promise)
+
+    def change(where: int, action: int, a: int, b: int) -> None:
+        promise = root.callRemote("change", where, action, a, b)
+
+        def compare(done: Any) -> None:
+            if done.error() is None and window > 100:  # what had to wait for room may be newer
+                for number, copy in held.items():
+                    found.append(exactly(copy.snapshot()))
+                    wanted.append(exactly(done.result()[number]))
+
+        promise.then_call(compare)
+        promises.append(promise)
+
+    found: list[Any] = []
+    wanted: list[Any] = []
+    for step, where, action, a, b in program:
+        if step < 4:
+            world.changed(where, action, a, b)
+        elif step == 4:
+            change(where, action, a, b)
+        elif step == 5:
+            take(a % 4)
+        elif step == 6 and a % 4 in held:
+            promises.append(root.callRemote("is", a % 4, held[a % 4]))
+        elif step == 7 and b % 3 == 0:
+            copy = held.pop(a % 4, None)
+            if copy is not None:
+                copy.release()
+        elif step == 8:
+            both.flush()
+            both.deliver(to_server=b % 2 == 0)
+        else:
+            both.runtime.run()
+    for _ in range(50):
+        both.settle()
+        for session in (both.client, both.server):
+            _acknowledge_now(session)
+    both.settle()
+    assert all(promise.done for promise in promises)
+    assert [error for promise in promises if (error := promise.error()) is not None] == []
+    assert found == wanted
+    for number, copy in held.items():
+        assert exactly(copy.snapshot()) == exactly(plain(world.objects[number]))
+        copy.release()
+    held.clear()
+    promises.clear()
+    both.assert_idle()
+    assert all(each._pbOps is None for each in world.objects)
+
+
+@given(st.lists(STEP, min_size=1, max_size=60), st.sampled_from([4096, 6]))
+@settings(max_examples=100, deadline=None)
+def test_over_a_session_answers_come_behind_what_was_changed_before_them(
+    program: list[tuple[int, ...]], window: int
+) -> None:
+    run_in_a_session(program, window)

@@ -108,6 +108,39 @@ def test_deleting_an_attribute_and_a_key():
     assert watched.turn() == [(["title"], "set", "")]
 
 
+def test_a_key_that_goes_and_comes_again_in_one_turn():
+    watched = Watched(Board(labels={"a": 1}))
+    labels = watched.board.labels
+    labels["a"] = 2
+    del labels["a"]
+    labels["a"] = 3
+    labels["a"] = 4
+    path = ["labels", "a"]
+    assert watched.turn() == [(path, "set", 2), (path, "del"), (path, "set", 4)]
+
+
+def test_an_index_that_is_another_after_an_insertion():
+    watched = Watched(Board(cards=["a", "b"]))
+    cards = watched.board.cards
+    cards[0] = "c"
+    cards.insert(0, "d")
+    cards[0] = "e"
+    assert watched.turn() == [
+        (["cards", 0], "set", "c"),
+        (["cards"], "splice", 0, 0, ["d"]),
+        (["cards", 0], "set", "e"),
+    ]
+
+
+def test_a_member_that_goes_and_comes_again_in_one_turn():
+    watched = Watched(Board(tags={1}))
+    tags = watched.board.tags
+    tags.discard(1)
+    tags.add(1)
+    tags.discard(1)
+    assert [op[1:] for op in watched.turn()] == [("discard", {1}), ("add", {1}), ("discard", {1})]
+
+
 def test_appending_joins_what_was_appended():
     watched = Watched()
     watched.board.cards.append(1)
