@@ -447,6 +447,23 @@ export function mapItems(raw, convert, out = copyOf(raw)) {
   return out;
 }
 
+/**
+ * What changes later in containers does not change in this.
+ * @param {any} value
+ * @param {Map<object, any>} [seen]
+ * @returns {any}
+ */
+export function snapshot(value, seen = new Map()) {
+  if (!isContainer(value ?? 0)) return value;
+  if (seen.has(value)) return seen.get(value);
+  const isMap = value instanceof Map;
+  const copy = isMap ? new Map(value) : value instanceof Set ? new Set(value) : copyOf(value);
+  seen.set(value, copy);
+  if (isMap) for (const [key, item] of value) copy.set(key, snapshot(item, seen));
+  else if (!(value instanceof Set)) mapItems(copy, (item) => snapshot(item, seen), copy);
+  return copy;
+}
+
 /** @param {any} raw */
 export const copyOf = (raw) => (isList(raw) ? [...raw] : { ...raw });
 

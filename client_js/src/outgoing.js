@@ -8,7 +8,7 @@
 import { RemoteCacheObserver } from "./caching.js";
 import { breach, CancelledError, deadReference, InsecureJelly } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
-import { postJelly } from "./jelly.js";
+import { postJelly, snapshot } from "./jelly.js";
 import { current, invoke } from "./methods.js";
 import { RemotePromise } from "./promises.js";
 import { RemoteReference } from "./references.js";
@@ -71,8 +71,12 @@ export function start(target, name, options, only = false) {
     }
     if (broker.ending || /** @type {any} */ (target).released) throw deadReference();
     limit(call, options);
-    if (update) broker.line.push(send, call);
-    else broker.calls.push(admit, call);
+    if (!update) broker.calls.push(admit, call);
+    else {
+      broker.line.push(send, call);
+      // What waits is what was told: what is told next may hang on it.
+      if (!call.number) [call.args, call.kw] = snapshot([call.args, call.kw]);
+    }
   } catch (error) {
     finish(call, error, true);
   }

@@ -459,6 +459,32 @@ test("what waits for room goes out in order, and not behind a call that waits fo
   );
 });
 
+test("an update that waits for room has the arguments as they were", async () => {
+  const peer = await new Peer({ names: { root: new Keeper() } }).open();
+  const { pond } = peer.broker.exports.find("root");
+  await peer.feed(["message", 1, "root", "get"]);
+  peer.frames();
+  const [observer] = pond.observers;
+  const list = [1];
+  const inner = new Map([[1, list]]);
+  const cycle = [list];
+  cycle.push(cycle);
+  peer.broker.link.hasRoom = () => false;
+  observer.callRemoteOnly("all", list, { inner, list }, new Set([1]), cycle);
+  list.push(2);
+  inner.set(2, 2);
+  cycle.push(3);
+  peer.broker.link.hasRoom = () => true;
+  peer.broker.pump();
+  const use = { $: "use", id: 1 };
+  assert.deepEqual(peer.frames()[0][4], [
+    { $: "def", id: 1, value: [1] },
+    { inner: { $: "dict", items: [[1, use]] }, list: use },
+    { $: "set", items: [1] },
+    { $: "def", id: 2, value: [use, { $: "use", id: 2 }] },
+  ]);
+});
+
 test("updates that wait for room are dropped when the copy goes", async () => {
   const peer = await new Peer({ names: { root: new Keeper() } }).open();
   const { pond } = peer.broker.exports.find("root");

@@ -59,6 +59,13 @@ export declare function postJelly(broker: import("./broker.js").Broker, frame: a
  * @param {any} [out] the copy
  */
 export declare function mapItems(raw: any, convert: (value: any, key: any) => any, out?: any): any;
+/**
+ * What changes later in containers does not change in this.
+ * @param {any} value
+ * @param {Map<object, any>} [seen]
+ * @returns {any}
+ */
+export declare function snapshot(value: any, seen?: Map<object, any>): any;
 /** @param {any} raw */
 export declare const copyOf: (raw: any) => any;
 /**
