@@ -11,6 +11,7 @@ from examples.echo import app as echo
 from examples.exceptions import app as exceptions
 from examples.files import app as files
 from examples.identity import app as identity
+from examples.login import app as login
 from examples.pond import app as pond
 from examples.references import app as references
 from examples.stale import app as stale
@@ -27,4 +28,5 @@ SERVICES = {
     "/board/pb": board.BoardRoot,
     "/files/pb": files.FilesRoot,
     "/chat/pb": chat.ChatRoot,
+    "/login/pb": login.portal,
 }

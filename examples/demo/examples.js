@@ -352,4 +352,37 @@ export const EXAMPLES = [
       },
     ],
   },
+  {
+    name: "login",
+    title: "Login",
+    group: "People",
+    target: "portal",
+    lead: "To log in is to be handed an object, the avatar, and what it has no method for nobody can do with it. Guests read, users post, and admins take down what others posted.",
+    points: [
+      {
+        text: "A login is a call of the root, with the credentials and an object of the page's, the mind. The calls on the avatar go out with it, and wait at the server.",
+        sees: (frame) => isCall(frame) && frame.items[3] === "login",
+      },
+      {
+        text: "The answer is the avatar, by reference. Each notice is a reference of this avatar's own: nobody can pass for another.",
+        sees: (frame) => frame.name === "answer" && frame.call?.name === "login" && handsOut(frame),
+      },
+      {
+        text: "Try a wrong password, or a name that nobody has. All failed logins look the same, and ten of them end the connection.",
+        sees: failsWith(/^UnauthorizedLogin$/),
+      },
+      {
+        text: "Post as a guest: a guest's avatar has no such method. Take down what another posted: the notice is told who asks.",
+        sees: failsWith(/NoSuchMethod$|NotYours$/),
+      },
+      {
+        text: "Log in by a token, and renew it in time: one call, and no reference is lost.",
+        sees: (frame) => isCall(frame) && frame.items[3] === "renew",
+      },
+      {
+        text: "Or let it expire: the server logs out, and the avatar and all that it handed out is dead.",
+        sees: ({ side, items }) => side === "server" && items[3] === "loggedOut",
+      },
+    ],
+  },
 ];

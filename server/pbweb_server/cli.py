@@ -21,7 +21,7 @@ from pbweb.limits import ANNOUNCED, Limits
 
 from .settings import Settings
 
-__all__ = ["Setting", "call", "main", "pbweb", "serve"]
+__all__ = ["Setting", "call", "main", "passwd", "pbweb", "serve"]
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -250,6 +250,32 @@ def call(
         print(calling.call(url, method, list(map(_value, args)), named, timeout, header))
     except calling.CallFailed as error:
         _end(error.code, str(error))
+
+
+@pbweb.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("user")
+@click.option("--delete", is_flag=True, help="Take USER out of the file.")
+def passwd(file: Path, user: str, delete: bool) -> None:
+    """Set the password of USER in FILE, which a FilePasswordDB reads.
+
+    The password is asked for, or it is the first line of the standard input. FILE is made if it is
+    not there, and has argon2 hashes; servers see the change by themselves. Needs pbweb[cred].
+    """
+    from pbweb.checkers import set_password  # noqa: PLC0415
+
+    try:
+        set_password(file, user, None if delete else _ask_for_password())
+    except KeyError:
+        _end(1, f"there is no {user!r} in {file}")
+    except (ImportError, OSError, ValueError) as error:
+        _end(2, str(error))
+
+
+def _ask_for_password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _end(code: int, text: str) -> None:

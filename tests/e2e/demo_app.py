@@ -1,5 +1,6 @@
 """What `make demo` serves, and beside it a Root to play with and the server's own tables."""
 
+from collections import Counter
 from typing import Any
 
 import pbweb as pb
@@ -80,17 +81,22 @@ class Keeper(pb.Root):
         return value
 
 
+def held_counts(broker: pb.Broker) -> dict[str, int]:
+    """How often the server was handed each object: there is a reference for each avatar."""
+    counts: Counter[str] = Counter()
+    for held in broker.imports._held.values():
+        if isinstance(held.luid, int):
+            counts[str(held.luid)] += held.count
+    return counts
+
+
 def tables(broker: pb.Broker) -> dict[str, Any]:
     return {
         **broker.statistics(),
         "handed_out_counts": {
             str(luid): export.count for luid, export in broker.exports.numbered.items()
         },
-        "held_counts": {
-            str(luid): held.count
-            for luid, held in broker.imports._held.items()
-            if isinstance(luid, int)
-        },
+        "held_counts": held_counts(broker),
         "caches_handed_out_counts": {
             str(luid): export.count for luid, export in broker.watched._by_luid.items()
         },
@@ -106,7 +112,10 @@ class Tables(pb.Root):
         return [tables(broker) for broker in brokers if not broker.disconnected]
 
 
-SERVICES = {path: Watched(root()) for path, root in demo.SERVICES.items()} | {
+SERVICES = {
+    path: Watched(root() if isinstance(root, type) else root)
+    for path, root in demo.SERVICES.items()
+} | {
     "/keeper/pb": Watched(Keeper()),
     "/tables/pb": Tables,
 }

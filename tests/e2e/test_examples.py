@@ -154,7 +154,13 @@ EXAMPLES = [
     ),
 ]
 # Programs with tests of their own: test_chat.py and so on.
-OTHERS = {"board": "BoardRoot", "chat": "ChatRoot", "files": "FilesRoot", "pond": "PondRoot"}
+OTHERS = {
+    "board": "BoardRoot",
+    "chat": "ChatRoot",
+    "files": "FilesRoot",
+    "login": "portal",
+    "pond": "PondRoot",
+}
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import pbweb as pb
+from pbweb.checkers import FilePasswordDB
 from pbweb.limits import DEFAULT, Limits
 from pbweb_server import cli
 from pbweb_server.settings import Settings
@@ -253,3 +254,52 @@ def test_a_call_that_is_none(arguments: list[str]) -> None:
     result = run("call", *arguments)
     assert result.exit_code == 2
     assert "pbweb call --help" in result.stderr
+
+
+def test_a_password_is_written_into_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "passwords"
+
+    def passwd(*arguments: str, password: str = "") -> Result:
+        return CliRunner().invoke(cli.pbweb, ["passwd", *arguments], input=password)
+
+    def may_log_in(name: str, password: str) -> bool:
+        checker = FilePasswordDB(file)
+        return checker._is_right(name, password)
+
+    done = passwd(str(file), "alice", password="wonder land\n")
+    assert (done.exit_code, done.output) == (0, "")
+    assert passwd(str(file), "bob", password="builder").exit_code == 0
+    assert may_log_in("alice", "wonder land")
+    assert may_log_in("bob", "builder")
+    assert "wonder" not in file.read_text()
+    assert passwd("--delete", str(file), "bob").exit_code == 0
+    assert not may_log_in("bob", "builder")
+    missing = passwd("--delete", str(file), "bob")
+    assert (missing.exit_code, missing.output) == (1, f"pbweb: there is no 'bob' in {file}\n")
+    for arguments, password, text in (
+        ((str(file), "a:b"), "x", "'a:b' is no name"),
+        ((str(file), "carol"), "\n", "1 to 1024 characters"),
+        ((str(tmp_path / "no" / "such"), "carol"), "x", "No such file or directory"),
+    ):
+        refused = passwd(*arguments, password=password)
+        assert refused.exit_code == 2
+        assert text in refused.output
+
+
+def test_a_password_is_asked_for_twice_at_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def prompt(text: str, **options: Any) -> str:
+        asked.append({"text": text, **options})
+        return "wonder"
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(click, "prompt", prompt)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert cli._ask_for_password() == "wonder"
+    assert asked == [{"text": "Password", "hide_input": True, "confirmation_prompt": True}]
