@@ -20,4 +20,47 @@ for (let seed = 1; seed <= 60; seed++) {
 }
 await connection.close();
 assert.ok(updates > 1000, `${updates}`);
+
+/** A page that reads nothing for a while. */
+class Slow extends WebSocket {
+  static last;
+  #held = [];
+  #take = () => {};
+  isPaused = false;
+  constructor(...address) {
+    super(...address);
+    Slow.last = this;
+  }
+  set onmessage(take) {
+    this.#take = take;
+    super.onmessage = (event) => (this.isPaused ? this.#held.push(event) : take(event));
+  }
+  resume() {
+    this.isPaused = false;
+    for (const event of this.#held.splice(0)) this.#take(event);
+  }
+}
+
+const slow = await connect(process.argv[2], { WebSocket: Slow });
+const fast = await connect(process.argv[2], { WebSocket });
+const [ours, theirs] = await Promise.all(
+  [slow, fast].map(async (one) => (await one.getRootObject()).callRemote("getShared")),
+);
+const heard = { ours: [], theirs: [] };
+ours.subscribe((changes) => heard.ours.push(...changes));
+theirs.subscribe((changes) => heard.theirs.push(...changes));
+Slow.last.isPaused = true;
+const size = 20000;
+await (await fast.getRootObject()).callRemote("flood", 200, size);
+assert.equal(theirs.title, "199".padEnd(size));
+assert.deepEqual(heard.ours, []);
+Slow.last.resume();
+await new Promise((resolve) => {
+  const stop = ours.subscribe(() => ours.title === theirs.title && resolve(stop()));
+});
+// What the window takes was on its way, and then came the latest state.
+assert.ok(heard.ours.length < 60, `${heard.ours.length}`);
+assert.deepEqual(ours.snapshot(), theirs.snapshot());
+await slow.close();
+await fast.close();
 console.log("the same");

@@ -1,5 +1,6 @@
 """Live objects that change at random, and the question whether a copy is what they are."""
 
+import asyncio
 from datetime import date
 from random import Random
 from typing import Any
@@ -91,6 +92,9 @@ def plain(one: Any) -> Any:
     return set(one) if isinstance(one, set) else one
 
 
+SHARED = Board("Plan", ["a card"], {})
+
+
 class Boards(pb.Root):
     def rootObject(self, connection: object) -> "Boards":
         return Boards()
@@ -108,3 +112,12 @@ class Boards(pb.Root):
         """Nothing, or what the two are."""
         expected = plain(self.board)
         return [] if snapshot == expected else [repr(snapshot), repr(expected)]
+
+    def remote_getShared(self) -> Board:
+        return SHARED
+
+    async def remote_flood(self, times: int, size: int) -> None:
+        """Change it in so many turns of the loop."""
+        for at in range(times):
+            SHARED.title = f"{at}".ljust(size)
+            await asyncio.sleep(0)
