@@ -171,7 +171,8 @@ class Outgoing:
             if export.stopped:
                 raise DeadReferenceError("the peer has no copy of the cache any more")
             seen_by = export.seen_by
-            request = self._next_request() if promise is not None else 0
+            if promise is not None:
+                request = self._last_request = self._last_request + 1
             self._post(request, export.luid, name, args, kw, None, seen_by, promise, "cachemessage")
         except BaseException as error:  # each call ends exactly once, with its error
             self._not_sent(request)
@@ -184,13 +185,11 @@ class Outgoing:
             promise.request = request
             self._waiting[request] = promise
 
-    def _next_request(self) -> int:
-        """The number of a request; what is let go while it is encoded gets a higher one."""
-        self._last_request += 1
-        return self._last_request
-
     def _not_sent(self, request: int) -> None:
-        """Nobody has seen *request*, if it is one."""
+        """Nobody has seen *request*, if it is one.
+
+        It is taken before the frame is encoded: what is let go behind that gets a higher one.
+        """
         if request and request == self._last_request:
             self._last_request -= 1
 
@@ -260,7 +259,7 @@ class Outgoing:
                 left = self._left(deadline)
                 self._settle_with(promise, where.call(name, args, kw, timeout=left))
                 return
-            request = self._next_request()
+            request = self._last_request = self._last_request + 1
             self._post(request, where, name, args, kw, deadline, target.perspective, promise)
         except BaseException as error:  # each call ends exactly once, with its error
             self._not_sent(request)
@@ -480,7 +479,9 @@ class Outgoing:
         limits = broker.peer_limits
         if reference.isDead() or shared is None or not shared.fits(limits):
             return False
-        request = 0 if promise is None else self._next_request()
+        request = 0
+        if promise is not None:
+            request = self._last_request = self._last_request + 1
         frame: Frame = ["message", request, reference.luid, call.name, *shared.parts()]
         if held.deadline is not None:
             frame += ([], {}, {"deadline": self._left(held.deadline)})[len(frame) - 4 :]
