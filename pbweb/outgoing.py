@@ -178,6 +178,8 @@ class Outgoing:
             self._not_sent(request)
             if promise is not None:
                 promise.settle(error=error)
+                if export.stopped:
+                    promise.error()  # nobody minds an update of a copy that is gone
             elif not isinstance(error, (DeadReferenceError, PBConnectionLost)):
                 raise
             return

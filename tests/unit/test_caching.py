@@ -447,6 +447,8 @@ def test_after_the_end_an_observer_does_no_harm():
         with pytest.raises(pb.DeadReferenceError, match="no copy"):
             await observer.callRemote("add", "b")
         observer.callRemoteOnly("add", "b")
+        observer.callRemote("add", "b")  # which is not logged
+        gc.collect()
         copy = await both.root.callRemote("pond")
         assert root.pond.begun[0] == root.pond.begun[1]  # as in PB: of one session and Cacheable
         assert root.pond.begun[0] != "another"
