@@ -32,6 +32,7 @@ from .outgoing import Outgoing
 from .promises import PromisedItem, RemotePromise, follow
 from .references import DEAD, Exports, Imports, RemoteReference, dead_reference
 from .runtime import Options, Runtime
+from .shared import SharedCall
 from .streams import Items, Producer, RemoteStream, Streams
 from .unjelly import Pending, Unjellier, introductions
 
@@ -70,7 +71,6 @@ class Broker:
         "_notifiers",
         "_unknown",
         "_unknown_since",
-        "_wake",
         "_when_dead",
         "attachments",
         "away",
@@ -79,6 +79,7 @@ class Broker:
         "dirty",
         "disconnected",
         "exports",
+        "express",
         "identity",
         "imports",
         "incoming",
@@ -96,6 +97,7 @@ class Broker:
         "room_frames",
         "runtime",
         "streams",
+        "wake",
         "watched",
     )
 
@@ -136,7 +138,9 @@ class Broker:
         self.queued = 0  # bytes of long values in the outbox
         self.room_frames = limits.window_frames
         self.room_bytes = limits.window
-        self._wake = wake
+        self.wake = wake
+        self.express: Callable[[SharedCall, int | str], bool] | None = None
+        """Writes a call of many at once, if nothing stands before it: see `Connection.express`."""
         self._encoding = 0  # frames with caches that are new to the peer
         self._faults = 0
         self._unknown = 0
@@ -281,7 +285,7 @@ class Broker:
         if self.disconnected:
             return
         if not self.outbox:
-            self._wake()
+            self.wake()
         self.outbox.append(frame)
 
     def has_room(self) -> bool:

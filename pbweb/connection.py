@@ -22,6 +22,7 @@ from .promises import RemotePromise
 from .references import RemoteReference
 from .runtime import Handle, Options
 from .session import Message, Session
+from .shared import SharedCall, SharedMessage
 from .targets import Target
 from .watchdog import Watchdog
 
@@ -52,27 +53,33 @@ class Link(Protocol):
 
 
 class _Turn:
-    """Flushes all connections of one event loop that have something to send, at its next turn.
+    """A turn of one event loop: at its end all connections are flushed that have something to send.
 
     One callback for all of them: a message to many costs no callback each.
     """
 
-    __slots__ = ("__weakref__", "_loop", "_waiting")
+    __slots__ = ("__weakref__", "_loop", "begun", "number", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[Connection] = []
+        self.begun = False
+        """Whether its end is due."""
+        self.number = 1
+        """Another one in each turn."""
+        self.waiting: list[Connection] = []
+        """The connections to flush."""
 
-    def add(self, connection: Connection) -> None:
-        """Flush *connection* as well."""
-        if not self._waiting:
-            if self._loop.is_closed():
-                return
-            self._loop.call_soon(self._flush, context=Context())  # it is nobody's in particular
-        self._waiting.append(connection)
+    def begin(self) -> bool:
+        """Have it end at the loop's next turn. False: the loop is closed."""
+        if not self.begun and not self._loop.is_closed():
+            self.begun = True
+            self._loop.call_soon(self._end, context=Context())  # it is nobody's in particular
+        return self.begun
 
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+    def _end(self) -> None:
+        self.begun = False
+        self.number += 1
+        waiting, self.waiting = self.waiting, []
         for connection in waiting:
             try:
                 connection.flush()
@@ -108,6 +115,8 @@ class Connection:
         "_summing",
         "_thread",
         "_turn",
+        "_wrote_in",
+        "direct",
         "session",
         "watchdog",
     )
@@ -126,7 +135,10 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._turn = _turn_of(self._loop)
+        self._wrote_in = 0  # the turn in which something was written that others got too
         self._link = link
+        self.direct: Callable[[SharedMessage], None] | None = None
+        """Writes at once what many get; set by a link that can, while it can."""
         self._flushing = False
         self._reading = False
         self._reports: dict[str, int] | None = None
@@ -136,6 +148,7 @@ class Connection:
         self.session = Session(
             self, options, self.wake, is_server=is_server, software=software, opened=opened
         )
+        self.session.broker.express = self.express
 
     # ------------------------------------------------------------------ faces
 
@@ -281,8 +294,45 @@ class Connection:
                 return
             return
         self._flushing = True
-        if not self._reading:
-            self._turn.add(self)
+        if self._reading:
+            return
+        turn = self._turn
+        if turn.waiting or turn.begin():
+            turn.waiting.append(self)
+
+    def express(self, call: SharedCall, target: int | str) -> bool:
+        """Write *call*, which many get, now: then each connection is looked at only once for it.
+
+        False when it has to go into the outbox: something is to be sent before it or with it,
+        or was in this turn already, the rest of which is to be one batch; or it may not be sent
+        as it is.
+        """
+        session, turn, direct = self.session, self._turn, self.direct
+        broker = session.broker
+        limits = broker.peer_limits
+        if (
+            direct is None
+            or self._flushing
+            or self._reading
+            or self._wrote_in == turn.number
+            or broker.line is not None
+            or broker.room_frames <= 0
+            or broker.room_bytes <= 0
+            or not broker.outgoing.is_idle()
+            or (call.suited is not limits and not call.suits(limits))
+        ):
+            return False
+        frame = call.frames.get(target) or call.frame(target)
+        if frame.size > limits.message:
+            return False
+        message = session.share(frame)
+        if message is None:
+            return False
+        self._wrote_in = turn.number
+        if not turn.begun:
+            turn.begin()
+        direct(message)
+        return True
 
     # ------------------------------------------------------------ the Runtime
 

@@ -144,8 +144,12 @@ class Group(MutableSet[RemoteReference]):
         fault: Exception | None = None
         look = False  # whether the group may have been changed meanwhile
         for member in list(self._members):
-            outgoing = member.broker.outgoing
-            if (look and member not in self._members) or outgoing.call_shared(call, member.luid):
+            if look and member not in self._members:
+                continue
+            express, outgoing = member.broker.express, member.broker.outgoing
+            if express is not None and express(call, member.luid):
+                continue
+            if outgoing.call_shared(call, member.luid):
                 continue
             look = True
             held = outgoing.shared(member, call, answer=False, timeout=None)

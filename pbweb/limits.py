@@ -120,6 +120,8 @@ class Limits:
         known = {
             name: peer[name] for name in ANNOUNCED if type(peer.get(name)) is int and peer[name] > 0
         }
+        if all(getattr(self, name) == value for name, value in known.items()):
+            return self  # as a rule: one record for many sessions
         return replace(self, **known)
 
 

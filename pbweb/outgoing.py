@@ -422,27 +422,27 @@ class Outgoing:
     def call_shared(self, call: SharedCall, target: int | str) -> bool:
         """Send *call* without an answer; False if it must wait, or be encoded for this peer."""
         broker = self._broker
-        limits, outbox, shared = broker.peer_limits, broker.outbox, call.encoded
+        limits, outbox = broker.peer_limits, broker.outbox
         if (
-            shared is None
-            or self._held
-            or broker.line is not None
-            or len(outbox) >= broker.room_frames
-            or broker.queued >= broker.room_bytes
+            self._held
             or len(self._waiting) >= limits.calls
-            or not shared.fits(limits)
+            or not broker.has_room()
+            or (call.suited is not limits and not call.suits(limits))
         ):
             return False
-        frame = call.frame(target)
-        size = len(frame.data)
-        if size > limits.message:
+        frame = call.frames.get(target) or call.frame(target)
+        if frame.size > limits.message:
             return False
-        broker.queued += size
+        broker.queued += frame.size
         if outbox:
             outbox.append(frame)
         else:
             broker.send(frame)
         return True
+
+    def is_idle(self) -> bool:
+        """Whether no call of ours is in progress or waits."""
+        return not (self._waiting or self._held)
 
     def shared(
         self, reference: RemoteReference, call: SharedCall, *, answer: bool, timeout: float | None

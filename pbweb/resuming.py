@@ -17,13 +17,27 @@ from typing import Any, Literal, NamedTuple
 from .errors import ProtocolError
 from .frames import MAX_INTEGER, Frame
 
-__all__ = ["Asked", "Kept", "Message", "Refusal", "Why", "outline", "replay", "split_known", "tail"]
+__all__ = [
+    "UNANSWERED",
+    "Asked",
+    "Kept",
+    "Message",
+    "Refusal",
+    "Why",
+    "outline",
+    "replay",
+    "split_known",
+    "tail",
+]
 
 Message = tuple[bytes, bool]
 """The bytes of a WebSocket message, and whether it is a binary one."""
 
-Kept = tuple[int, int, list[Frame], Message]
+Kept = tuple[int, int, Sequence[Frame], Message]
 """One message that is kept: the number of its last frame, its size, its frames, itself."""
+
+UNANSWERED: Sequence[Any] = (("message", 0),)
+"""The frames of a message that many get, as `outline` has them: nobody waits for an answer."""
 
 Why = Literal["expired", "ended", "overflow", "unknown", "gap"]
 """Why a session cannot be resumed."""

@@ -34,6 +34,7 @@ from .frames import (
 )
 from .resuming import (
     REPLAY_SLICE,
+    UNANSWERED,
     Asked,
     Kept,
     Message,
@@ -46,6 +47,7 @@ from .resuming import (
     split_known,
 )
 from .runtime import Handle, Options, Runtime
+from .shared import SharedFrame, SharedMessage
 from .unjelly import has_tags
 
 __all__ = ["Door", "Message", "Session", "State", "cut_reason"]
@@ -503,7 +505,8 @@ class Session:
                 break
             whole += 1
             self._unacked_bytes -= size
-            what(frames)
+            if frames is not UNANSWERED:
+                what(frames)
         del self._unacked[:whole]
         self.broker.room_frames = self.limits.window_frames - (self.sent - number)
         self.broker.room_bytes = self.limits.window - self._unacked_bytes
@@ -636,6 +639,23 @@ class Session:
             out[-1] = (_joined(out[-1][0], 1, data, number), False)
         else:
             out.append(message)
+
+    def share(self, frame: SharedFrame) -> SharedMessage | None:
+        """Number and keep *frame* alone, which others send too: what is to be written.
+
+        None when it cannot be sent now. Nothing may be to be sent before it.
+        """
+        if not (self._flowing and self._heard) or self.closing is not None:
+            return None
+        broker, size = self.broker, frame.size
+        self.sent = sent = self.sent + 1
+        self._unacked_bytes += size
+        self._unacked.append((sent, size, UNANSWERED, frame.message[0]))
+        frames = broker.room_frames = broker.room_frames - 1
+        room = broker.room_bytes = broker.room_bytes - size
+        if frames <= 0 or room <= 0:
+            self._check_window()
+        return frame.message
 
     def _keep(self, frames: list[Frame], message: Message) -> None:
         """What was sent is kept until it is acknowledged, and leaves less room."""
@@ -856,8 +876,8 @@ class Session:
         self._greeting = greeting
         if self.detached:
             for at in range(kept, len(self._unacked)):
-                last, size, frames, message = self._unacked[at]
-                self._unacked[at] = (last, size, outline(frames), message)
+                last, size, written, message = self._unacked[at]
+                self._unacked[at] = (last, size, outline(written), message)
             if self._door is not None:
                 self._door.grown(self)
         if not self.ended and not self.broker.has_window():

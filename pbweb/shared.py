@@ -51,7 +51,7 @@ _NO_SESSION = _NoSession()
 class Shared:
     """Arguments as they stand in a frame, for every peer that it `fits`."""
 
-    __slots__ = ("_depth", "_digits", "args", "kw", "size")
+    __slots__ = ("args", "depth", "digits", "kw", "size")
 
     def __init__(self, args: bytes, kw: bytes, limits: Limits) -> None:
         self.args = args
@@ -61,9 +61,9 @@ class Shared:
         self.size = len(args) + len(kw)
         """Bytes of both."""
         # few brackets cannot be deep; a scalar, inside the array or object of them all, has 0
-        self._depth = min(limits.depth, max(map(_brackets, (args, kw))) - 1)
+        self.depth: int = min(limits.depth, max(map(_brackets, (args, kw))) - 1)
         tagged = any(tag in text for tag in _OF_DIGITS for text in (args, kw))
-        self._digits = limits.digits if tagged else 0
+        self.digits = limits.digits if tagged else 0
 
     def parts(self) -> list[Json]:
         """What of the arguments stands in a frame: nothing, those by position, or both."""
@@ -76,7 +76,7 @@ class Shared:
 
         Its limit of a whole message is for the one to look at who makes the frame.
         """
-        return self._depth <= limits.depth and self._digits <= limits.digits
+        return self.depth <= limits.depth and self.digits <= limits.digits
 
 
 def _brackets(text: bytes) -> int:
@@ -102,17 +102,40 @@ def encode_shared(args: Sequence[Any], kw: dict[str, Any], limits: Limits) -> Sh
 
 
 class SharedFrame(list[Any]):
-    """A frame that stands in the outboxes of many sessions: the list, and its JSON beside it."""
+    """A frame without answer that stands in the outboxes of many sessions, encoded once.
 
-    __slots__ = ("data",)
+    Attributes:
+        size: bytes of its JSON.
+        message: it alone as a `SharedMessage`.
+    """
 
-    data: bytes
+    __slots__ = ("message", "size")
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        super().__init__(items)
+        data = orjson.dumps(self)
+        self.size = len(data)
+        self.message = SharedMessage(data)
+
+
+class SharedMessage(list[tuple[bytes, bool]]):
+    """What a session writes, when many write the same: a list of one text message.
+
+    Attributes:
+        framed: what a link made of it, for the next one of its kind.
+    """
+
+    __slots__ = ("framed",)
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__([(data, False)])
+        self.framed: bytes | None = None
 
 
 class SharedCall:
     """A call of one method with the same arguments on many objects, of any sessions."""
 
-    __slots__ = ("_frames", "args", "encoded", "kind", "kw", "name")
+    __slots__ = ("args", "encoded", "frames", "kind", "kw", "name", "suited")
 
     def __init__(
         self,
@@ -140,15 +163,21 @@ class SharedCall:
         self.kw = kw
         self.encoded = encode_shared(args, kw, limits)
         """None if each session has to encode the arguments for itself."""
-        self._frames: dict[int | str, SharedFrame] = {}
+        self.frames: dict[int | str, SharedFrame] = {}
+        """The frames that were made, by target."""
+        self.suited: Limits | None = None
+        """The last limits that it suited: as a rule many peers have the same record."""
+
+    def suits(self, limits: Limits) -> bool:
+        """Whether it can be sent as it is encoded to a peer with *limits*."""
+        if self.encoded is None or not self.encoded.fits(limits):
+            return False
+        self.suited = limits
+        return True
 
     def frame(self, target: int | str) -> SharedFrame:
-        """The frame without answer for *target*; the same one for all that have that target."""
-        frame = self._frames.get(target)
-        if frame is None:
-            shared = self.encoded
-            assert shared is not None
-            frame = SharedFrame((self.kind, 0, target, self.name, *shared.parts()))
-            frame.data = orjson.dumps(frame)
-            self._frames[target] = frame
+        """The frame for *target*, the first time that there is one."""
+        assert self.encoded is not None
+        items = (self.kind, 0, target, self.name, *self.encoded.parts())
+        frame = self.frames[target] = SharedFrame(items)
         return frame

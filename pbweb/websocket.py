@@ -29,6 +29,7 @@ from .connection import Connection
 from .errors import ProtocolError
 from .limits import Limits
 from .session import Message
+from .shared import SharedMessage
 
 __all__ = ["WebSocketLink"]
 
@@ -84,6 +85,8 @@ class WebSocketLink(asyncio.Protocol):
         self._connection = connection
         self._limits = limits
         self._is_server = protocol.side is _SERVER
+        if self._is_server:  # a client's frames have a mask each
+            connection.direct = self._write_shared
         self._masks = _NO_MASKS
         self._loop = asyncio.get_running_loop()
         self._backlog: list[memoryview] = []
@@ -255,6 +258,12 @@ class WebSocketLink(asyncio.Protocol):
             protocol.writes += self._frame(data, binary)
         self._write_out()
 
+    def _write_shared(self, message: SharedMessage) -> None:
+        """Write what many connections write, while the link takes it: put together once."""
+        if message.framed is None:
+            message.framed = b"".join(self._frame(*message[0]))
+        self._transport.write(message.framed)
+
     def _frame(self, data: bytes, binary: bool) -> list[bytes]:
         """A whole frame of *data*: its head, and what follows.
 
@@ -295,6 +304,7 @@ class WebSocketLink(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer does not read: what is to be written waits, for a while."""
         self._paused = True
+        self._connection.direct = None
         if not self._closing:
             size = self._transport.get_write_buffer_size()
             self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
@@ -309,6 +319,8 @@ class WebSocketLink(asyncio.Protocol):
             self._connection.session.traffic()
             self._write_out()
             self._connection.flush()
+            if self._is_server and not (self._paused or self._closing):
+                self._connection.direct = self._write_shared
 
     def _check_stall(self, size_before: int) -> None:
         size = self._transport.get_write_buffer_size()
@@ -339,6 +351,7 @@ class WebSocketLink(asyncio.Protocol):
     def _finish_soon(self) -> None:
         """The closing handshake and the last bytes have a bound in time."""
         self._closing = True
+        self._connection.direct = None
         self._cancel_timers()
         self._grace = self._loop.call_later(self._limits.grace, self._transport.abort)
 
@@ -368,12 +381,14 @@ class WebSocketLink(asyncio.Protocol):
         """The peer sends no more: what it sent and nobody has parsed yet is not looked at."""
         self._backlog.clear()
         self._closing = True
+        self._connection.direct = None
         self._protocol.receive_eof()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         self._closing = self._ended = True
+        self._connection.direct = None
         self._cancel_timers()
         self._backlog.clear()
         self._protocol.receive_eof()

@@ -469,3 +469,99 @@ def test_each_frame_of_a_client_has_a_mask_of_its_own():
             assert len(masks) > 3 * MASKS - 3
 
     run(body)
+
+
+EARS = [b'["message",0,"ear","hear",[%d]]' % number for number in range(6)]
+
+
+def told(server):
+    """A reference to what the peer of *server* calls its ear, and a group of it alone."""
+    ear = server.connection.remoteForName("ear")
+    return ear, pb.Group([ear])
+
+
+def test_a_call_of_a_group_is_written_at_once_and_the_rest_of_the_turn_as_one_batch():
+    async def body():
+        async with by_hand() as (server, sock):
+            await send(sock, VERSION)
+            await read_until(sock, b"version")
+            _, group = told(server)
+            for number in range(3):
+                group.callRemoteOnly("hear", number)
+            got = await read_until(sock, EARS[2] + b"]")
+            assert EARS[0] in got
+            assert b"[" + EARS[1] + b"," + EARS[2] + b"]" in got
+            assert server.connection.session.sent == 3
+            await asyncio.sleep(0)
+            group.callRemoteOnly("hear", 3)
+            assert not server.connection.broker.outbox, "another turn, another message"
+            assert (await read_until(sock, EARS[3])).endswith(bytes([0x81, len(EARS[3])]) + EARS[3])
+            await send(sock, frame(TEXT, b'["ack",4,0]'))
+
+    run(body)
+
+
+def test_a_call_of_a_group_overtakes_nothing():
+    async def body():
+        async with by_hand() as (server, sock):
+            await send(sock, VERSION)
+            await read_until(sock, b"version")
+            ear, group = told(server)
+            ear.callRemoteOnly("hear", 0)
+            group.callRemoteOnly("hear", 1)
+            assert b",".join(EARS[:2]) in await read_until(sock, EARS[1])
+            server.link.pause_writing()
+            group.callRemoteOnly("hear", 2)
+            await asyncio.sleep(0)
+            ear.callRemoteOnly("hear", 3)
+            group.callRemoteOnly("hear", 4)
+            await asyncio.sleep(0)
+            assert len(server.connection.broker.outbox) == 3
+            server.link.resume_writing()
+            group.callRemoteOnly("hear", 5)
+            got = await read_until(sock, EARS[5])
+            assert b",".join(EARS[2:5]) in got
+            await send(sock, frame(TEXT, b'["ack",6,0]'))
+
+    run(body)
+
+
+def test_before_the_peers_version_and_after_the_end_nothing_of_a_group_is_written():
+    async def body():
+        async with by_hand() as (server, sock):
+            _, group = told(server)
+            group.callRemoteOnly("hear", 0)
+            await asyncio.sleep(0)
+            assert server.connection.session.sent == 0
+            await send(sock, VERSION)
+            got = await read_until(sock, EARS[0])
+            assert got.index(b"version") < got.index(EARS[0])
+            server.connection.session.close(4410, "")
+            group.callRemoteOnly("hear", 1)
+            got = await read_until(sock, closes_with(4410))
+            assert got.index(EARS[1]) < got.index(b'["close"')
+            assert server.connection.direct is None
+
+    run(body)
+
+
+def test_a_clients_group_masks_each_message():
+    class Ear(pb.Referenceable):
+        def __init__(self):
+            self.heard = []
+
+        def remote_hear(self, value):
+            self.heard.append(value)
+
+    async def body():
+        ear = Ear()
+        async with linked() as (client, server):
+            server.connection.setNameForLocal("ear", ear)
+            group = pb.Group([client.connection.remoteForName("ear")])
+            for number in range(3):
+                group.callRemoteOnly("hear", number)
+                await asyncio.sleep(0)
+            assert list((await group.callRemote("hear", 3)).values()) == [None]
+        assert ear.heard == [0, 1, 2, 3]
+
+    run(body)
