@@ -87,7 +87,7 @@ def held_counts(broker: pb.Broker) -> dict[str, int]:
     for held in broker.imports._held.values():
         if isinstance(held.luid, int):
             counts[str(held.luid)] += held.count
-    return counts
+    return dict(counts)
 
 
 def tables(broker: pb.Broker) -> dict[str, Any]:
