@@ -17,7 +17,7 @@ TEXT = 2000  # characters of a message
 ROOMS = 100
 PEOPLE = 50  # in one room
 HISTORY = 50  # messages that a newcomer is shown
-BACKLOG = 64  # events that wait for one person
+BACKLOG = 64  # events that wait for one person, who does not take what was sent before
 
 
 class ChatError(pb.Error):
@@ -40,10 +40,7 @@ class Seat(pb.Referenceable):
         self.room = room
         self.name = name
         self.listener = listener
-        self.missed = 0
-        self.waiting: deque[tuple[Any, ...]] = deque()
-        self.delivery: asyncio.Task[None] | None = None
-        listener.notifyOnDisconnect(self.leave)
+        self.catching_up: asyncio.Task[None] | None = None
 
     def remote_say(self, text: object) -> None:
         if not isinstance(text, str) or not 0 < len(text := text.strip()) <= TEXT:
@@ -53,41 +50,25 @@ class Seat(pb.Referenceable):
     def remote_leave(self) -> None:
         self.leave()
 
-    def leave(self, _listener: object = None) -> None:
+    def leave(self) -> None:
         """Get up, or be gone; doing it again changes nothing."""
-        if not self.room.remove(self):
-            return
-        self.waiting.clear()
-        if self.delivery is not None:
-            self.delivery.cancel()
-        if not self.listener.isDead():
-            self.listener.dontNotifyOnDisconnect(self.leave)
+        if self.room.remove(self) and self.catching_up is not None:
+            self.catching_up.cancel()
 
-    def tell(self, *event: Any) -> None:
-        """Have the listener called; this waits for nothing and keeps at most BACKLOG events."""
-        if len(self.waiting) == BACKLOG:
-            self.waiting.popleft()
-            self.missed += 1
-        self.waiting.append(event)
-        if self.delivery is None:
-            # In a context of its own: the calls must not inherit the deadline of whoever spoke.
-            loop = asyncio.get_running_loop()
-            self.delivery = loop.create_task(self._deliver(), context=Context())
+    def greet(self) -> None:
+        """Tell the listener what it has to know, and then all that happens."""
+        room = self.room
+        self.listener.callRemoteOnly("welcome", self.name, room.people(), list(room.history))
+        room.listeners.add(self.listener)
 
-    async def _deliver(self) -> None:
-        """Hand over what waits, all at once, and when it is taken what has come meanwhile."""
+    async def catch_up(self) -> None:
+        """The listener was too slow: when it listens again, it is as if it had just come."""
         try:
-            while self.waiting:
-                events = list(self.waiting)
-                self.waiting.clear()
-                if self.missed:
-                    events.insert(0, ("missed", self.missed, self.room.people()))
-                    self.missed = 0
-                await asyncio.gather(*(self.listener.callRemote(*event) for event in events))
-        except pb.Error:  # a listener that fails cannot follow what goes on here
+            await self.listener.callRemote("missed")
+        except pb.Error:  # it is gone, or nothing that can be told anything
             self.leave()
-        finally:
-            self.delivery = None
+        else:
+            self.greet()
 
 
 class Room:
@@ -97,18 +78,35 @@ class Room:
         self.name = name
         self.rooms = rooms
         self.seats: dict[str, Seat] = {}  # by names in lower case
+        self.listeners = pb.Group(most=BACKLOG, left=self.listener_left)
         self.history: deque[tuple[str, str, datetime]] = deque(maxlen=HISTORY)
 
     def people(self) -> list[str]:
         return [seat.name for seat in self.seats.values()]
 
     def tell(self, *event: Any) -> None:
-        for seat in self.seats.values():
-            seat.tell(*event)
+        self.listeners.callRemoteOnly(*event)
+
+    def seat_of(self, listener: pb.RemoteReference) -> Seat | None:
+        return next((seat for seat in self.seats.values() if seat.listener is listener), None)
+
+    def listener_left(self, listener: pb.RemoteReference, why: pb.Error) -> None:
+        """Its connection is gone, or too much waited for it."""
+        seat = self.seat_of(listener)
+        if seat is None:
+            return
+        if not isinstance(why, pb.LimitExceeded):
+            seat.leave()
+            return
+        # In a context of its own: it must not inherit the deadline of whoever spoke.
+        loop = asyncio.get_running_loop()
+        seat.catching_up = loop.create_task(seat.catch_up(), context=Context())
 
     def add(self, name: str, listener: pb.RemoteReference) -> Seat:
         if name.casefold() in self.seats:
             raise ChatError(f"{name} is in the room already: take another name")
+        if self.seat_of(listener) is not None:
+            raise ChatError("you are in the room already: leave it first, or bring another object")
         if len(self.seats) == PEOPLE:
             raise ChatError(f"the room is full: {PEOPLE} people are there")
         if not self.seats and len(self.rooms) == ROOMS:
@@ -116,7 +114,7 @@ class Room:
         self.rooms[self.name.casefold()] = self
         self.tell("came", name)
         seat = self.seats[name.casefold()] = Seat(self, name, listener)
-        seat.tell("welcome", name, self.people(), list(self.history))
+        seat.greet()
         return seat
 
     def say(self, seat: Seat, text: str) -> None:
@@ -132,6 +130,7 @@ class Room:
         if self.seats.get(seat.name.casefold()) is not seat:
             return False
         del self.seats[seat.name.casefold()]
+        self.listeners.discard(seat.listener)
         self.tell("went", seat.name)
         if not self.seats:
             del self.rooms[self.name.casefold()]
@@ -152,8 +151,8 @@ class ChatRoot(pb.Root):
         """Take a seat; *listener* is told of everything that happens in the room.
 
         Its methods: ``welcome(you, people, history)`` first of all, with the name as all see it;
-        ``said(who, text, at)``, ``came(who)``, ``went(who)``; and ``missed(number, people)`` when
-        it was too slow: so many events were left out, and these people are there now.
+        ``said(who, text, at)``, ``came(who)``, ``went(who)``; and ``missed()`` when it was too
+        slow: events were left out, and ``welcome`` comes once more.
         """
         room_name, name = check_name("a room's", room), check_name("a person's", name)
         if not isinstance(listener, pb.RemoteReference):

@@ -46,9 +46,8 @@ class Listener(pb.Referenceable):
         self.people.pop(who, None)
         show(f"* {who} went")
 
-    def remote_missed(self, number: int, people: list[str]) -> None:
-        self.people = dict.fromkeys(people)
-        show(f"* you were too slow, and missed {number} lines")
+    def remote_missed(self) -> None:
+        show("* you were too slow, and may have missed some lines")
 
 
 async def keyboard() -> asyncio.StreamReader:

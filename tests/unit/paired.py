@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pbweb.testing import Pair, pair, tables
+from pbweb.testing import Pair, _acknowledge_now, pair, tables
 
 MINUTE = 60.0  # a bound for what hangs, never waited for
 
@@ -26,6 +26,15 @@ class LogRecords(logging.Handler):
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger("pbweb").removeHandler(self)
+
+
+async def read_all(both: Pair) -> None:
+    """Let the client of *both* have and acknowledge all that comes, also what waited for that."""
+    both.to_client.let_go()
+    await both.quiet()
+    while both.client.session._ack_timer is not None:
+        _acknowledge_now(both.client.session)
+        await both.quiet()
 
 
 def run_paired(

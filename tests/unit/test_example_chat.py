@@ -12,37 +12,32 @@ import pbweb as pb
 from examples.chat import app
 from examples.chat.app import BACKLOG, HISTORY, NAME, TEXT, ChatRoot
 from pbweb.testing import Pair, pair, tables
-from tests.unit.paired import MINUTE, LogRecords
+from tests.unit.paired import MINUTE, LogRecords, read_all
 
 CHAT_ERROR = "examples.chat.app.ChatError"
 
 
 class Listener(pb.Referenceable):
-    """Writes down what it is told; while its gate is closed it answers nothing."""
+    """Writes down what it is told."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
 
-    async def _note(self, *event: Any) -> None:
-        self.events.append(event)
-        await self.gate.wait()
+    def remote_welcome(self, you: str, people: list[str], history: list[Any]) -> None:
+        said = [tuple(message[:2]) for message in history]
+        self.events.append(("welcome", you, people, said))
 
-    async def remote_welcome(self, you: str, people: list[str], history: list[Any]) -> None:
-        await self._note("welcome", you, people, [tuple(message[:2]) for message in history])
+    def remote_said(self, who: str, text: str, at: datetime) -> None:
+        self.events.append(("said", who, text))
 
-    async def remote_said(self, who: str, text: str, at: datetime) -> None:
-        await self._note("said", who, text)
+    def remote_came(self, who: str) -> None:
+        self.events.append(("came", who))
 
-    async def remote_came(self, who: str) -> None:
-        await self._note("came", who)
+    def remote_went(self, who: str) -> None:
+        self.events.append(("went", who))
 
-    async def remote_went(self, who: str) -> None:
-        await self._note("went", who)
-
-    async def remote_missed(self, number: int, people: list[str]) -> None:
-        await self._note("missed", number, people)
+    def remote_missed(self) -> None:
+        self.events.append(("missed",))
 
     def texts(self) -> list[str]:
         return [event[2] for event in self.events if event[0] == "said"]
@@ -75,8 +70,10 @@ class Chat:
         self.people: list[Person] = []
         self._stack = stack
 
-    async def person(self, name: str | None = None) -> Person:
-        person = Person(await self._stack.enter_async_context(pair(self.root)))
+    async def person(self, name: str | None = None, room: int = 4096) -> Person:
+        """Somebody, who may have *room* events on the way that they have not taken."""
+        limits = pb.Limits(window_frames=room)
+        person = Person(await self._stack.enter_async_context(pair(self.root, limits=limits)))
         self.people.append(person)
         if name is not None:
             await person.join(name)
@@ -89,7 +86,7 @@ class Chat:
     async def assert_empty(self) -> None:
         """Everybody leaves, and nothing is left of it on any side."""
         for person in self.people:
-            person.listener.gate.set()
+            person.both.to_client.let_go()
             if person.seat is not None and not person.seat.isDead():
                 await person.leave()
             person.seat = None
@@ -98,7 +95,7 @@ class Chat:
         for person in self.people:
             if not person.both.client.broker.disconnected:
                 await person.both.assert_idle()
-                assert person.both.server.broker._notifiers == []
+                assert not person.both.server.broker._when_dead
 
 
 def run_chat(body: Callable[[Chat], Awaitable[None]], logged: int = 0) -> None:
@@ -320,7 +317,7 @@ def test_who_left_cannot_speak_and_may_leave_again() -> None:
 def test_who_is_killed_has_left() -> None:
     async def body(chat: Chat) -> None:
         ada, ben = await chat.person("Ada"), await chat.person("Ben")
-        await ben.join("Ben again")  # two seats by one connection, and one listener
+        await ben.join("Ben again", listener=Listener())  # two seats by one connection
         ben.both.cut()
         await chat.quiet()
         assert ada.listener.events[-2:] == [("went", "Ben"), ("went", "Ben again")]
@@ -345,89 +342,84 @@ def test_who_is_killed_with_events_on_their_way_has_left() -> None:
     run_chat(body)
 
 
-def test_who_is_slow_holds_up_nobody_and_is_told_what_they_missed() -> None:
+def test_who_is_slow_holds_up_nobody_and_is_told_when_they_read_again() -> None:
     total = 3 * BACKLOG
 
     async def body(chat: Chat) -> None:
-        ada, ben, slow = [await chat.person(name) for name in ("Ada", "Ben", "Slow")]
-        slow.listener.gate.clear()
+        ada, slow = await chat.person("Ada"), await chat.person("Slow", room=16)
+        slow.both.to_client.hold()
         for number in range(total):
             await ada.say(f"{number}")
         gone = await chat.person("Gone")
         await gone.leave()
         gone.seat = None
-        await chat.person("New")
         await chat.quiet()
-        assert ben.listener.texts() == [f"{number}" for number in range(total)]
+        assert ada.listener.texts() == [f"{number}" for number in range(total)]
+        room = chat.root.rooms["lobby"]
+        assert room.people() == ["Ada", "Slow"], "the seat is kept"
+        assert len(room.listeners) == 1
+        assert tables(slow.both.server.session)["calls_waiting"] == 1
 
-        seat = chat.root.rooms["lobby"].seats["slow"]
-        assert len(seat.waiting) == BACKLOG
-        assert tables(slow.both.server.session)["calls_waiting"] <= BACKLOG
         told = len(slow.listener.events)
-
-        slow.listener.gate.set()
+        await read_all(slow.both)
+        *before, missed, welcome = slow.listener.events[told:]
+        assert [event[2] for event in before] == [f"{number}" for number in range(len(before))]
+        assert missed == ("missed",)
+        history = [("Ada", f"{number}") for number in range(total - HISTORY, total)]
+        assert welcome == ("welcome", "Slow", ["Ada", "Slow"], history)
+        await ada.say("and now?")
         await chat.quiet()
-        missed, *after = slow.listener.events[told:]
-        number = missed[1]
-        assert missed == ("missed", number, ["Ada", "Ben", "Slow", "New"])
-        assert after[-3:] == [("came", "Gone"), ("went", "Gone"), ("came", "New")]
-        assert len(after) == BACKLOG
-        texts = slow.listener.texts()
-        assert len(texts) + number == total
-        assert texts[-1] == f"{total - 1}"
-        assert seat.missed == 0
+        assert slow.listener.texts()[-1] == "and now?"
 
-    run_chat(body)
+    run_chat(body, logged=1)
 
 
-def test_who_reads_nothing_holds_up_nobody() -> None:
+def test_who_reads_a_little_late_misses_nothing() -> None:
     async def body(chat: Chat) -> None:
-        ada, slow = await chat.person("Ada"), await chat.person("Slow")
+        ada, slow = await chat.person("Ada"), await chat.person("Slow", room=16)
         slow.both.to_client.fill()  # as a socket whose buffer is full
-        for number in range(4 * BACKLOG):
+        for number in range(BACKLOG):
             await ada.say(f"{number}")
         await chat.quiet()
-        assert len(ada.listener.texts()) == 4 * BACKLOG
         assert slow.listener.texts() == []
-        assert len(slow.both.server.broker.outbox) <= 2 * BACKLOG
         slow.both.to_client.drain()
-        await chat.quiet()
-        (missed,) = [event for event in slow.listener.events if event[0] == "missed"]
-        assert missed[1] + len(slow.listener.texts()) == 4 * BACKLOG
+        await read_all(slow.both)
+        assert slow.listener.texts() == [f"{number}" for number in range(BACKLOG)]
 
     run_chat(body)
 
 
-def test_leaving_takes_back_what_was_not_taken_yet() -> None:
+@pytest.mark.parametrize("goes", [Person.leave, lambda person: person.both.cut()])
+def test_who_is_too_slow_may_go(goes: Callable[[Person], Any]) -> None:
     async def body(chat: Chat) -> None:
-        ada, ben = await chat.person("Ada"), await chat.person("Ben")
-        ben.listener.gate.clear()
-        await ada.say("one")
+        ada, slow = await chat.person("Ada"), await chat.person("Slow", room=16)
+        slow.both.to_client.hold()
+        for number in range(2 * BACKLOG):
+            await ada.say(f"{number}")
+        left = goes(slow)
+        if left is not None:
+            slow.both.to_client.let_go()  # it waits for the answer
+            await left
+        slow.seat = None
         await chat.quiet()
-        await ada.say("two")
-        await ben.leave()
-        ben.seat = None
-        await chat.quiet()
-        assert ben.listener.texts() == ["one"]
-        assert tables(ben.both.server.session)["calls_waiting"] == 0
+        assert chat.root.rooms["lobby"].people() == ["Ada"]
+        assert ada.listener.events[-1] == ("went", "Slow")
 
-    run_chat(body)
+    run_chat(body, logged=1)
 
 
-def test_a_listener_that_fails_is_out() -> None:
-    class Broken(pb.Referenceable):
-        def remote_welcome(self, *_: Any) -> None:
-            """It has no other method."""
-
+def test_a_listener_has_one_seat_in_a_room() -> None:
     async def body(chat: Chat) -> None:
-        ada, ben = await chat.person("Ada"), await chat.person()
-        await ben.join("Ben", listener=Broken())
+        ada = await chat.person("Ada")
+        with pytest.raises(pb.RemoteError, match="in the room already"):
+            await ada.join("Ada again")
+        seat = ada.seat
+        await ada.join("Ada", "garden")
         await ada.say("hello")
-        await ada.say("Ben?")
         await chat.quiet()
-        assert ada.listener.events[-1] == ("went", "Ben")
-        with pytest.raises(pb.RemoteError, match="not in the room any more"):
-            await ben.say("why?")
+        assert ada.listener.texts() == ["hello"]
+        await ada.leave()
+        ada.seat = seat
 
     run_chat(body)
 

@@ -10,8 +10,8 @@ import pytest
 
 import pbweb as pb
 from pbweb.jelly import ATTACH_ABOVE
-from pbweb.testing import _acknowledge_now, pair, tables
-from tests.unit.paired import MINUTE, LogRecords
+from pbweb.testing import pair, tables
+from tests.unit.paired import MINUTE, LogRecords, read_all
 
 ROOM = 4  # frames that a member may have unacknowledged, where it is to be slow
 SLOW = pb.Limits(window_frames=ROOM)
@@ -63,11 +63,7 @@ class Peer:
 
     async def read(self):
         """Read and acknowledge all that comes, also what waited for that."""
-        self.both.to_client.let_go()
-        await self.both.quiet()
-        while self.both.client.session._ack_timer is not None:
-            _acknowledge_now(self.both.client.session)
-            await self.both.quiet()
+        await read_all(self.both)
 
     def messages(self):
         """What went over to the listener, as frames."""
