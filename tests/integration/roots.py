@@ -1,6 +1,7 @@
 """What the tests serve."""
 
 import asyncio
+import os
 import time
 from typing import Any
 
@@ -109,3 +110,27 @@ async def who(request: HTTPConnection) -> object:
 
 SEVERAL = {"/one/pb": IntegrationRoot, "/two/pb": IntegrationRoot()}
 NOT_A_ROOT = 5
+
+
+class User(pb.Avatar):
+    def __init__(self, name: str, mind: Any) -> None:
+        self.name, self.mind = name, mind
+
+    def perspective_whoami(self) -> str:
+        return self.name
+
+    async def perspective_tell(self, value: object) -> object:
+        return await self.mind.callRemote("take", value)
+
+
+class Realm:
+    def requestAvatar(self, avatarId: str, mind: Any, interface: object) -> object:
+        print(f"{avatarId} came", flush=True)
+        return interface, User(avatarId, mind), lambda: print(f"{avatarId} left", flush=True)
+
+
+def portal() -> pb.Portal:
+    """Whose passwords are in the file that a variable names, and who came by the upgrade."""
+    from pbweb.checkers import FilePasswordDB, IdentityChecker
+
+    return pb.Portal(Realm(), [FilePasswordDB(os.environ["PASSWORDS"]), IdentityChecker()])
