@@ -34,7 +34,7 @@ def test_a_portal_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         async def main() -> None:
             async with pb.connect(url, headers=headers) as connection:
                 bob = pb.UsernamePassword("bob", "builder")
-                with pytest.raises(pb.UnauthorizedLogin, match="^the login failed$"):
+                with pytest.raises(pb.UnauthorizedLogin, match=r"^the login failed$"):
                     await connection.login(bob)
                 await asyncio.to_thread(set_password, passwords, "bob", "builder")
                 avatar = await connection.login(bob, Mind())  # the server has seen the change

@@ -413,3 +413,133 @@ def test_the_calls_of_a_revoked_avatar_can_be_stopped():
         office.note = Note()
 
     in_office(body)
+
+
+# --------------------------------------------------------------- references that can be cut
+
+
+class Lender(pb.Root):
+    """Lends what it has, and can take all of it back."""
+
+    def __init__(self, *things):
+        self.lent = [pb.revocable(thing) for thing in things]
+        self.got = []
+
+    def remote_get(self):
+        return self.lent
+
+    def remote_take(self, value):
+        self.got.append(value)
+
+    def remote_echo(self, value):
+        return value
+
+    def remote_raw(self):
+        return [one.object for one in self.lent]
+
+
+def test_a_reference_that_was_revoked_is_dead_and_the_object_is_not():
+    def add(a, b=1):
+        return a + b
+
+    counter, note = Counter(), Note("hello")
+    lender = Lender(counter, note, add)
+
+    async def body(both):
+        root = both.root
+        lent = await root.callRemote("get")
+        assert lent == await root.callRemote("get")
+        counted, noted, added = lent
+        raw = await root.callRemote("raw")
+        assert not set(raw) & set(lent)
+        assert await counted.callRemote("add") == 1
+        assert await noted.callRemote("read") == "hello"
+        assert await noted.callRemote("whoami") is None
+        assert await added(2) == 3
+        assert await added(2, b=5) == 7
+        # it comes home as itself, and so whoever passes it on passes on what can be cut
+        assert await root.callRemote("echo", counted) is counted
+        await root.callRemote("take", counted)
+        assert lender.got.pop() is lender.lent[0]
+        assert lender.lent[0].object is counter
+        with pytest.raises(pb.NoSuchMethod):
+            await counted.callRemote("revoke")
+        with pytest.raises(pb.WrongArguments, match=r"^call: "):
+            await added()
+        with pytest.raises(pb.WrongArguments, match=r"^add: "):
+            await counted.callRemote("add", 1)
+        for one in lender.lent:
+            one.revoke()
+            one.revoke()
+            assert one.revoked
+            with pytest.raises(pb.DeadReferenceError):
+                _ = one.object
+        for reference, name in zip(lent, ("add", "read", "call"), strict=True):
+            with pytest.raises(pb.DeadReferenceError):
+                await reference.callRemote(name)
+        for reference, name in zip(raw[:2], ("add", "read"), strict=True):
+            await reference.callRemote(name)
+        lender.lent.clear()
+        lender.got.clear()
+
+    run_paired(lender, body)
+
+
+def test_the_view_points_of_what_can_be_cut_are_of_each_avatar():
+    async def body(both, office):
+        cut = pb.revocable(office.note)
+        office.note = cut
+        alice = await both.root.callRemote("open", "alice")
+        bob = await both.root.callRemote("open", "bob")
+        assert await alice.callRemote("whoami") == "alice"
+        assert await bob.callRemote("whoami") == "bob"
+        cut.revoke()
+        for reference in (alice, bob):
+            with pytest.raises(pb.DeadReferenceError):
+                await reference.callRemote("whoami")
+        office.note = Note()
+
+    in_office(body)
+
+
+def test_a_call_that_waits_when_its_target_is_revoked_does_not_start():
+    counter = Counter()
+    lender = Lender(counter)
+    event = asyncio.Event()
+
+    async def wait():
+        await event.wait()
+
+    async def body(both):
+        (counted,) = await both.root.callRemote("get")
+        both.server.setNameForLocal("wait", wait)
+        call = counted.callRemote("add", both.client.remoteForName("wait")())
+        await both.quiet()
+        lender.lent[0].revoke()
+        event.set()
+        with pytest.raises(pb.DeadReferenceError):
+            await call
+        assert counter.total == 0
+
+    run_paired(lender, body)
+
+
+def test_a_reference_to_a_peers_object_can_be_cut():
+    async def body(both):
+        page = Page()
+        await both.root.callRemote("take", page)
+        lender.lent.append(pb.revocable(lender.got.pop()))
+        (relayed,) = await both.root.callRemote("get")
+        assert await relayed.callRemote("take", 7) == 7
+        lender.lent.pop().revoke()
+        with pytest.raises(pb.DeadReferenceError):
+            await relayed.callRemote("take", 7)
+
+    lender = Lender()
+    run_paired(lender, body)
+
+
+@pytest.mark.parametrize("value", [7, "text", {}, Seen(), object(), None])
+def test_only_references_can_be_cut(value):
+    with pytest.raises(TypeError, match=r"pb.Referenceable or pb.Viewable"):
+        pb.revocable(value)
