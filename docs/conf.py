@@ -28,6 +28,7 @@ nitpick_ignore_regex = [
     ("py:class", r"collections\..*"),
     ("py:class", r"Authenticate|BaseRoute|pbweb\.session\.Session"),
     ("py:class", r"pbweb\.(copyables|live)\._C|pbweb\.trees\.FrozenDict"),
+    ("py:class", r"pbweb\.promises\.PromisedStream"),
 ]
 default_role = "code"
 show_warning_types = True

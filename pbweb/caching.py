@@ -125,7 +125,7 @@ class RemoteCacheObserver:
 
     @property
     def seen_by(self) -> Any:
-        """The avatar that updates are made for: *perspective* as a rule.
+        """The avatar that updates are made for, which is *perspective* as a rule.
 
         When that has logged out, it is another one for whom the object was handed over as well.
         """
