@@ -13,13 +13,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from .connection import Connection, Link
 from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .parking import Parking, Principal
 from .runtime import Options
 from .session import Message, Session
 from .upgrade import Authenticate, Refused, identify
@@ -102,6 +103,8 @@ class Endpoint:
         self.software = software or SOFTWARE
         self.connections: set[Connection] = set()
         """The connections that are open."""
+        self.parking = Parking(limits, time.monotonic, self._moved)
+        """The sessions that can be resumed, `Parking.statistics` counts them."""
         self._watchdog = Watchdog(limits.blocked)
         self._refused = 0
         self._refused_since = 0.0
@@ -113,19 +116,40 @@ class Endpoint:
 
     # ------------------------------------------------------------- sessions
 
-    def connect(self, link: Link | None = None, identity: Any = None) -> Connection:
-        """A connection for a peer whose opening was not refused."""
+    def connect(self, link: Link | None = None, principal: Principal | None = None) -> Connection:
+        """A connection for a peer whose opening was not refused.
+
+        Args:
+            principal: who that is, for the session to be resumed by nobody else.
+        """
         connection = Connection(
-            self.options, is_server=True, software=self.software, opened=self._opened, link=link
+            self.options,
+            is_server=True,
+            software=self.software,
+            opened=self._opened,
+            link=link,
+            door=self.parking,
         )
-        connection.broker.identity = identity
+        if principal is not None:
+            connection.broker.identity = principal.identity
+            self.parking.expect(connection.session, principal)
         connection.watchdog = self._watchdog
         self.connections.add(connection)
         return connection
 
     def forget(self, connection: Connection) -> None:
-        """The link of *connection* is gone."""
-        self.connections.discard(connection)
+        """A link of *connection* is gone."""
+        if not connection.is_carried:
+            self.connections.discard(connection)
+            self.parking.forget(connection.session)
+
+    def _moved(self, session: Session, young: Session) -> None:
+        """The client of *session* is back on the connection of the *young* one."""
+        connection = cast(Connection, session.runtime)
+        other = cast(Connection, young.runtime)
+        self.connections.discard(other)
+        self.connections.add(connection)
+        connection.take(other)
 
     def _opened(self, session: Session) -> None:
         """Publish the root for a new session. A root that cannot be made ends it with 1011."""
@@ -267,12 +291,13 @@ class Endpoint:
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         link = _AsgiLink(send, self.limits)
-        connection = self.connect(link, identity)
-        link.connection = connection
+        headers, client = _headers_of(scope), scope.get("client")
+        address = str(client[0]) if client else ""
+        link.connection = self.connect(link, Principal(identity, _origin(headers), address))
         try:
             await link.pump(receive)
         finally:
-            self.forget(connection)
+            self.forget(link.connection)
 
     async def _file(self, scope: Scope, send: Send) -> None:
         # Whatever a mount did with its prefix (Starlette leaves it, others take it off, Litestar
@@ -343,6 +368,9 @@ class _AsgiLink:
         self._out += messages
         self._wake()
 
+    def carry(self, connection: Connection) -> None:
+        self.connection = connection
+
     def close(self, code: int, reason: str) -> None:
         if self._closing is None:
             self._closing = (code, reason)
@@ -356,10 +384,8 @@ class _AsgiLink:
 
     async def pump(self, receive: Receive) -> None:
         """Carry messages both ways until one side ends it."""
-        connection = self.connection
-        assert connection is not None
-        reader = asyncio.ensure_future(self._read(receive, connection))
-        writer = self._writer = asyncio.ensure_future(self._write(connection))
+        reader = asyncio.ensure_future(self._read(receive))
+        writer = self._writer = asyncio.ensure_future(self._write())
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -369,22 +395,28 @@ class _AsgiLink:
                 if timer is not None:
                     timer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
-            connection.lost("the connection was lost")
+            self._carried().lost("the connection was lost", 1006, self)
 
-    async def _read(self, receive: Receive, connection: Connection) -> None:
+    def _carried(self) -> Connection:
+        assert self.connection is not None
+        return self.connection
+
+    async def _read(self, receive: Receive) -> None:
         while True:
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 code, reason = event.get("code", 1006), event.get("reason") or ""
-                connection.session.end(f"the peer closed with {code} {reason}", code)
+                self._carried().parted(f"the peer closed with {code} {reason}", code, self)
                 return
-            text = event.get("text")
+            if self._closing is not None:  # what comes now is nobody's
+                continue
+            text, connection = event.get("text"), self._carried()
             if text is None:
                 connection.receive([(event.get("bytes") or b"", True)])
             else:
                 connection.receive([(text.encode("utf-8", "surrogatepass"), False)])
 
-    async def _write(self, connection: Connection) -> None:
+    async def _write(self) -> None:
         while True:
             while not self._out and self._closing is None:
                 self._idle = self._loop.create_future()
@@ -393,8 +425,8 @@ class _AsgiLink:
                 messages, self._out = self._out, []
                 for data, binary in messages:
                     await self._send_in_time(data, binary)
-                if self._refused:
-                    connection.flush()
+                if self._refused and self._closing is None:
+                    self._carried().flush()
             if self._closing is not None:
                 code, reason = self._closing
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
@@ -418,8 +450,7 @@ class _AsgiLink:
         if left > 0:
             self._stall = self._loop.call_later(left, self._check_stall)
             return
-        assert self.connection is not None
-        self.connection.session.end("a write did not move", 4440)
+        self._carried().failed("a write did not move", 4440, self)
         if self._writer is not None:
             self._writer.cancel()
 
@@ -464,6 +495,11 @@ def _headers_of(scope: Scope) -> Headers:
         return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
 
     return headers
+
+
+def _origin(headers: Headers) -> str | None:
+    """The page that asks, for a session to be resumed from nowhere else."""
+    return next(iter(headers("origin")), None)
 
 
 def _normal_origin(origin: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import ssl
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any
@@ -17,15 +18,23 @@ from websockets.frames import Frame
 from websockets.protocol import Event
 from websockets.typing import Origin, Subprotocol
 
-from .connection import Connection
-from .errors import Error
+from .connection import Connection, logger
+from .errors import Error, PBConnectionLost
 from .flavors import REGISTRY, Registry
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .references import RemoteReference
 from .runtime import DEADLINE, Options
 from .websocket import WebSocketLink
 
-__all__ = ["ConnectFailed", "connect"]
+__all__ = ["ConnectFailed", "backoff", "connect"]
+
+OnSession = Callable[[RemoteReference, Connection], Awaitable[object]]
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 20.0
+LONGEST_ASKED = 300.0
+STEADY = 10.0  # seconds after which a connection counts as a good one
 
 
 class ConnectFailed(Error, ConnectionError):
@@ -60,6 +69,11 @@ class connect:
         origin: the ``Origin`` header, for servers that ask for one.
         headers: further headers of the upgrade, cookies or authorization.
         open_timeout: seconds for the connection and the upgrade.
+        on_session: an async function that is called with the root and the connection when a
+            session begins: here, where its failure is `connect`'s, and again whenever the
+            session could not be resumed, in which all references died. Without one the
+            connection is over with its first session.
+        resume: whether the session is to outlive a lost connection, if the server lets it.
         options: further keywords for ``websockets.asyncio.client.connect``: ``ssl``, ``proxy``.
 
     Raises:
@@ -77,6 +91,8 @@ class connect:
         origin: str | None = None,
         headers: Mapping[str, str] | None = None,
         open_timeout: float = 10.0,
+        on_session: OnSession | None = None,
+        resume: bool = True,
         **options: Any,
     ) -> None:
         self._url = url
@@ -84,6 +100,8 @@ class connect:
         self._limits = limits
         self._registry = registry
         self._open_timeout = open_timeout
+        self.on_session = on_session
+        self._resume = resume
         self._options = {
             "origin": None if origin is None else Origin(origin),
             "additional_headers": headers,
@@ -112,20 +130,39 @@ class connect:
         await self._connection.close()
 
     async def _connect(self) -> Connection:
-        websocket = await self._open()
+        websocket = await self.open()
         options = Options(self._limits, self._registry)
-        connection = Connection(options, is_server=False, software=SOFTWARE)
+        way_back = _WayBack(self) if self._resume or self.on_session is not None else None
+        connection = Connection(
+            options, is_server=False, software=SOFTWARE, way_back=way_back, resumes=self._resume
+        )
         for name, value in self._names.items():
             connection.setNameForLocal(name, value)
+        self.carry(connection, websocket)
+        if way_back is not None:
+            way_back.connection = connection
+            try:
+                await way_back.set_up()
+            except BaseException:
+                await connection.close()
+                raise
+        return connection
+
+    def carry(self, connection: Connection, websocket: _Opening) -> None:
+        """Let *websocket*, which `open` gave, carry *connection*."""
         # The library has made the connection, TLS, proxy and upgrade; the link takes over.
         transport = websocket.transport
         link = WebSocketLink(websocket.protocol, transport, connection, self._limits)
         transport.set_protocol(link)
         connection.attach(link)
         link.begin(websocket.early)
-        return connection
 
-    async def _open(self) -> _Opening:
+    async def open(self) -> _Opening:
+        """A WebSocket to the endpoint.
+
+        Raises:
+            ConnectFailed: see `connect`.
+        """
         websocket = await self._upgrade()
         if websocket.subprotocol != PROTOCOL:
             websocket.transport.abort()
@@ -178,6 +215,126 @@ class connect:
         if status < 400 or said.startswith("<"):
             said = "there are pages under this path, no pbweb endpoint; `pbweb serve` has it at /pb"
         return f"{self._url} answered {status}: {said or advice}"
+
+
+def backoff(attempt: int) -> float:
+    """Seconds before the *attempt*-th try, from 0 on: twice as many each time, with full jitter.
+
+    All clients of a server lose their connections at once; they are not to come back at once.
+    """
+    return random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
+
+
+class _WayBack:
+    """Connects again: to resume the session, or for a new one that the application sets up.
+
+    See `connection.Return`.
+    """
+
+    connection: Connection
+
+    def __init__(self, to: connect) -> None:
+        self._to = to
+        self._attempts = 0
+        self._here_since = 0.0
+        self._stopped = False
+        self._task: asyncio.Task[None] | None = None
+        self._setting_up: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._context = copy_context()  # as of `connect`: no call's deadline is in it
+
+    def begin(self, wait: bool | list[float]) -> bool:
+        """See `connection.Return`."""
+        if self._setting_up is not None:  # of a session that is no more
+            self._setting_up.cancel()
+        if self._task is not None:
+            if not self._is_wanted():
+                self._task.cancel()
+            return True
+        if self._stopped or wait is False or not self._is_wanted():
+            return False
+        if self._loop.time() - self._here_since > STEADY:
+            self._attempts = 0
+        self._task = self._loop.create_task(self._come_back(wait), context=self._context)
+        return True
+
+    def _is_wanted(self) -> bool:
+        """Whether a connection has anything to carry: a session, or one to begin."""
+        return self.connection.session.detached or self._to.on_session is not None
+
+    def stop(self) -> None:
+        """See `connection.Return`."""
+        self._stopped = True
+        for task in (self._task, self._setting_up):
+            if task is not None:
+                task.cancel()
+        self._task = None
+
+    def refused(self) -> bool:
+        """See `connection.Return`."""
+        if self._stopped or self._to.on_session is None:
+            return False
+        self._loop.call_soon(self._set_up_soon, context=self._context)
+        return True
+
+    async def _come_back(self, wait: bool | list[float]) -> None:
+        try:
+            if isinstance(wait, list):
+                await asyncio.sleep(_in_range(*wait))
+            while self._is_wanted():
+                await asyncio.sleep(backoff(self._attempts))
+                self._attempts += 1
+                try:
+                    websocket = await self._to.open()
+                except ConnectFailed as error:
+                    logger.info("%s; trying again", error)
+                    continue
+                except Exception as error:
+                    self.connection.report("connecting again failed", error)
+                    continue
+                self._task = None
+                self._go_on(websocket)
+                return
+        finally:
+            if self._task is asyncio.current_task():
+                self._task = None
+                self.connection.is_not_coming_back()
+
+    def _go_on(self, websocket: _Opening) -> None:
+        connection = self.connection
+        self._here_since = self._loop.time()
+        if connection.session.detached:
+            connection.session.reconnect()
+        elif self._is_wanted():
+            connection.begin_again()
+            self._set_up_soon()
+        else:
+            websocket.transport.abort()
+            connection.is_not_coming_back()
+            return
+        self._to.carry(connection, websocket)
+
+    async def set_up(self) -> None:
+        """Let the application set the session up."""
+        if self._to.on_session is not None:
+            await self._to.on_session(await self.connection.getRootObject(), self.connection)
+
+    def _set_up_soon(self) -> None:
+        async def set_up() -> None:
+            try:
+                await self.set_up()
+            except PBConnectionLost:
+                pass  # the next session will be set up
+            except Exception as error:
+                self.connection.report("on_session failed", error)
+
+        self._setting_up = self._loop.create_task(set_up(), context=self._context)
+
+
+def _in_range(least: float, most: float) -> float:
+    """Seconds between those that a server asks for, which are not believed beyond measure."""
+    least = min(max(least, 0.25), LONGEST_ASKED)
+    return random.uniform(least, min(max(most, least), LONGEST_ASKED))
 
 
 def _no_url(url: str) -> str:

@@ -14,14 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakValueDictionary
 
 from .broker import Broker
 from .promises import RemotePromise
 from .references import RemoteReference
 from .runtime import Handle, Options
-from .session import Message, Session
+from .session import Door, Message, Session, State
 from .shared import SharedCall, SharedMessage
 from .targets import Target
 from .watchdog import Watchdog
@@ -39,6 +39,9 @@ REPORT_SECONDS = 60.0
 _EAGER = sys.version_info >= (3, 12)
 
 
+Status = Literal["connected", "interrupted", "ended"]
+
+
 class Link(Protocol):
     """Carries messages to the peer."""
 
@@ -49,7 +52,27 @@ class Link(Protocol):
         """Whether more should be written now; if not, the link flushes when it is again."""
 
     def close(self, code: int, reason: str) -> None:
-        """Close with *code* and *reason* when what was written is out."""
+        """Close with *code* and *reason* when what was written is out; nothing is read then."""
+
+    def carry(self, connection: Connection) -> None:
+        """Give what comes from now on to *connection*, whose session goes on."""
+
+
+class Return(Protocol):
+    """Finds a way back to the server (`client.connect` has the one)."""
+
+    def begin(self, wait: bool | list[float]) -> bool:
+        """Connect again; False if that is not to be, or is under way.
+
+        Args:
+            wait: False if the server does not want it, or after how many seconds it does.
+        """
+
+    def stop(self) -> None:
+        """Do not."""
+
+    def refused(self) -> bool:
+        """The session cannot be resumed: whether a new one is to begin on this connection."""
 
 
 class _Turn:
@@ -110,11 +133,14 @@ class Connection:
         "_flushing",
         "_link",
         "_loop",
+        "_published",
         "_reading",
         "_reports",
+        "_status",
         "_summing",
         "_thread",
         "_turn",
+        "_way_back",
         "_wrote_in",
         "direct",
         "session",
@@ -131,6 +157,9 @@ class Connection:
         software: str,
         opened: Callable[[Session], None] | None = None,
         link: Link | None = None,
+        door: Door | None = None,
+        way_back: Return | None = None,
+        resumes: bool = True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -145,8 +174,19 @@ class Connection:
         self._summing: asyncio.TimerHandle | None = None
         self._finished: asyncio.Future[None] | None = None
         self.watchdog: Watchdog | None = None
+        self._way_back = way_back
+        self._status: list[Callable[[Status], object]] = []
+        self._published: dict[str, Any] = {}
         self.session = Session(
-            self, options, self.wake, is_server=is_server, software=software, opened=opened
+            self,
+            options,
+            self.wake,
+            is_server=is_server,
+            software=software,
+            opened=opened,
+            door=door,
+            refused=self._refused if resumes and way_back is not None else None,
+            changed=self._changed,
         )
         self.session.broker.express = self.express
 
@@ -206,8 +246,21 @@ class Connection:
         return self.broker.remoteForName(name)
 
     def setNameForLocal(self, name: str, object: Any) -> None:
-        """Publish *object* for the peer under *name*."""
+        """Publish *object* for the peer under *name*, in this session and those that follow it."""
         self.broker.setNameForLocal(name, object)
+        if self._way_back is not None:
+            self._published[name] = object
+
+    @property
+    def status(self) -> Status:
+        """``connected``; ``interrupted``: without a connection, calls wait; or ``ended``."""
+        if self.session.ended:
+            return "ended"
+        return "interrupted" if self.session.detached else "connected"
+
+    def on_status(self, callback: Callable[[Status], object]) -> None:
+        """Call *callback* with the `status` whenever it changes (protocol section 6)."""
+        self._status.append(callback)
 
     def notifyOnDisconnect(self, callback: Callable[[], object]) -> None:
         """Call *callback* once when the session goes."""
@@ -219,16 +272,71 @@ class Connection:
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """End the session and wait until the connection is closed; cancelling is safe."""
+        if self._way_back is not None:
+            self._way_back.stop()
         self.session.close(code, reason)
+        self._finish()
         await self.wait_closed()
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is closed, by whomever."""
-        if self._link is None and self.session.ended:
+        """Wait until the connection is closed, by whomever, and no other is to follow."""
+        if self._is_over():
             return
         if self._finished is None:
             self._finished = self._loop.create_future()
         await asyncio.shield(self._finished)
+
+    # -------------------------------------------------------------- resuming
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether there is a link."""
+        return self._link is not None
+
+    def _changed(self, state: State) -> None:
+        """The session's state is another one."""
+        status = self.status
+        for callback in list(self._status):
+            try:
+                callback(status)
+            except Exception as error:
+                self.report("a callback of on_status failed", error)
+        if state == "ended":
+            self._finish()
+
+    def _refused(self, old: Session, said: dict[str, Any]) -> Session | None:
+        """The server has the session no more; a new one begins, if the application wants that."""
+        assert self._way_back is not None
+        if self._way_back.refused():
+            self.session = old.follow()
+            self._publish()
+            return self.session
+        if self._link is not None:  # the server has begun one that nobody wants
+            self._link.write([(b'["close",1000,"",false]', False)])
+        return None
+
+    def begin_again(self) -> None:
+        """A new session in the place of the one that has ended."""
+        self.session = self.session.follow(greet=True)
+        self._publish()
+
+    def is_not_coming_back(self) -> None:
+        """No way back was found, or none is looked for any more."""
+        if not self.session.ended:
+            self.session.end("the connection is not made again")
+        self._finish()
+
+    def _publish(self) -> None:
+        for name, value in self._published.items():
+            self.broker.setNameForLocal(name, value)
+
+    def take(self, other: Connection) -> None:
+        """Go on with the link of *other*, whose client has this session; ours is closed."""
+        old, self._link, other._link = self._link, other._link, None
+        if old is not None:
+            old.close(4409, "taken over by a newer connection")
+        if self._link is not None:
+            self._link.carry(self)
 
     # ------------------------------------------------------------- for links
 
@@ -255,6 +363,8 @@ class Connection:
         if link is None or not link.writable():
             if link is not None:
                 session.check_outbox()
+            elif session.detached:
+                session.messages()  # which only keeps what there is
             if link is None or session.closing is None:
                 self._flushing = False
                 return
@@ -272,11 +382,53 @@ class Connection:
             link.close(code if _can_be_sent(code) else 1000, reason)
         elif session.broker.outbox or session.closing is not None:  # made while this was encoded
             self.wake()
+        elif not session.flowing:
+            self._flush_more(link)
 
-    def lost(self, why: str, code: int = 1006) -> None:
-        """The link is gone."""
-        self.session.end(why, code)
+    def _flush_more(self, link: Link) -> None:
+        """This side has given the link up, or there is more to be sent again."""
+        parted, self.session.parted = self.session.parted, None
+        if parted is not None:
+            self._unlink()
+            link.close(*parted)
+        elif self.session.again:
+            self.wake()
+
+    def parted(self, why: str, code: int, link: Link) -> None:
+        """The peer closes *link*, or it has failed; the link sees to its own closing."""
+        if link is self._link:
+            self.session.detach(why, code)
+            if not self.session.ended:
+                self._unlink()
+
+    def failed(self, why: str, code: int, link: Link) -> None:
+        """What came by *link* ends the session."""
+        if link is self._link:
+            self.session.end(why, code)
+
+    def lost(self, why: str, code: int = 1006, link: Link | None = None) -> None:
+        """The link is gone; *link* is given where it may be another one than the current."""
+        if link is not None and link is not self._link:
+            return
+        self.session.detach(why, code)
+        self._unlink()
+        self._finish()
+
+    def _unlink(self) -> None:
+        """There is no link, and may be another."""
         self._link = None
+        if self._way_back is not None and self.session.detached:
+            self._way_back.begin(True)
+
+    def _is_over(self) -> bool:
+        return self._link is None and self.session.ended
+
+    def _finish(self) -> None:
+        """If all is over, and no way back is looked for, say so."""
+        if not self._is_over():
+            return
+        if self._way_back is not None and self._way_back.begin(self.session.come_back):
+            return
         if self._summing is not None:
             self._summing.cancel()
             self._sum_up()

@@ -6,12 +6,10 @@ before the server knows that its connection is gone.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from .limits import Limits
@@ -72,8 +70,8 @@ class _Place:
     def knows(self, secret: str) -> bytes | None:
         """The hash of *secret*, if it is valid; which one it is takes the same time."""
         hashed = _hashed(secret)
-        now = compare_digest(hashed, self.secret)
-        before = compare_digest(hashed, self.before or self.secret)
+        now = _are_same(hashed, self.secret)
+        before = _are_same(hashed, self.before or self.secret)
         return hashed if now or before else None
 
 
@@ -88,7 +86,23 @@ class _Tombstone:
     principal: Principal
 
 
+def _token(size: int) -> str:
+    return os.urandom(size).hex()
+
+
+# Most programs that import this have no session to find: what takes long to load is left to then.
+
+
+def _are_same(one: bytes, other: bytes) -> bool:
+    """Whether the hashes are the same, in a time that does not tell where they differ."""
+    from hmac import compare_digest  # noqa: PLC0415
+
+    return compare_digest(one, other)
+
+
 def _hashed(secret: str) -> bytes:
+    from hashlib import sha256  # noqa: PLC0415
+
     return sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -107,7 +121,7 @@ class Parking:
         limits: Limits,
         clock: Callable[[], float],
         move: Callable[[Session, Session], None],
-        token: Callable[[int], str] = secrets.token_urlsafe,
+        token: Callable[[int], str] = _token,
     ) -> None:
         self._limits = limits
         self._clock = clock
@@ -221,7 +235,7 @@ class Parking:
         if tombstone is None or tombstone.until <= self._clock():
             return Refusal("unknown")
         hashed = _hashed(asked.secret)
-        known = [compare_digest(hashed, known) for known in tombstone.hashes]
+        known = [_are_same(hashed, known) for known in tombstone.hashes]
         if not any(known) or not tombstone.principal.is_same(principal):
             return Refusal("unknown")
         return Refusal(tombstone.why, tombstone.received)

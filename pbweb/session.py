@@ -140,7 +140,6 @@ class Session:
         "_door",
         "_first",
         "_first_frame",
-        "_flowing",
         "_forget",
         "_forget_at",
         "_forget_bytes",
@@ -163,8 +162,10 @@ class Session:
         "_wake",
         "broker",
         "closing",
+        "come_back",
         "detached",
         "ended",
+        "flowing",
         "id",
         "is_server",
         "limits",
@@ -248,7 +249,10 @@ class Session:
         """The session that goes on with the connection of this one."""
         self._secret = ""  # a client's
         self._away_timer: Handle | None = None
-        self._flowing = True  # neither ended nor detached, and nothing has to be sent again
+        self.flowing = True
+        """Neither ended nor detached, and nothing has to be sent again."""
+        self.come_back: bool | list[float] = True
+        """Whether a client is to connect again when the session has ended, or in which time."""
         self._replayed = 0  # the last frame that was written on this connection, if not flowing
         self._reached = 0  # the last frame that was written on any connection before it
         self._taken_over = False  # nothing has come yet since `take_over`
@@ -373,6 +377,7 @@ class Session:
         if name == "version":
             self._handle_version(frame)
         elif name == "close":
+            self.come_back = frame[3]
             self.end(f"the peer ended it: {frame[1]} {frame[2]}", code=frame[1])
         else:
             self._acknowledge(frame[1], frame[2])
@@ -483,7 +488,7 @@ class Session:
 
     def _acknowledge(self, number: int, peer_sent: int) -> None:
         """The peer has received *number* frames of ours, and had sent *peer_sent* by then."""
-        written = self.sent if self._flowing else self._replayed
+        written = self.sent if self.flowing else self._replayed
         if not self._acked <= number <= written:
             raise ProtocolError(
                 f"{number} frames are acknowledged, between {self._acked} and {written} can be"
@@ -576,7 +581,7 @@ class Session:
 
         When `closing` is set these are the last ones, and the session has ended.
         """
-        if not self._flowing:
+        if not self.flowing:
             return self._messages_again()
         out: list[Message] = []
         closing = self.closing
@@ -597,6 +602,7 @@ class Session:
 
     def _part(self, out: list[Message], code: int, reason: str) -> None:
         """This side closes: the session ends, or a connection that is dead."""
+        self.come_back = _RECONNECT.get(code, False)
         if code not in WITHOUT_CLOSE:
             self._say_close(out, code, reason)
         elif self.window:
@@ -677,7 +683,7 @@ class Session:
         names, self._uncounted = self._uncounted, []
         if self._ack_now and not names:
             names = [b"ack"]
-        written = self.sent if self._flowing else self._replayed
+        written = self.sent if self.flowing else self._replayed
         for name in names:
             self._append(out, b'["%b",%d,%d]' % (name, self.received, written))
         if names:
@@ -712,7 +718,7 @@ class Session:
     @property
     def again(self) -> bool:
         """Whether more is to be sent of what a lost connection did not deliver."""
-        return not self._flowing and not self.ended and not self.detached
+        return not self.flowing and not self.ended and not self.detached
 
     @property
     def kept_bytes(self) -> int:
@@ -729,6 +735,8 @@ class Session:
         Args:
             code: with which the WebSocket was closed; some end the session (section 7).
         """
+        if code in ENDING and code not in _RECONNECT:
+            self.come_back = False
         lasts = self.window and not self.broker.login_due
         if self.ended or not lasts or code in ENDING or self.closing is not None:
             self.end(why, code)
@@ -752,8 +760,8 @@ class Session:
         self._ack_now = self._pinged = False
         if self.detached:
             return
-        self._reached = max(self._reached, self.sent if self._flowing else self._replayed)
-        self.detached, self._flowing, self._replayed = True, False, 0
+        self._reached = max(self._reached, self.sent if self.flowing else self._replayed)
+        self.detached, self.flowing, self._replayed = True, False, 0
         self._unacked = [(*kept[:2], outline(kept[2]), kept[3]) for kept in self._unacked]
         self.broker.away = True
 
@@ -772,6 +780,26 @@ class Session:
         self._greeting = self._version({"resume": asked})
         self._first_frame = self.runtime.call_later(self.limits.first_frame, self._no_first_frame)
         self._wake()
+
+    def follow(self, *, greet: bool = False) -> Session:
+        """A new session of this client, whose own has ended.
+
+        Args:
+            greet: whether it has to say its version; else that of `reconnect` was it.
+        """
+        new = Session(
+            self.runtime,
+            self.options,
+            self._wake,
+            is_server=False,
+            software=self.software,
+            opened=self._opened,
+            refused=self._refused,
+            changed=self._changed,
+        )
+        if not greet:
+            new._greeting = None
+        return new
 
     def take_over(self, asked: Asked, secret: str) -> bool:
         """The client has *asked* on a new connection, to which this session goes over.
@@ -906,7 +934,7 @@ class Session:
         for last, message in replay(self._unacked, self._replayed, room):
             out.append(message)
             self._replayed = last
-        self._flowing = self._replayed == self.sent
+        self.flowing = self._replayed == self.sent
 
     # ---------------------------------------------------------------- the end
 
@@ -945,8 +973,8 @@ class Session:
         Args:
             received: how many frames the peer says that it had.
         """
-        self._reached = max(self._reached, self.sent if self._flowing else self._replayed)
-        self.ended, self._flowing, self.detached = True, False, False
+        self._reached = max(self._reached, self.sent if self.flowing else self._replayed)
+        self.ended, self.flowing, self.detached = True, False, False
         self._stop_timers()
         if self._away_timer is not None:
             self._away_timer.cancel()

@@ -169,6 +169,10 @@ class Way:
         self.waiting += messages
         self._soon()
 
+    def carry(self, connection: Connection) -> None:
+        """See `connection.Link`."""
+        self.sender = connection
+
     def close(self, code: int, reason: str) -> None:
         """See `connection.Link`."""
         if self.closed is None:
@@ -193,7 +197,7 @@ class Way:
     def _deliver_close(self) -> None:
         if self.closed is not None and not self.waiting:
             code, reason = self.closed
-            self.receiver.session.end(f"the peer closed with {code} {reason}", code)
+            self.receiver.session.detach(f"the peer closed with {code} {reason}", code)
             self.sender.lost("the connection was closed")
             self.receiver.lost("the connection was closed")
 

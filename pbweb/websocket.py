@@ -152,7 +152,7 @@ class WebSocketLink(asyncio.Protocol):
             self._handle(protocol.events_received(), messages)
         except Exception as error:  # a fault of ours, which ends this link alone
             self._connection.report("a fault in the WebSocket", error)
-            self._connection.session.end("a fault in the WebSocket", 1011)
+            self._connection.failed("a fault in the WebSocket", 1011, self)
             self._transport.abort()
 
     def _handle(self, frames: Sequence[Event], messages: list[Message]) -> None:
@@ -209,7 +209,9 @@ class WebSocketLink(asyncio.Protocol):
             code, reason = (received.code, received.reason) if received else (1005, "")
             self._connection.receive(messages)
             messages.clear()
-            self._connection.session.end(f"the peer closed with {int(code)} {reason}", int(code))
+            self._connection.parted(f"the peer closed with {int(code)} {reason}", int(code), self)
+            if not self._connection.session.ended:
+                self.close(1000, "")
         else:
             self._connection.session.count_control()
 
@@ -219,7 +221,7 @@ class WebSocketLink(asyncio.Protocol):
         code = int(sent.code) if sent else 1006
         if isinstance(error, PayloadTooBig):
             code = 1009
-        self._connection.session.end(f"{code} {error}", code)
+        self._connection.failed(f"{code} {error}", code, self)
         self._finish_soon()
 
     def _watch_message(self, begun: bool, complete: bool) -> None:
@@ -330,10 +332,15 @@ class WebSocketLink(asyncio.Protocol):
             return
         self._stall = None
         self._closing = True
-        self._connection.session.end(f"a write did not move for {self._limits.stall:g} s", 4440)
+        stalled = f"a write did not move for {self._limits.stall:g} s"
+        self._connection.failed(stalled, 4440, self)
         self._transport.abort()
 
     # ------------------------------------------------------------ the closing
+
+    def carry(self, connection: Connection) -> None:
+        """See `connection.Link`."""
+        self._connection = connection
 
     def close(self, code: int, reason: str) -> None:
         """See `connection.Link`."""
@@ -392,7 +399,8 @@ class WebSocketLink(asyncio.Protocol):
         self._cancel_timers()
         self._backlog.clear()
         self._protocol.receive_eof()
-        self._connection.lost("the connection was lost" + (f": {error}" if error else ""))
+        why = "the connection was lost" + (f": {error}" if error else "")
+        self._connection.lost(why, 1006, self)
 
 
 _BETWEEN_FRAMES = StreamReader.at_eof.__code__

@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from pbweb.asgi import Endpoint
 from pbweb.frames import PROTOCOL
 from pbweb.limits import DEFAULT, Limits
+from pbweb.parking import Principal
 from pbweb.upgrade import Refused
 from pbweb.websocket import WebSocketLink
 
@@ -243,7 +244,8 @@ class PBWebSocketProtocol(asyncio.Protocol):
             return
         websocket.send_response(response)
         self._transport.write(b"".join(websocket.data_to_send()))
-        connection = endpoint.connect(identity=identity)
+        origin = next(iter(request.headers.get_all("Origin")), None)
+        connection = endpoint.connect(principal=Principal(identity, origin, self._address(request)))
         # A protocol of its own: the one of the handshake would keep the request for ever.
         limit = endpoint.limits.message
         protocol = Protocol(Side.SERVER, max_size=limit, logger=_quiet)
@@ -254,6 +256,17 @@ class PBWebSocketProtocol(asyncio.Protocol):
         self._link = link
         # uvicorn sets this object as the transport's protocol right after the first data.
         asyncio.get_running_loop().call_soon(self._transport.set_protocol, link)
+
+    def _address(self, request: Request) -> str:
+        """The address of the peer, or that which a trusted proxy names."""
+        peer = self._transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        trusted = self._config.forwarded_allow_ips
+        if self._config.proxy_headers:
+            named = ",".join(request.headers.get_all("X-Forwarded-For")).split(",")
+            while named and _is_trusted(address, trusted):
+                address = named.pop().strip() or address
+        return address
 
     def _refuse(self, response: Response) -> None:
         self._transport.write(response.serialize())

@@ -1,0 +1,290 @@
+"""Sessions that live through broken connections: a real server, real sockets, a cutting proxy."""
+
+import asyncio
+import random
+
+import pytest
+
+import pbweb as pb
+from pbweb import client as client_module
+from pbweb.client import backoff
+from pbweb.testing import tables
+from tests.hostile.kit import gateway, until, with_limits
+from tests.hostile.cutting_proxy import cutting_proxy
+
+LIMITS = with_limits(resume_window=60)
+
+
+class Ledger(pb.Root):
+    def __init__(self) -> None:
+        self.executed: list[int] = []
+        self.wait = asyncio.Event()
+        self.gone = 0
+
+    def rootObject(self, broker):
+        broker.notifyOnDisconnect(self.count)
+        return self
+
+    def count(self):
+        self.gone += 1
+
+    def remote_echo(self, value):
+        return value
+
+    def remote_note(self, number, text=""):
+        self.executed.append(number)
+        return [number, len(text)]
+
+    async def remote_slowly(self, number):
+        self.executed.append(number)
+        await asyncio.sleep(0)
+        return number
+
+    async def remote_ask(self, number, them):
+        self.executed.append(number)
+        return await them.callRemote("told", number)
+
+    def remote_make(self, number):
+        self.executed.append(number)
+        return Thing(number)
+
+    async def remote_hang(self):
+        self.wait.set()
+        await asyncio.Event().wait()
+
+
+class Thing(pb.Referenceable):
+    def __init__(self, number):
+        self.number = number
+
+    def remote_number(self):
+        return self.number
+
+
+class Them(pb.Referenceable):
+    def __init__(self):
+        self.told: list[int] = []
+
+    def remote_told(self, number):
+        self.told.append(number)
+        return number
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    monkeypatch.setattr(client_module, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(client_module, "LONGEST_WAIT", 0.02)
+
+
+def end_what_is_away(gate) -> None:
+    """Nobody comes back for these, and the window is long."""
+    for place in list(gate.endpoint.parking._places.values()):
+        if place.session.detached:
+            place.session.end("enough")
+
+
+def test_a_client_waits_twice_as_long_each_time_and_at_random(monkeypatch):
+    monkeypatch.undo()
+    for attempt, most in [(0, 0.5), (1, 1), (2, 2), (5, 16), (6, 20), (1000, 20)]:
+        waits = [backoff(attempt) for _ in range(200)]
+        assert 0 <= min(waits) < most / 4
+        assert most * 3 / 4 < max(waits) <= most
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_call_is_executed_once_and_in_order(seed):
+    ledger, them = Ledger(), Them()
+    chance = random.Random(seed)
+    async with gateway(ledger, limits=LIMITS) as gate:
+        async with (
+            cutting_proxy(gate.port, seed=seed) as proxy,
+            pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
+        ):
+            statuses = []
+            connection.on_status(statuses.append)
+            root = await connection.getRootObject()
+            await root.callRemote("echo", 1)
+            proxy.most = 6000
+            proxy.cut()
+            calls = []
+            for number in range(600):
+                method = chance.choice(["note", "slowly", "ask", "make", "text"])
+                if method == "ask":
+                    calls.append(root.callRemote("ask", number, them))
+                elif method == "make":
+                    calls.append(root.callRemote("make", number).callRemote("number"))
+                elif method == "text":
+                    text = "x" * chance.randrange(300)
+                    calls.append(root.callRemote("note", number, text))
+                else:
+                    calls.append(root.callRemote(method, number))
+                if number % 10 == 9:
+                    await calls[-1]
+            answers = await asyncio.gather(*calls)
+            proxy.most = None
+            assert [a[0] if isinstance(a, list) else a for a in answers] == list(range(600))
+            assert sorted(ledger.executed) == list(range(600))
+            assert len(set(them.told)) == len(them.told)
+            assert proxy.cuts > 20
+            # one for each cut, but for those while nothing was resumed yet
+            assert statuses.count("interrupted") == statuses.count("connected") > 10
+            assert ledger.gone == 0
+            server = next(c for c in gate.endpoint.connections if c.session.sent > 200)
+            del calls, answers
+            await root.callRemote("echo", 1)
+            await until(lambda: not server.session.broker.statistics()["handed_out"])
+        await until(lambda: ledger.gone == 1)
+        assert not any(tables(server.session).values())
+        assert gate.endpoint.parking.statistics()["sessions"] == 1  # the canary's
+    assert ledger.gone == 2
+
+
+async def test_calls_wait_while_the_server_is_away_and_go_out_in_order():
+    ledger = Ledger()
+    async with gateway(ledger, limits=LIMITS) as gate:
+        async with (
+            cutting_proxy(gate.port) as proxy,
+            pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
+        ):
+            root = await connection.getRootObject()
+            await root.callRemote("echo", 1)
+            proxy.is_down = True
+            proxy.cut()
+            await until(lambda: connection.status == "interrupted")
+            calls = [root.callRemote("note", number) for number in range(50)]
+            argument = [1]
+            changed = root.callRemote("echo", argument)
+            await asyncio.sleep(0)
+            argument.append(2)
+            proxy.is_down = False
+            await asyncio.gather(*calls)
+            assert await changed == [1]
+            assert connection.status == "connected"
+        assert ledger.executed == list(range(50))
+
+
+async def test_when_the_window_has_passed_every_call_says_what_is_known_and_a_session_follows():
+    ledger = Ledger()
+    begun = []
+
+    async def on_session(root, connection):
+        begun.append(await root.callRemote("note", -1))
+
+    async with gateway(ledger, limits=with_limits(resume_window=0.2)) as gate:
+        async with (
+            cutting_proxy(gate.port) as proxy,
+            pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
+        ):
+            root = await connection.getRootObject()
+            lost = []
+            connection.notifyOnDisconnect(lambda: lost.append(1))
+            running = root.callRemote("hang")
+            await ledger.wait.wait()
+            proxy.is_down = True
+            proxy.cut()
+            await until(lambda: connection.status == "interrupted")
+            waiting = root.callRemote("note", 1)
+            with pytest.raises(pb.PBConnectionLost) as found:
+                await running
+            assert found.value.outcome in ("unknown", "executed_answer_lost")
+            with pytest.raises(pb.PBConnectionLost) as found:
+                await waiting
+            assert found.value.outcome == "not_executed"
+            with pytest.raises(pb.DeadReferenceError):
+                await root.callRemote("echo", 1)
+            assert lost == [1]
+            proxy.is_down = False
+            await until(lambda: len(begun) == 2)
+            root = await connection.getRootObject()
+            assert await root.callRemote("echo", 2) == 2
+            assert 1 not in ledger.executed
+            await until(lambda: ledger.gone == 1)
+
+
+async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another():
+    ledger = Ledger()
+    begun = []
+
+    async def on_session(root, connection):
+        begun.append(root)
+
+    async with gateway(ledger, limits=LIMITS) as gate:
+        async with (
+            cutting_proxy(gate.port) as proxy,
+            pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
+        ):
+            root = await connection.getRootObject()
+            assert await root.callRemote("echo", 1) == 1
+            running = root.callRemote("hang")
+            await ledger.wait.wait()
+            [server] = [
+                c for c in gate.endpoint.connections if c.broker.statistics()["calls_in_progress"]
+            ]
+            proxy.is_down = True
+            proxy.cut()
+            await until(lambda: server.status == "interrupted")
+            server.session.overflow()
+            assert server.status == "ended"
+            proxy.is_down = False
+            with pytest.raises(pb.PBConnectionLost) as found:
+                await running
+            assert found.value.outcome == "executed_answer_lost"
+            await until(lambda: len(begun) == 2)
+            assert await begun[1].callRemote("echo", 2) == 2
+            assert connection.status == "connected"
+
+
+async def test_a_connection_without_a_set_up_is_over_with_its_session():
+    ledger = Ledger()
+    async with gateway(ledger, limits=LIMITS) as gate:
+        async with cutting_proxy(gate.port) as proxy:
+            connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
+            root = await connection.getRootObject()
+            await root.callRemote("echo", 1)
+            [server] = [
+                c
+                for c in gate.endpoint.connections
+                if c.session.sent == 1 and c.session.received == 1
+            ]
+            server.session.broker.disconnect()
+            await asyncio.wait_for(connection.wait_closed(), 10)
+            assert connection.status == "ended"
+
+
+async def test_without_a_window_a_connection_ends_with_its_link():
+    async with gateway(Ledger()) as gate:
+        async with cutting_proxy(gate.port) as proxy:
+            connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
+            root = await connection.getRootObject()
+            await root.callRemote("echo", 1)
+            proxy.cut()
+            await asyncio.wait_for(connection.wait_closed(), 10)
+            assert connection.status == "ended"
+
+
+async def test_a_client_that_does_not_want_to_resume_does_not():
+    async with gateway(Ledger(), limits=with_limits(resume_window=60)) as gate:
+        async with cutting_proxy(gate.port) as proxy:
+            connection = await pb.connect(f"ws://localhost:{proxy.port}/pb", resume=False)
+            root = await connection.getRootObject()
+            await root.callRemote("echo", 1)
+            proxy.cut()
+            await asyncio.wait_for(connection.wait_closed(), 10)
+            assert connection.status == "ended"
+            await until(lambda: gate.endpoint.parking.statistics()["away"])
+            end_what_is_away(gate)
+
+
+async def test_a_client_that_is_closed_while_it_is_interrupted_is_closed():
+    ledger = Ledger()
+    async with gateway(ledger, limits=LIMITS) as gate:
+        async with cutting_proxy(gate.port) as proxy:
+            connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
+            root = await connection.getRootObject()
+            await root.callRemote("echo", 1)
+            proxy.is_down = True
+            proxy.cut()
+            await until(lambda: connection.status == "interrupted")
+            await asyncio.wait_for(connection.close(), 10)
+            assert connection.status == "ended"
+            end_what_is_away(gate)
