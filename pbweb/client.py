@@ -138,9 +138,10 @@ class connect:
         )
         for name, value in self._names.items():
             connection.setNameForLocal(name, value)
-        self.carry(connection, websocket)
         if way_back is not None:
             way_back.connection = connection
+        self.carry(connection, websocket)
+        if way_back is not None:
             try:
                 await way_back.set_up()
             except BaseException:

@@ -9,8 +9,8 @@ import pbweb as pb
 from pbweb import client as client_module
 from pbweb.client import backoff
 from pbweb.testing import tables
-from tests.hostile.kit import gateway, until, with_limits
 from tests.hostile.cutting_proxy import cutting_proxy
+from tests.hostile.kit import gateway, until, with_limits
 
 LIMITS = with_limits(resume_window=60)
 
@@ -208,58 +208,54 @@ async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another(
     async def on_session(root, connection):
         begun.append(root)
 
-    async with gateway(ledger, limits=LIMITS) as gate:
-        async with (
-            cutting_proxy(gate.port) as proxy,
-            pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
-        ):
-            root = await connection.getRootObject()
-            assert await root.callRemote("echo", 1) == 1
-            running = root.callRemote("hang")
-            await ledger.wait.wait()
-            [server] = [
-                c for c in gate.endpoint.connections if c.broker.statistics()["calls_in_progress"]
-            ]
-            proxy.is_down = True
-            proxy.cut()
-            await until(lambda: server.status == "interrupted")
-            server.session.overflow()
-            assert server.status == "ended"
-            proxy.is_down = False
-            with pytest.raises(pb.PBConnectionLost) as found:
-                await running
-            assert found.value.outcome == "executed_answer_lost"
-            await until(lambda: len(begun) == 2)
-            assert await begun[1].callRemote("echo", 2) == 2
-            assert connection.status == "connected"
+    async with (
+        gateway(ledger, limits=LIMITS) as gate,
+        cutting_proxy(gate.port) as proxy,
+        pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
+    ):
+        root = await connection.getRootObject()
+        assert await root.callRemote("echo", 1) == 1
+        running = root.callRemote("hang")
+        await ledger.wait.wait()
+        [server] = [
+            c for c in gate.endpoint.connections if c.broker.statistics()["calls_in_progress"]
+        ]
+        proxy.is_down = True
+        proxy.cut()
+        await until(lambda: server.status == "interrupted")
+        server.session.overflow()
+        assert server.status == "ended"
+        proxy.is_down = False
+        with pytest.raises(pb.PBConnectionLost) as found:
+            await running
+        assert found.value.outcome == "executed_answer_lost"
+        await until(lambda: len(begun) == 2)
+        assert await begun[1].callRemote("echo", 2) == 2
+        assert connection.status == "connected"
 
 
 async def test_a_connection_without_a_set_up_is_over_with_its_session():
     ledger = Ledger()
-    async with gateway(ledger, limits=LIMITS) as gate:
-        async with cutting_proxy(gate.port) as proxy:
-            connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
-            root = await connection.getRootObject()
-            await root.callRemote("echo", 1)
-            [server] = [
-                c
-                for c in gate.endpoint.connections
-                if c.session.sent == 1 and c.session.received == 1
-            ]
-            server.session.broker.disconnect()
-            await asyncio.wait_for(connection.wait_closed(), 10)
-            assert connection.status == "ended"
+    async with gateway(ledger, limits=LIMITS) as gate, cutting_proxy(gate.port) as proxy:
+        connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
+        root = await connection.getRootObject()
+        await root.callRemote("echo", 1)
+        [server] = [
+            c for c in gate.endpoint.connections if c.session.sent == 1 and c.session.received == 1
+        ]
+        server.session.broker.disconnect()
+        await asyncio.wait_for(connection.wait_closed(), 10)
+        assert connection.status == "ended"
 
 
 async def test_without_a_window_a_connection_ends_with_its_link():
-    async with gateway(Ledger()) as gate:
-        async with cutting_proxy(gate.port) as proxy:
-            connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
-            root = await connection.getRootObject()
-            await root.callRemote("echo", 1)
-            proxy.cut()
-            await asyncio.wait_for(connection.wait_closed(), 10)
-            assert connection.status == "ended"
+    async with gateway(Ledger()) as gate, cutting_proxy(gate.port) as proxy:
+        connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
+        root = await connection.getRootObject()
+        await root.callRemote("echo", 1)
+        proxy.cut()
+        await asyncio.wait_for(connection.wait_closed(), 10)
+        assert connection.status == "ended"
 
 
 async def test_a_client_that_does_not_want_to_resume_does_not():
@@ -277,14 +273,13 @@ async def test_a_client_that_does_not_want_to_resume_does_not():
 
 async def test_a_client_that_is_closed_while_it_is_interrupted_is_closed():
     ledger = Ledger()
-    async with gateway(ledger, limits=LIMITS) as gate:
-        async with cutting_proxy(gate.port) as proxy:
-            connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
-            root = await connection.getRootObject()
-            await root.callRemote("echo", 1)
-            proxy.is_down = True
-            proxy.cut()
-            await until(lambda: connection.status == "interrupted")
-            await asyncio.wait_for(connection.close(), 10)
-            assert connection.status == "ended"
-            end_what_is_away(gate)
+    async with gateway(ledger, limits=LIMITS) as gate, cutting_proxy(gate.port) as proxy:
+        connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
+        root = await connection.getRootObject()
+        await root.callRemote("echo", 1)
+        proxy.is_down = True
+        proxy.cut()
+        await until(lambda: connection.status == "interrupted")
+        await asyncio.wait_for(connection.close(), 10)
+        assert connection.status == "ended"
+        end_what_is_away(gate)
