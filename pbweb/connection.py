@@ -335,6 +335,7 @@ class Connection:
         old, self._link, other._link = self._link, other._link, None
         if old is not None:
             old.close(4409, "taken over by a newer connection")
+            old.carry(other)  # which has ended: nothing that it still delivers changes anything
         if self._link is not None:
             self._link.carry(self)
 

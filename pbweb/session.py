@@ -651,7 +651,7 @@ class Session:
 
         None when it cannot be sent now. Nothing may be to be sent before it.
         """
-        if not (self._flowing and self._heard) or self.closing is not None:
+        if not (self.flowing and self._heard) or self.closing is not None:
             return None
         broker, size = self.broker, frame.size
         self.sent = sent = self.sent + 1

@@ -340,7 +340,10 @@ class WebSocketLink(asyncio.Protocol):
 
     def carry(self, connection: Connection) -> None:
         """See `connection.Link`."""
+        self._connection.direct = None
         self._connection = connection
+        if self._is_server and not (self._paused or self._closing):
+            connection.direct = self._write_shared
 
     def close(self, code: int, reason: str) -> None:
         """See `connection.Link`."""

@@ -170,7 +170,7 @@ async def test_when_the_window_has_passed_every_call_says_what_is_known_and_a_se
     async def on_session(root, connection):
         begun.append(await root.callRemote("note", -1))
 
-    async with gateway(ledger, limits=with_limits(resume_window=0.2)) as gate:
+    async with gateway(ledger, limits=with_limits(resume_window=0.2)) as gate:  # noqa: SIM117
         async with (
             cutting_proxy(gate.port) as proxy,
             pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
@@ -259,7 +259,7 @@ async def test_without_a_window_a_connection_ends_with_its_link():
 
 
 async def test_a_client_that_does_not_want_to_resume_does_not():
-    async with gateway(Ledger(), limits=with_limits(resume_window=60)) as gate:
+    async with gateway(Ledger(), limits=with_limits(resume_window=60)) as gate:  # noqa: SIM117
         async with cutting_proxy(gate.port) as proxy:
             connection = await pb.connect(f"ws://localhost:{proxy.port}/pb", resume=False)
             root = await connection.getRootObject()
