@@ -27,6 +27,7 @@ from .errors import (
 )
 from .failures import is_expected
 from .flavors import BoundMethod, Dispatcher
+from .frames import MAX_INTEGER
 from .jelly import Jellier, Json, Tagged
 from .limits import Limits
 from .references import HeldKey, Made, RemoteReference
@@ -43,8 +44,8 @@ AHEAD = 64
 """Items that a reader has and has asked for at most, together."""
 ASKS = 2
 """Calls of ``next`` that a reader has under way: one is answered while the other travels."""
-MOST_CREDIT = 4096
-"""Items that a producer may be ahead at most, whatever it is asked for."""
+MOST_DRAWN = 1024
+"""Items that a producer has drawn and not sent at most, whatever it is asked for."""
 ANSWER_BYTES = 262_144
 """About so many bytes go into one answer; one item may be larger."""
 TURN = 0.01
@@ -133,7 +134,7 @@ class Producer(Dispatcher):
         """Allow *n* items more; the answer comes as soon as there is one."""
         if type(n) is not int or n < 1:
             raise WrongArguments(f"next: n is a whole number from 1 on, not {ascii(n)[:64]}")
-        self._credit = min(self._credit + n, MOST_CREDIT)
+        self._credit = min(self._credit + n, MAX_INTEGER)
         if self._task is None and not self._stopped:
             self._start()
         self._go_on()
@@ -255,7 +256,8 @@ class Producer(Dispatcher):
                 resume.set_result(None)
 
     def _may_draw(self) -> bool:
-        return self._credit > 0 and self._held < ANSWER_BYTES
+        few = self._held < ANSWER_BYTES and len(self._items) < MOST_DRAWN
+        return self._credit > 0 and few
 
     async def _run(self) -> None:
         """The task: draws, and closes the iterator in the end."""

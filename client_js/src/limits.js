@@ -47,11 +47,11 @@ export const UNKNOWN_FRAMES = 16;
 export const VIOLATIONS = 4;
 
 /**
- * Items of a stream that a reader has and has asked for, at most; and how many a producer is allowed
- * ahead, whatever it is asked for (section 5).
+ * Items of a stream that a reader has and has asked for, at most; and how many a producer has drawn
+ * and not sent, whatever it is asked for (section 5).
  */
 export const STREAM_AHEAD = 64;
-export const STREAM_CREDIT = 4096;
+export const STREAM_DRAWN = 1024;
 
 /** About so many bytes of a stream go into one answer; a chunk of a file has so many at most. */
 export const ANSWER_BYTES = 262144;

@@ -8,7 +8,7 @@
 import { CancelledError, InsecureJelly, PBError } from "./errors.js";
 import { Referenceable } from "./flavors.js";
 import { isId, isList } from "./frames.js";
-import { ANSWER_BYTES, CHUNK_BYTES, STREAM_AHEAD, STREAM_CREDIT } from "./limits.js";
+import { ANSWER_BYTES, CHUNK_BYTES, STREAM_AHEAD, STREAM_DRAWN } from "./limits.js";
 import { invoke } from "./methods.js";
 import { RemoteReference } from "./references.js";
 
@@ -125,7 +125,7 @@ export function newProducer({ hooks, peer }, value, sizeOf) {
   const draw = async () => {
     if (isDrawing) return;
     isDrawing = true;
-    while (credit && bytes < most && !isOver) {
+    while (credit && bytes < most && items.length < STREAM_DRAWN && !isOver) {
       credit--;
       try {
         const { done, value } = await invoke(call, () => iterate().next(), "call", [], {});
@@ -181,7 +181,7 @@ export function newProducer({ hooks, peer }, value, sizeOf) {
 
   return new Producer(
     (n) => {
-      credit = Math.min(credit + n, STREAM_CREDIT);
+      credit += n;
       draw();
       const mine = last.then(answer);
       last = mine.catch(() => {});

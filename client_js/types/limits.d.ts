@@ -63,11 +63,11 @@ export declare const STALL_SECONDS = 10;
 export declare const UNKNOWN_FRAMES = 16;
 export declare const VIOLATIONS = 4;
 /**
- * Items of a stream that a reader has and has asked for, at most; and how many a producer is allowed
- * ahead, whatever it is asked for (section 5).
+ * Items of a stream that a reader has and has asked for, at most; and how many a producer has drawn
+ * and not sent, whatever it is asked for (section 5).
  */
 export declare const STREAM_AHEAD = 64;
-export declare const STREAM_CREDIT = 4096;
+export declare const STREAM_DRAWN = 1024;
 /** About so many bytes of a stream go into one answer; a chunk of a file has so many at most. */
 export declare const ANSWER_BYTES = 262144;
 export declare const CHUNK_BYTES = 65536;
