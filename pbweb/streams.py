@@ -466,6 +466,9 @@ class _Feed:
         """Ask ahead, as far as there is room."""
         if self.over or self._asked >= ASKS or not self._room:
             return
+        if self._broker.disconnected:
+            self.end(PBConnectionLost("the session is gone, and with it what is read"))
+            return
         n = min(self._room, AHEAD // ASKS)
         self._room -= n
         self._granted += n

@@ -292,7 +292,10 @@ function newFeed(reference) {
     room -= n;
     granted += n;
     asked++;
-    reference.callRemote("next", n).then(came).catch(end);
+    reference
+      .callRemote("next", n)
+      .then(came)
+      .catch((error) => end(broker.ending ? broker.lost("unknown") : error));
   };
 
   /** @param {any} answer */
