@@ -236,6 +236,35 @@ export const EXAMPLES = [
     ],
   },
   {
+    name: "files",
+    title: "Files",
+    group: "Values",
+    target: "FilesRoot",
+    lead: "Files of any size, up and down. A file is a stream of bytes: the receiver asks for so many chunks, gets them, and asks again. So the sender is never far ahead, and neither side's memory grows.",
+    points: [
+      {
+        text: "Send made-up bytes. The page passes a `stream`: a number, and no byte of it yet.",
+        sees: (frame) => isCall(frame) && frame.side === "page" && has("stream")(frame),
+      },
+      {
+        text: "The server calls `next` on it, with how many chunks it has room for. That is all of the backpressure.",
+        sees: (frame) => isCall(frame) && fromServer(frame) && frame.items[3] === "next",
+      },
+      {
+        text: "The chunks go beside the JSON of the answer, as they are: a binary message.",
+        sees: (frame) => frame.name === "answer" && JSON.stringify(frame.items).includes('"at":'),
+      },
+      {
+        text: "Get some from the server: a method that is an async generator, whose answer is a `stream`.",
+        sees: (frame) => frame.name === "answer" && fromServer(frame) && has("stream")(frame),
+      },
+      {
+        text: "Cancel one: `stop` lets the producer's `finally` run, and the stream is given back.",
+        sees: (frame) => isCall(frame) && frame.items[3] === "stop",
+      },
+    ],
+  },
+  {
     name: "pond",
     title: "Pond",
     group: "Live",
@@ -299,60 +328,6 @@ export const EXAMPLES = [
     ],
   },
   {
-    name: "files",
-    title: "Files",
-    group: "Streams",
-    target: "FilesRoot",
-    lead: "Files of any size, up and down. A file is a stream of bytes: the receiver asks for so many chunks, gets them, and asks again. So the sender is never far ahead, and neither side's memory grows.",
-    points: [
-      {
-        text: "Send made-up bytes. The page passes a `stream`: a number, and no byte of it yet.",
-        sees: (frame) => isCall(frame) && frame.side === "page" && has("stream")(frame),
-      },
-      {
-        text: "The server calls `next` on it, with how many chunks it has room for. That is all of the backpressure.",
-        sees: (frame) => isCall(frame) && fromServer(frame) && frame.items[3] === "next",
-      },
-      {
-        text: "The chunks go beside the JSON of the answer, as they are: a binary message.",
-        sees: (frame) => frame.name === "answer" && JSON.stringify(frame.items).includes('"at":'),
-      },
-      {
-        text: "Get some from the server: a method that is an async generator, whose answer is a `stream`.",
-        sees: (frame) => frame.name === "answer" && fromServer(frame) && has("stream")(frame),
-      },
-      {
-        text: "Cancel one: `stop` lets the producer's `finally` run, and the stream is given back.",
-        sees: (frame) => isCall(frame) && frame.items[3] === "stop",
-      },
-    ],
-  },
-  {
-    name: "chat",
-    title: "Chat",
-    group: "People",
-    target: "ChatRoot",
-    lead: "A whole program out of what the other examples show. Who joins a room brings an object, which the server calls whenever something happens there, and gets a seat: to hold it is the right to speak.",
-    points: [
-      {
-        text: "Joining hands the server an object of the page's: its listener. The server keeps it.",
-        sees: (frame) => isCall(frame) && frame.side === "page" && handsOut(frame),
-      },
-      {
-        text: "The answer is a seat, by reference. Nothing has to say again who speaks: who else could call it?",
-        sees: (frame) => frame.name === "answer" && handsOut(frame),
-      },
-      {
-        text: "Something was said, and the server calls everybody's listener. Nobody asks again and again.",
-        sees: ({ side, items }) => side === "server" && items[3] === "said",
-      },
-      {
-        text: "Open the page on its own as well, and join as somebody else: the server calls `came`.",
-        sees: ({ side, items }) => side === "server" && items[3] === "came",
-      },
-    ],
-  },
-  {
     name: "login",
     title: "Login",
     group: "People",
@@ -380,8 +355,33 @@ export const EXAMPLES = [
         sees: (frame) => isCall(frame) && frame.items[3] === "renew",
       },
       {
-        text: "Or let it expire: the server logs out, and the avatar and all that it handed out is dead.",
+        text: "When a login ends, since the page lets go of the avatar or the token expires, the avatar and all that it handed out is dead, and `logout` runs: here it tells the page.",
         sees: ({ side, items }) => side === "server" && items[3] === "loggedOut",
+      },
+    ],
+  },
+  {
+    name: "chat",
+    title: "Chat",
+    group: "People",
+    target: "ChatRoot",
+    lead: "A whole program out of what the other examples show. Who joins a room brings an object, which the server calls whenever something happens there, and gets a seat: to hold it is the right to speak.",
+    points: [
+      {
+        text: "Joining hands the server an object of the page's: its listener. The server keeps it.",
+        sees: (frame) => isCall(frame) && frame.side === "page" && handsOut(frame),
+      },
+      {
+        text: "The answer is a seat, by reference. Nothing has to say again who speaks: who else could call it?",
+        sees: (frame) => frame.name === "answer" && handsOut(frame),
+      },
+      {
+        text: "Something was said, and the server calls everybody's listener. Nobody asks again and again.",
+        sees: ({ side, items }) => side === "server" && items[3] === "said",
+      },
+      {
+        text: "Open the page on its own as well, and join as somebody else: the server calls `came`.",
+        sees: ({ side, items }) => side === "server" && items[3] === "came",
       },
     ],
   },

@@ -23,10 +23,13 @@ let shown = new AbortController();
 /** The example that could not be shown, since the server was away. @type {Example | null} */
 let missing = null;
 let drawing = false;
+/** Milliseconds that the last picture took, of which no more than these count. */
+let cost = 0;
+const MOST = { cost: 60 };
 /** Draws again while there is something going away. */
 let timer = 0;
-/** The newest call since the last picture. @type {import("./ledger.js").Call | null} */
-let running = null;
+/** Each side's newest call since the last picture. @type {Map<string, import("./ledger.js").Call>} */
+const running = new Map();
 
 const tabs = get("tabs");
 
@@ -73,25 +76,29 @@ function onWire({ kind, session, side, data, bytes, text, time }) {
   if (kind === "message") {
     for (const frame of ledger.message(session, side, data, time, bytes).frames) {
       look(frame);
-      if (frame.call?.frame === frame) running = frame.call;
+      if (frame.call?.frame === frame) running.set(side, frame.call);
     }
   }
   draw();
 }
 
-/** Once for everything that comes before the next picture. */
+/** Once for everything that comes before the next picture; what is much to draw is drawn less often. */
 function draw() {
   if (drawing) return;
   drawing = true;
-  requestAnimationFrame(() => {
-    drawing = false;
-    if (running) showRunning(running);
-    running = null;
-    clearTimeout(timer);
-    if (showHoldings(ledger)) timer = setTimeout(draw, 500);
-    showFrames(ledger);
-    showTotals();
-  });
+  setTimeout(() => requestAnimationFrame(paint), 4 * cost);
+}
+
+function paint() {
+  const began = performance.now();
+  drawing = false;
+  for (const call of running.values()) showRunning(call);
+  running.clear();
+  clearTimeout(timer);
+  if (showHoldings(ledger)) timer = setTimeout(draw, 500);
+  showFrames(ledger);
+  showTotals();
+  cost = Math.min(performance.now() - began, MOST.cost);
 }
 
 function showTotals() {
@@ -105,7 +112,7 @@ function showTotals() {
 const tabOf = ({ name, title }) =>
   make(
     "a",
-    { role: "tab", id: `tab-${name}`, href: `#${name}`, "aria-controls": "example" },
+    { role: "tab", id: `tab-${name}`, href: `./#${name}`, "aria-controls": "example" },
     title,
   );
 

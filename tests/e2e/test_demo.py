@@ -198,6 +198,61 @@ def test_board_runs_in_place_beside_a_tab_of_its_own(watched: Gateway, page: Pag
     expect(board.get_by_test_id("status")).to_have_text("1 here")
 
 
+def test_files_run_in_place_and_a_stream_has_a_row(watched: Gateway, page: Page) -> None:
+    page.goto(f"{watched.page}/#files")
+    files = page.frame_locator("iframe[data-testid=files]")
+    files.get_by_test_id("file").set_input_files(
+        {"name": "a.bin", "mimeType": "application/octet-stream", "buffer": bytes(200_000)}
+    )
+    transfer = files.get_by_test_id("transfers").locator("li").first
+    expect(transfer).to_have_attribute("data-state", "done")
+    for at in range(3):
+        expect(page.locator("#guide li").nth(at)).to_have_class("seen")
+    asked = frames(page, "message").filter(has_text="next").first
+    asked.locator(".label").click()
+    expect(asked.locator(".detail")).to_contain_text("calls next on the page's stream #1")
+
+    files.get_by_test_id("down-size").select_option("1000")
+    files.get_by_test_id("down").click()
+    reader = page.locator('#holdings tr[data-kind="stream"][data-owner="server"]:not(.gone)')
+    expect(reader.locator(".object")).to_have_text("stream #1")
+    expect(reader.locator(".calls")).to_have_text(re.compile(r"^\d+ read, \d+ asked for$"))
+    files.get_by_role("button", name="Cancel").first.click()
+    expect(page.locator("#guide li:not(.seen)")).to_have_count(0)
+    expect(holdings(page)).to_have_count(1)  # the root: both streams were given back
+
+
+def test_login_runs_in_place_and_no_password_is_shown(watched: Gateway, page: Page) -> None:
+    page.goto(f"{watched.page}/#login")
+    login = page.frame_locator("iframe[data-testid=login]")
+    for password in ("a guess", "wonderland"):
+        login.get_by_test_id("username").fill("alice")
+        login.get_by_test_id("password").fill(password)
+        login.get_by_role("button", name="Log in", exact=True).click()
+        expect(login.locator("#trouble:not(:empty), #inside:visible")).to_have_count(1)
+    expect(login.get_by_test_id("who")).to_have_text("alice")
+    login.get_by_test_id("seconds").fill("3600")
+    login.get_by_role("button", name="Log in by token").click()
+    login.get_by_test_id("renew").click()
+    for at in (0, 1, 2, 4, 5):
+        expect(page.locator("#guide li").nth(at)).to_have_class("seen")
+
+    page.get_by_label("all frames").check()
+    for frame in frames(page, "message").all() + frames(page, "answer").all():
+        frame.locator(".label").click()
+    first = frames(page, "message").filter(has_text=".login(").first
+    expect(first.locator(".detail")).to_contain_text(
+        "The page asks the server to log in (password; what proves it is masked here), as its call"
+    )
+    shown = page.locator("#frames").inner_html()
+    assert shown.count("\u2022" * 6) >= 6
+    assert not re.search("a guess|wonderland|eyJ", shown)
+    avatars = holdings(page).filter(has_text="in the answer to login")
+    expect(avatars).to_have_count(1)
+    login.get_by_test_id("logout").click()
+    expect(avatars).to_have_count(0)
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_files_are_shown_as_they_are(name: str, demo: Gateway, page: Page) -> None:
     page.goto(f"{demo.page}/#{name}")
@@ -610,6 +665,24 @@ def test_the_sources_tabs(demo: Gateway, page: Page) -> None:
 def test_before_anything_ran_it_is_accessible(demo: Gateway, page: Page) -> None:
     open_example(page, demo, "echo")
     assert complaints_of_axe(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_example_is_accessible_on_a_telephone(scheme: Any, demo: Gateway, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    for name in FOLDERS:
+        page.goto(f"{demo.page}/#{name}")
+        element = page.locator(f'iframe[data-testid="{name}"]').element_handle()
+        frame = element.content_frame()
+        assert frame is not None
+        frame.wait_for_load_state("networkidle")
+        expect(page.get_by_test_id("status")).to_have_attribute("data-state", "connected")
+        expect(page.locator(f"#tab-{name}")).to_be_in_viewport(ratio=1)
+        assert complaints_of_axe(page) == [], name
+        assert complaints_of_axe(frame) == [], name
+        for place in (page, frame):
+            assert place.evaluate("() => document.documentElement.scrollWidth") <= 390, name
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 768, 390, 320])
