@@ -75,7 +75,7 @@ class Copy:
     """One peer's copy of *original*; equal to `RemoteCacheObserver` as far as a log sees."""
 
     luid = 7
-    perspective = None
+    seen_by = None
 
     def __init__(self, original: Any, line: Line) -> None:
         self.original = original
