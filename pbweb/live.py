@@ -26,7 +26,7 @@ from .frames import Frame
 from .jelly import Encoded, Jellier
 from .limits import DEFAULT
 from .shared import Shared, encode_shared
-from .tracking import NO_LINKS, LiveSet, Ops, drop, is_node, plain, put
+from .tracking import NO_LINKS, NODES, LiveSet, Ops, drop, is_node, plain, put
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -132,6 +132,10 @@ class Live(Cacheable):
     _pbLinks: dict[Any, Any] = NO_LINKS
     _pbOdd: bool = False
     _pbOps: _Log | None = None
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        NODES.add(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._pbFields:

@@ -35,6 +35,7 @@ from .limits import DEFAULT
 from .references import RemoteReference
 
 __all__ = [
+    "NODES",
     "NO_LINKS",
     "LiveDict",
     "LiveList",
@@ -174,9 +175,13 @@ class Ops:
         place[name] = self._note([[[*path], name, [*items]] for path in paths])
 
 
+NODES: set[type] = set()
+"""The classes of live objects and of their containers."""
+
+
 def is_node(value: Any) -> bool:
     """Whether *value* is a live object, or a container of one."""
-    return hasattr(type(value), "_pbOdd")
+    return type(value) in NODES
 
 
 # ------------------------------------------------------------------ upwards
@@ -520,18 +525,13 @@ def put(node: Any, values: dict[Any, Any], key: Any, value: Any) -> None:
         value = take(node, value, key)
     elif type(old) is type(value) and old == value and (value or type(value) is not float):
         return
-    _store(node, values, key, old, value)
+    if type(old) in NODES:
+        detach(old, node, key)
+    dict.__setitem__(values, key, value)
+    if type(value) in NODES:
+        attach(value, node, key)
     for ops, paths in targets.items():
         ops.set(paths, node, key, value)
-
-
-def _store(node: Any, values: Any, key: Any, old: Any, value: Any) -> None:
-    store = dict.__setitem__
-    if is_node(old):
-        detach(old, node, key)
-    store(values, key, value)
-    if is_node(value):
-        attach(value, node, key)
 
 
 def drop(node: Any, values: dict[Any, Any], key: Any) -> Any:
@@ -910,4 +910,5 @@ _MAKERS: dict[type, Callable[[_Taking, Any, int], Any]] = {
 }
 
 for _live, _plain in ((LiveList, list), (LiveDict, dict), (LiveSet, set)):
+    NODES.add(_live)
     treat_as(_live, _plain)  # in ordinary calls they cross as what they are
