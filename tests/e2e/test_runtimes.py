@@ -19,6 +19,9 @@ REPORT = {
     "cache": ["kermit", "robin", 1, True],
     "owned": ["mine", "more", 2, True],
     "after": [3, 0],
+    "file": 150_000,
+    "sizes": 3,
+    "counted": [0, 1, 2, 2],
     "error": "NoSuchMethod",
 }
 

@@ -1,5 +1,6 @@
 """What the runtimes call."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pbweb as pb
@@ -41,6 +42,7 @@ class Root(pb.Root):
     def __init__(self) -> None:
         self.pond = Pond()
         self.held: PondCopy | None = None
+        self.ended = 0
 
     def remote_getPond(self) -> Pond:
         return self.pond
@@ -65,6 +67,20 @@ class Root(pb.Root):
     def remote_letGo(self) -> None:
         assert self.held is not None
         self.held.release()
+
+    async def remote_count(self, to: int) -> AsyncIterator[int]:
+        try:
+            for number in range(to):
+                yield number
+        finally:
+            self.ended += 1
+
+    def remote_ended(self) -> int:
+        return self.ended
+
+    async def remote_sizes(self, stream: pb.RemoteStream) -> int:
+        """What the chunks of bytes have together, or the numbers."""
+        return sum([len(x) if isinstance(x, bytes) else x async for x in stream])
 
     def remote_echo(self, value: Any) -> Any:
         return value

@@ -48,6 +48,9 @@ const held = await root.callRemote("frogs");
 await root.callRemote("letGo");
 await mine.stopped;
 
+const counted = [];
+for await (const number of root.callRemote("count", 1000)) if (counted.push(number) === 3) break;
+
 const report = {
   text: await root.callRemote("echo", "hello"),
   large: String(await root.callRemote("echo", 2n ** 70n)),
@@ -57,6 +60,9 @@ const report = {
   cache: [...pond.frogs, observers, isPond],
   owned: [...held, told, isMine],
   after: await root.callRemote("addFrog", "late"),
+  file: await root.callRemote("sizes", new Blob([new Uint8Array(150_000)])),
+  sizes: await root.callRemote("sizes", (await root.callRemote("count", 3)).readable()),
+  counted: [...counted, await root.callRemote("ended")],
   error: await root.callRemote("nothing").catch((error) => error.type),
 };
 await connection.close();
