@@ -257,6 +257,14 @@ test("the end of the session stops the producer, and is what the reader is told"
   assert.ok((await stream.return()).done);
 });
 
+test("a stream that is read after its session is over says that", async () => {
+  const both = await open();
+  const stream = await both.root.callRemote("count");
+  both.client.session.fail(1000, "over");
+  await assert.rejects(stream.next(), PBConnectionLost);
+  assert.ok((await stream.next()).done);
+});
+
 test("a failure comes behind the items before it", async () => {
   const both = await open();
   const stream = await both.root.callRemote("fail", 70);

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import pbweb as pb
 from pbweb.streams import AHEAD
 from pbweb.testing import SteppedPair, SteppedRuntime, stepped_pair
+from tests.property.resumable import ResumablePair
 
 SIDES = st.sampled_from(["client", "server"])
 PLANS = st.lists(st.sampled_from(["item", "items", "pause", "wait", "large", "object"]), max_size=9)
@@ -103,16 +104,21 @@ class Streams(RuleBasedStateMachine):
         super().__init__()
         self.runtime = SteppedRuntime()
         self.sides = {name: Side(self.runtime) for name in ("client", "server")}
-        limits = pb.Limits(streams=8)
-        self.pair: SteppedPair = stepped_pair(
-            self.sides["server"],
-            client_names={"root": self.sides["client"]},
-            runtime=self.runtime,
-            limits=limits,
-        )
+        self.pair = self.make_pair()
         self.pair.settle()
         self.all: list[Made] = []
         self.is_over = False
+
+    def make_pair(self) -> SteppedPair:
+        return stepped_pair(
+            self.sides["server"],
+            client_names={"root": self.sides["client"]},
+            runtime=self.runtime,
+            limits=pb.Limits(streams=8),
+        )
+
+    def come_back(self) -> None:
+        """See that both sides are connected, where that can be."""
 
     def broker(self, side: str) -> Any:
         return (self.pair.client if side == "client" else self.pair.server).broker
@@ -127,6 +133,7 @@ class Streams(RuleBasedStateMachine):
         """*side* has an iterator, of which the other side gets a stream."""
         if self.is_over or sum(made.stream is not None for made in self.all) >= 8:
             return
+        self.come_back()
         mine = self.sides[side]
         other = "client" if side == "server" else "server"
         made = mine.make(plan, end)
@@ -240,22 +247,53 @@ class Streams(RuleBasedStateMachine):
                 assert self.is_over
 
     def teardown(self) -> None:
+        self.come_back()
         for made in self.all:
             made.stream = None
         self.runtime.run()
         self.pair.settle()
         for side in self.sides.values():
             side.got.clear()
-        for made in self.all:
-            for gate in made.gates:
-                if not gate.done():
-                    gate.set_result(None)
-        self.pair.settle()
+        for _ in range(10):  # behind a gate may be another
+            for made in self.all:
+                for gate in made.gates:
+                    if not gate.done():
+                        gate.set_result(None)
+            self.pair.settle()
         self.pair.assert_idle() if not self.is_over else self.runtime.run()
         for made in self.all:
             assert made.reading == 0
             assert made.ended == made.begun <= 1
         assert not [report for report in self.runtime.reports if report[1] is not None]
+
+
+class ResumedStreams(Streams):
+    """The connection breaks at any byte, and the session goes on: nobody notices."""
+
+    def make_pair(self) -> SteppedPair:
+        def publish(session: Any) -> None:
+            session.broker.setNameForLocal("root", self.sides["server"])
+
+        return ResumablePair(
+            publish,
+            client_names={"root": self.sides["client"]},
+            runtime=self.runtime,
+            limits=pb.Limits(streams=8, resume_window=60),
+        )
+
+    @rule()
+    def come_back(self) -> None:
+        self.pair.reconnect()
+        self.pair.settle()
+
+    @precondition(lambda self: self.all)
+    @rule(up=st.sampled_from([0, 1, 60, 400, 10**6]), down=st.sampled_from([0, 1, 60, 400, 10**6]))
+    def break_link(self, up: int, down: int) -> None:
+        self.pair.flush()
+        self.pair.cut(up=up, down=down)
+
+    def cut(self) -> None:
+        """Breaking is no end here."""
 
 
 class Allowances(RuleBasedStateMachine):
@@ -322,6 +360,8 @@ SETTINGS = settings(
     derandomize="CI" in os.environ,  # the same examples for everybody; others on every other run
 )
 TestStreams = Streams.TestCase
-TestStreams.settings = SETTINGS
+TestResumedStreams = ResumedStreams.TestCase
 TestAllowances = Allowances.TestCase
-TestAllowances.settings = SETTINGS
+for _machine in (TestStreams, TestResumedStreams, TestAllowances):
+    _machine.settings = SETTINGS
+del _machine

@@ -653,6 +653,18 @@ def test_the_session_that_goes_is_what_the_reader_is_told():
     run(body, idle=False)
 
 
+def test_a_stream_that_is_read_after_its_session_has_gone_says_that():
+    async def body(both, source):
+        stream = await both.root.callRemote("count")
+        both.cut()
+        with pytest.raises(pb.PBConnectionLost):
+            await anext(stream)
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+    run(body, idle=False)
+
+
 def test_a_timeout_around_a_yield_stays_in_its_task():
     async def body(both, source):
         async def careful():
