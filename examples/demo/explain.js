@@ -10,7 +10,7 @@ import { peerOf } from "./ledger.js";
 
 /** @type {Record<string, (frame: Frame) => string>} */
 const SENTENCES = {
-  version: ({ side }) => `The ${side} opens the session: it speaks version 1 of this protocol.`,
+  version: greeted,
   message: called,
   answer: ({ side, items, call }) =>
     `The ${side}'s answer to the ${peerOf(side)}'s call ${items[1]}${call ? `, ${call.name}` : ""}.`,
@@ -37,6 +37,19 @@ const SENTENCES = {
     "every object and every call of it.",
   didNotUnderstand: ({ side, items }) => `The ${side} knows no frame called ${items[1]}.`,
 };
+
+/** @param {Frame} frame */
+function greeted({ side, items }) {
+  const { resume, resumed, why } = items[2] ?? {};
+  if (resume) {
+    return `The page goes on with the session whose connection was lost: it has received ${resume.received} frames of it, and sent ${resume.sent}.`;
+  }
+  if (resumed) {
+    return `The server still has the session, and has received ${items[2].received} frames of it: the rest is sent again, and nothing is lost or done twice.`;
+  }
+  const more = why ? ` The one that was asked for cannot go on (${why}).` : "";
+  return `The ${side} opens the session: it speaks version 1 of this protocol.${more}`;
+}
 
 /** @param {Frame} frame */
 function called({ side, items, call }) {
@@ -155,5 +168,13 @@ export function explain(frame) {
   // What a frame changes is said in its own words where it has some.
   const changes = /^(decache|uncache)$/.test(frame.name) ? [] : frame.changes;
   const sentence = SENTENCES[frame.name]?.(frame) ?? `A frame called ${frame.name}.`;
-  return [sentence, ...new Set(changes.map(changeText)), ...homeText(frame), ...copyText(frame)];
+  const again =
+    "It was sent before, and its connection was lost: it is sent again, and handled once.";
+  return [
+    sentence,
+    ...(frame.again ? [again] : []),
+    ...new Set(changes.map(changeText)),
+    ...homeText(frame),
+    ...copyText(frame),
+  ];
 }

@@ -39,10 +39,14 @@ export function rowElement(frame, onPress) {
     make("time", { title: "since it was connected" }, milliseconds(message.since)),
     labelElement(frame, onPress),
     make("span.content", { "data-long": isUpdate(frame) ? "" : null }, ...contentNodes(frame)),
-    make("span.meta", {}, message.frames.length === 1 ? `${message.bytes} B` : ""),
+    make("span.meta", {}, metaText(frame)),
   );
   return row;
 }
+
+/** @param {Frame} frame */
+const metaText = ({ again, message: { frames, bytes } }) =>
+  again ? "again" : frames.length === 1 ? `${bytes} B` : "";
 
 /**
  * @param {Frame} frame

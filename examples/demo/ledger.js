@@ -6,6 +6,9 @@
  * @module
  */
 
+import { masked } from "./secrets.js";
+import { comesFirst, newSession, outlives, welcome } from "./sessions.js";
+
 /** Who sent a message, made a call, or owns an object. @typedef {"page" | "server"} Side */
 
 /**
@@ -55,6 +58,7 @@
  * @property {Call | null} call that it is, or that it ends or cancels
  * @property {Set<string>} objects the keys of the objects that it names
  * @property {{ holding: Holding, by: number, count: number }[]} changes of counts, in order
+ * @property {boolean} again whether it is sent once more, after its connection was lost
  * @property {Lane[]} lanes
  */
 
@@ -78,16 +82,7 @@
  * @property {Frame[]} frames
  */
 
-/**
- * The two sides' tables of one connection.
- * @typedef {object} Session
- * @property {number} id
- * @property {number} opened when, in milliseconds
- * @property {boolean} over
- * @property {Record<Side, Map<number, Holding>>} objects by their owner
- * @property {Record<Side, Map<string, Holding>>} names that were called or handed out, by their owner
- * @property {Record<Side, Map<number, Call>>} calls by their caller
- */
+/** @typedef {import("./sessions.js").Session} Session */
 
 /** What is kept: the newest messages, calls that ended, objects that are gone. */
 const MOST = { messages: 400, bytes: 4194304, calls: 1000, gone: 20 };
@@ -105,17 +100,6 @@ const COMES_HOME = { local: "object", lcache: "cache" };
 
 /** The type under which live objects cross; their own name stands in the state. */
 export const LIVE = "pb.live";
-
-/** Keys whose text nobody is shown. */
-const SECRET = /^(pass(word|phrase)|token|secret|jwt)$/i;
-/** A signed token, wherever it stands. */
-const TOKEN = /^ey[\w-]+\.[\w-]+\.[\w-]*$/;
-/** What stands in the place of what is not shown. */
-export const MASK = "••••••";
-
-/** Where the fields stand in the arguments of a login, and what of them may be read. */
-const FIELDS = { login: 1, renew: 2 };
-const READABLE = "username";
 
 const utf8 = { encode: new TextEncoder(), decode: new TextDecoder() };
 
@@ -144,44 +128,6 @@ export function decode(data) {
 const lengthAt = (view, at) => new DataView(view.buffer, view.byteOffset).getUint32(at, true);
 
 /**
- * The same without passwords and tokens: whatever stands under such a key, and all that a login
- * proves itself with.
- * @param {any[]} items of a frame
- */
-export function masked(items) {
-  const [name, , target, method, args, ...rest] = items;
-  const at = name === "message" && target === "root" && Object.hasOwn(FIELDS, method);
-  if (!at || !Array.isArray(args)) return withoutSecrets(items);
-  const fields = /** @type {Record<string, number>} */ (FIELDS)[method];
-  const shown = args.map((arg, place) => (place === fields ? hidden(arg) : withoutSecrets(arg)));
-  return [...items.slice(0, 4), shown, ...withoutSecrets(rest)];
-}
-
-/** @param {any} value @param {string} [key] that it stands under @returns {any} */
-function withoutSecrets(value, key = "") {
-  if (typeof value === "string") return SECRET.test(key) || TOKEN.test(value) ? MASK : value;
-  if (typeof value !== "object" || value === null) return value;
-  if (!Array.isArray(value)) return mapped(value, withoutSecrets);
-  const isPair = value.length === 2 && typeof value[0] === "string";
-  return value.map((item, at) => withoutSecrets(item, isPair && at ? value[0] : ""));
-}
-
-/** What a login proves itself with. @param {any} value @param {string} [key] @returns {any} */
-function hidden(value, key = "") {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return mapped(value, hidden);
-  }
-  return key === READABLE ? value : MASK;
-}
-
-/**
- * @param {Record<string, any>} object
- * @param {(value: any, key: string) => any} change
- */
-const mapped = (object, change) =>
-  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value, key)]));
-
-/**
  * Call `visit` with every tagged value, wherever it stands.
  * @param {any} value
  * @param {(tagged: Record<string, any>) => void} visit
@@ -195,7 +141,7 @@ export function eachTagged(value, visit) {
 export class Ledger {
   /** The newest messages, oldest first. @type {Message[]} */
   messages = [];
-  /** Connections that are open. @type {Map<number, Session>} */
+  /** By the connection that carries each, or that carried it last. @type {Map<number, Session>} */
   sessions = new Map();
   /** Objects that were given back or lost, oldest first. @type {Holding[]} */
   gone = [];
@@ -211,14 +157,8 @@ export class Ledger {
    * @param {number} time
    */
   opened(id, time) {
-    this.sessions.set(id, {
-      id,
-      opened: time,
-      over: false,
-      objects: { page: new Map(), server: new Map() },
-      names: { page: new Map(), server: new Map() },
-      calls: { page: new Map(), server: new Map() },
-    });
+    this.pass(time);
+    this.sessions.set(id, newSession(id, time));
     return this.#keep(this.#message(id, "opened", "page", time));
   }
 
@@ -240,21 +180,45 @@ export class Ledger {
     total.messages++;
     total.bytes += bytes;
     total.frames += frames.length;
-    for (const items of frames) message.frames.push(this.#frame(message, masked(items)));
+    for (const items of frames) message.frames.push(this.#frame(id, message, masked(items)));
     return this.#keep(message);
   }
 
   /**
-   * A connection has gone, if there was one, and both sides' tables with it.
+   * A connection has gone, if it still carried a session; and both sides' tables with it, unless
+   * another may carry them on.
    * @param {number} id
    * @param {number} time
-   * @param {string} why
+   * @param {string} why begins with the code
    */
   closed(id, time, why) {
     const session = this.sessions.get(id);
     if (!session) return;
-    this.#end(session, time);
+    if (outlives(session, why)) session.away = time;
+    else this.#end(session, time);
     this.#keep({ ...this.#message(id, "closed", "page", time), text: why });
+    if (session.over) this.sessions.delete(id);
+  }
+
+  /**
+   * Time goes on: a session whose window has passed is over.
+   * @param {number} time
+   * @returns {number} milliseconds until that may be so for another; Infinity when none is away
+   */
+  pass(time) {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [id, session] of this.sessions) {
+      if (session.away === null) continue;
+      const left = session.away + session.window - time;
+      if (left > 0) next = Math.min(next, left);
+      else this.#forget(id, time);
+    }
+    return next;
+  }
+
+  /** @param {number} id @param {number} time */
+  #forget(id, time) {
+    this.#end(/** @type {Session} */ (this.sessions.get(id)), time);
     this.sessions.delete(id);
   }
 
@@ -267,20 +231,20 @@ export class Ledger {
   }
 
   /**
-   * @param {number} session
+   * @param {number} socket
    * @param {Message["kind"]} kind
    * @param {Side} side
    * @param {number} time
    * @returns {Message}
    */
-  #message(session, kind, side, time) {
-    const since = time - (this.sessions.get(session)?.opened ?? time);
+  #message(socket, kind, side, time) {
+    const { id = socket, opened = time } = this.sessions.get(socket) ?? {};
     return {
-      session,
+      session: id,
       kind,
       side,
       time,
-      since,
+      since: time - opened,
       bytes: 0,
       binary: false,
       kept: 0,
@@ -300,10 +264,11 @@ export class Ledger {
   }
 
   /**
+   * @param {number} socket
    * @param {Message} message
    * @param {any[]} items
    */
-  #frame(message, items) {
+  #frame(socket, message, items) {
     /** @type {Frame} */
     const frame = {
       number: ++this.#frames,
@@ -314,11 +279,46 @@ export class Ledger {
       call: null,
       objects: new Set(),
       changes: [],
+      again: false,
       lanes: [],
     };
-    const session = this.sessions.get(message.session);
-    if (session && !session.over) this.#account(session, frame);
+    if (frame.name === "version") this.#greeted(socket, frame);
+    const session = this.sessions.get(socket);
+    if (!session || session.over) return frame;
+    frame.again = !comesFirst(session, frame);
+    if (frame.again) this.#repeated(session, frame);
+    else this.#account(session, frame);
     return frame;
+  }
+
+  /**
+   * A connection may go on with the session of one that was lost.
+   * @param {number} socket
+   * @param {Frame} frame
+   */
+  #greeted(socket, { side, items, message }) {
+    const fresh = this.sessions.get(socket);
+    if (!fresh) return;
+    const before = welcome(fresh, this.sessions, side, items[2] ?? {});
+    if (!before) return;
+    if (before.resumed) {
+      this.sessions.delete(before.socket);
+      this.sessions.set(socket, before.session);
+      message.session = before.session.id;
+      message.since = message.time - before.session.opened;
+    } else this.#forget(before.socket, message.time);
+  }
+
+  /**
+   * What a frame is about that went by before; it changes nothing again.
+   * @param {Session} session
+   * @param {Frame} frame
+   */
+  #repeated(session, frame) {
+    const { name, side, items } = frame;
+    if (/message$/.test(name)) frame.call = session.calls[side].get(items[1]) ?? null;
+    if (name === "answer" || name === "error") this.#found(session, frame);
+    this.#draw(frame);
   }
 
   /**

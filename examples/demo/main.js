@@ -95,7 +95,9 @@ function paint() {
   for (const call of running.values()) showRunning(call);
   running.clear();
   clearTimeout(timer);
+  const next = ledger.pass(performance.timeOrigin + began);
   if (showHoldings(ledger)) timer = setTimeout(draw, 500);
+  else if (next < Number.POSITIVE_INFINITY) timer = setTimeout(draw, next);
   showFrames(ledger);
   showTotals();
   cost = Math.min(performance.now() - began, MOST.cost);

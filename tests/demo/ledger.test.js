@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { Referenceable } from "../../client_js/src/pbweb.js";
 import { FixtureRoot } from "../../client_js/test/support/fixture.js";
 import { Peer, pair, settled } from "../../client_js/test/support/peer.js";
-import { count, decode, keyOf, Ledger, MASK, masked, SIDES } from "../../examples/demo/ledger.js";
+import { count, decode, keyOf, Ledger, SIDES } from "../../examples/demo/ledger.js";
+import { MASK, masked } from "../../examples/demo/secrets.js";
 
 const scenarios = JSON.parse(
   readFileSync(new URL("../vectors/scenarios.json", import.meta.url), "utf8"),
@@ -437,6 +438,121 @@ test("of a message with bytes only the beginning need be there", () => {
   const head = new Uint8Array([json.length, 0, 0, 0, ...new TextEncoder().encode(json)]);
   const { frames, bytes } = ledger.message(1, "server", head, 0, 1_000_000);
   assert.deepEqual([frames.length, bytes, ledger.totals.server.bytes], [1, 1_000_000, 1_000_000]);
+});
+
+/** A session that outlives its connection: one call is answered, one is not, one object is held. */
+function away() {
+  const { ledger, session, send } = byHand();
+  send("page", ["version", 1], ["message", 1, "root", "getTwo"]);
+  send("server", ["version", 1, { session: "s1", secret: "x", window: 60, resumed: false }]);
+  send("server", ["answer", 1, { $: "remote", id: 1 }], ["ack", 1, 1]);
+  send("page", ["ack", 1, 1], ["message", 2, 1, "three", [4]], ["message", 3, 1, "three", [5]]);
+  ledger.closed(1, 1000, "1006");
+  const on = (id, side, ...frames) => ledger.message(id, side, JSON.stringify(frames), 2000).frames;
+  const resume = { session: "s1", secret: "x", received: 1, sent: 3 };
+  return { ledger, session, on, resume };
+}
+
+test("a session outlives its connection, and goes on with another", () => {
+  const { ledger, session, on, resume } = away();
+  assert.deepEqual(count(session, "server"), { objects: 1, caches: 0, calls: 0 });
+  assert.equal(count(session, "page").calls, 2);
+  assert.deepEqual(ledger.gone, []);
+
+  ledger.opened(2, 2000);
+  on(2, "page", ["version", 1, { resume }]);
+  const [version] = on(2, "server", [
+    "version",
+    1,
+    { session: "s1", secret: "y", window: 60, resumed: true, received: 2, sent: 1 },
+  ]);
+  assert.deepEqual([...ledger.sessions], [[2, session]]);
+  assert.equal(version.message.session, 1);
+  // The server has two of three: the third is sent again, under its number, and changes nothing.
+  const [again, first] = on(
+    2,
+    "page",
+    ["message", 3, 1, "three", [5]],
+    ["message", 4, 1, "three", [6]],
+  );
+  assert.deepEqual([again.again, first.again], [true, false]);
+  assert.equal(count(session, "page").calls, 3);
+  assert.equal(session.objects.server.get(1).calls, 3);
+  const ends = on(2, "server", ["answer", 2, 12], ["answer", 3, 15], ["answer", 4, 18]);
+  assert.deepEqual(
+    ends.map(({ call }) => call.state),
+    ["answer", "answer", "answer"],
+  );
+  assert.equal(ends[1].call, again.call);
+  assert.equal(count(session, "page").calls, 0);
+  on(2, "page", ["decref", 1, 1]);
+  assert.equal(count(session, "server").objects, 0);
+});
+
+test("what hands something out and is sent again counts once", () => {
+  const { ledger, session, on, resume } = away();
+  for (const id of [2, 3]) {
+    ledger.opened(id, 2000);
+    on(id, "page", ["version", 1, { resume }]);
+    on(id, "server", [
+      "version",
+      1,
+      { session: "s1", window: 60, resumed: true, received: 3, sent: 1 },
+    ]);
+    const [answer] = on(id, "server", ["answer", 2, { $: "remote", id: 2 }]);
+    assert.equal(answer.again, id === 3);
+    assert.equal(session.objects.server.get(2).count, 1);
+    ledger.closed(id, 3000, "1006");
+  }
+});
+
+test("a session that the server no longer has is over, and its calls are lost", () => {
+  const { ledger, session, on, resume } = away();
+  ledger.opened(2, 2000);
+  on(2, "page", ["version", 1, { resume }]);
+  on(2, "server", ["version", 1, { session: "s2", window: 60, resumed: false, why: "unknown" }]);
+  assert.ok(session.over);
+  assert.deepEqual([...ledger.sessions.keys()], [2]);
+  assert.deepEqual(
+    frames(ledger).flatMap(({ name, call }) => (name === "message" ? [call.state] : [])),
+    ["answer", "lost", "lost"],
+  );
+  const [call] = on(2, "page", ["message", 1, "root", "getTwo"]);
+  assert.deepEqual([call.again, call.call.state], [false, "open"]);
+});
+
+test("a session ends with its window, and with a close that ends it", () => {
+  const { ledger, session } = away();
+  assert.equal(ledger.pass(2000), 59_000);
+  assert.ok(!session.over);
+  assert.equal(ledger.pass(61_000), Number.POSITIVE_INFINITY);
+  assert.ok(session.over);
+  assert.deepEqual([ledger.sessions.size, ledger.gone.length], [0, 1]);
+  for (const [code, kept] of Object.entries({ 1001: true, 1012: false, 4400: false, 4408: true })) {
+    const { ledger, on } = away();
+    ledger.opened(2, 0);
+    on(2, "server", ["version", 1, { session: "s2", window: 60, resumed: false }]);
+    ledger.closed(2, 5, `${code} so`);
+    assert.equal(ledger.sessions.has(2), kept, code);
+  }
+});
+
+test("who takes over an open connection has its session", () => {
+  const { ledger, session, on, resume } = away();
+  for (const id of [2, 3]) {
+    ledger.opened(id, 2000);
+    on(id, "page", ["version", 1, { resume }]);
+    on(id, "server", [
+      "version",
+      1,
+      { session: "s1", window: 60, resumed: true, received: 3, sent: 1 },
+    ]);
+  }
+  assert.deepEqual([...ledger.sessions], [[3, session]]);
+  on(2, "server", ["answer", 2, 12]); // comes too late
+  ledger.closed(2, 2100, "4409");
+  assert.ok(!session.over);
+  assert.equal(session.calls.page.get(2).state, "open");
 });
 
 test("times count from the beginning of the connection", () => {
