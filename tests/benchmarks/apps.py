@@ -29,10 +29,19 @@ class Thing(pb.Referenceable):
         return value
 
 
+@pb.live
+class Board:
+    """What many observe."""
+
+    text: str = ""
+    number: int = 0
+
+
 class Echo(pb.Root):
     """Every method that a load calls."""
 
     def __init__(self) -> None:
+        self.board = Board()
         self.listeners = pb.Group()
 
     def remote_echo(self, value: Any) -> Any:
@@ -71,6 +80,15 @@ class Echo(pb.Root):
     def remote_publish(self, text: str) -> None:
         """Tell all."""
         self.listeners.callRemoteOnly("deliver", text)
+
+    def remote_observe(self) -> Board:
+        """Be one of those that see what changes."""
+        return self.board
+
+    def remote_change(self, text: str) -> None:
+        """Let all see *text*, another one each time."""
+        self.board.number += 1
+        self.board.text = f"{text} {self.board.number}"
 
     def remote_blob(self, size: int) -> str:
         """A long text, made anew for each who asks."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from .base import Wire
 from .capnweb import CapnWeb, CapnWebHandOut, CapnWebRing
-from .pbweb import PBWeb, PBWebBytes, PBWebHandOut, PBWebHeld, PBWebListener, PBWebRing
+from .pbweb import PBWeb, PBWebBytes, PBWebHandOut, PBWebHeld, PBWebListener, PBWebObserver, PBWebRing
 from .raw import Raw, RawBytes, RawListener
 from .socketio import SocketIO, SocketIOListener
 from .twisted import Twisted, TwistedHandOut, TwistedRing
@@ -27,6 +27,7 @@ WIRES: dict[str, Callable[[Any], Wire]] = {
     "pbweb hand out": PBWebHandOut,
     "pbweb held": PBWebHeld,
     "pbweb listener": PBWebListener,
+    "pbweb observer": PBWebObserver,
     "pbweb ring": PBWebRing,
     "capnweb": CapnWeb,
     "capnweb hand out": CapnWebHandOut,

@@ -194,18 +194,30 @@ class PBWebRing(PBWeb):
 class PBWebListener(PBWeb):
     """Joins, and gets what the server sends to all; a call lets it send once more."""
 
+    tell = b"publish"
+    join = b'["message",1,"root","join",[{"$":"remote","id":1}]]'
+    delivery = b'"deliver",'
+
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self.tail = b',"root","publish",[%b]]' % options.payload
+        self.tail = b',"root","%b",[%b]]' % (self.tell, options.payload)
 
     def first_frames(self) -> list[bytes]:
-        return [b'["message",1,"root","join",[{"$":"remote","id":1}]]']
+        return [self.join]
 
     def message(self, data: bytes, start: int, end: int) -> int:
-        delivered = data.count(b'"deliver",', start, end)
+        delivered = data.count(self.delivery, start, end)
         answered = data.count(b'"answer",', start, end) if self.ready else 0
         if not delivered and not answered:
             self.look(data, start, end)
         self.owe(delivered + answered, end - start)
         self.reply += map(masked, self.acknowledged([]))
         return delivered
+
+
+class PBWebObserver(PBWebListener):
+    """Has a copy of a live object, and gets its updates; a call changes it once more."""
+
+    tell = b"change"
+    join = b'["message",1,"root","observe"]'
+    delivery = b'"cachemessage",'
