@@ -32,7 +32,7 @@ from .outgoing import Outgoing
 from .promises import PromisedItem, RemotePromise, follow
 from .references import DEAD, Exports, Imports, RemoteReference, dead_reference
 from .runtime import Options, Runtime
-from .shared import SharedCall
+from .shared import SharedFrames
 from .streams import Items, Producer, RemoteStream, Streams
 from .unjelly import Pending, Unjellier, introductions
 
@@ -139,7 +139,7 @@ class Broker:
         self.room_frames = limits.window_frames
         self.room_bytes = limits.window
         self.wake = wake
-        self.express: Callable[[SharedCall, int | str], bool] | None = None
+        self.express: Callable[[SharedFrames, int | str], bool] | None = None
         """Writes a call of many at once, if nothing stands before it: see `Connection.express`."""
         self._encoding = 0  # frames with caches that are new to the peer
         self._faults = 0

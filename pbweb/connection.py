@@ -22,7 +22,7 @@ from .promises import RemotePromise
 from .references import RemoteReference
 from .runtime import Handle, Options
 from .session import Door, Message, Session, State
-from .shared import SharedCall, SharedMessage
+from .shared import SharedFrames, SharedMessage
 from .targets import Target
 from .watchdog import Watchdog
 
@@ -453,8 +453,8 @@ class Connection:
         if turn.waiting or turn.begin():
             turn.waiting.append(self)
 
-    def express(self, call: SharedCall, target: int | str) -> bool:
-        """Write *call*, which many get, now: then each connection is looked at only once for it.
+    def express(self, call: SharedFrames, target: int | str) -> bool:
+        """Write the frame of *call* for *target* now, so that this is looked at only once for it.
 
         False when it has to go into the outbox: something is to be sent before it or with it,
         or was in this turn already, the rest of which is to be one batch; or it may not be sent

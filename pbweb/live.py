@@ -25,7 +25,7 @@ from .flavors import LIVE, Referenceable, Viewable, is_copyable
 from .frames import Frame
 from .jelly import Encoded, Jellier
 from .limits import DEFAULT
-from .shared import Shared, encode_shared
+from .shared import Shared, SharedFrames, encode_shared
 from .tracking import NO_LINKS, NODES, LiveSet, Ops, drop, is_node, plain, put
 
 if TYPE_CHECKING:
@@ -265,6 +265,10 @@ def _size_about(ops: list[Any]) -> int:
         return 1024 * len(ops)
 
 
+_Update = SharedFrames | list[Any]
+"""Operations that are sent together: encoded, or their values."""
+
+
 class _Observer:
     """One peer's copy: what it has, and how it gets the rest."""
 
@@ -309,7 +313,7 @@ class _Log(Ops):
         self._segments: deque[_Segment] = deque()
         self._first = 0  # the number of the first of the segments
         self._sealed_bytes = 0
-        self._joined: tuple[int, int, list[Shared | list[Any]]] | None = None  # what was sent last
+        self._joined: tuple[int, int, list[_Update]] | None = None  # what was sent last
         self._state: Shared | None = None  # encoded, while it holds
         self._state_size = 0
 
@@ -396,10 +400,26 @@ class _Log(Ops):
 
     def flush(self) -> None:
         """The turn is over: everybody gets what it lacks."""
+        self._seal()
         for one in list(self._observers.values()):
-            self.deliver(one)
+            if not self._express(one):
+                self.deliver(one)
         if self._observers:
             self._trim()
+
+    def _express(self, one: _Observer) -> bool:
+        """Whether *one* could be sent what it lacks at once, as many others are."""
+        express, begin, end = one.broker.express, one.position, self._end()
+        if express is None or one.lines or one.stale or begin < self._first or begin == end:
+            return False
+        updates = self._ops(begin, end)
+        if len(updates) > 1 or not isinstance(updates[0], SharedFrames):
+            return False
+        if not express(updates[0], one.observer.luid):
+            return False
+        one.position = end
+        one.broker.dirty.pop(one, None)
+        return True
 
     def deliver(self, one: _Observer) -> None:
         """Let what *one* lacks stand in its broker's line for room, which is mostly empty."""
@@ -451,16 +471,16 @@ class _Log(Ops):
             one.late = False
             self._trim()
 
-    def _ops(self, begin: int, end: int) -> list[Shared | list[Any]]:
+    def _ops(self, begin: int, end: int) -> list[_Update]:
         """The operations of some segments, in as few updates as can be."""
         if self._joined is not None and self._joined[:2] == (begin, end):
             return self._joined[2]
-        updates: list[Shared | list[Any]] = []
+        updates: list[_Update] = []
         texts: list[bytes] = []
 
         def join() -> None:
             if texts:
-                updates.append(Shared(b"[[%b]]" % b",".join(texts), b"{}", DEFAULT))
+                updates.append(_update_of(Shared(b"[[%b]]" % b",".join(texts), b"{}", DEFAULT)))
                 texts.clear()
 
         for segment in islice(self._segments, begin - self._first, end - self._first):
@@ -468,13 +488,15 @@ class _Log(Ops):
                 texts.append(segment.ops.args[2:-2])
             else:  # what is defined in it has a number there
                 join()
-                updates.append(segment.ops)
+                updates.append(_update_of(segment.ops))
         join()
         self._joined = begin, end, updates
         return updates
 
     def _post(self, one: _Observer, name: str, value: Any) -> None:
         broker = one.broker
+        if isinstance(value, SharedFrames):
+            value = value.encoded
         frame: Frame = ["cachemessage", 0, one.observer.luid, name]
         if not isinstance(value, Shared):
 
@@ -492,6 +514,10 @@ class _Log(Ops):
         frame.append(orjson.Fragment(value.args))
         broker.queued += value.size
         broker.send(frame)
+
+
+def _update_of(ops: Shared | list[Any]) -> _Update:
+    return SharedFrames("cachemessage", "update", ops) if isinstance(ops, Shared) else ops
 
 
 def _check_depth(value: Shared, broker: Broker) -> None:

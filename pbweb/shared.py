@@ -17,7 +17,7 @@ from .flavors import Copyable
 from .jelly import Jellier, Json
 from .limits import Limits
 
-__all__ = ["Shared", "SharedCall", "SharedFrame", "encode_shared"]
+__all__ = ["Shared", "SharedCall", "SharedFrame", "SharedFrames", "SharedMessage", "encode_shared"]
 
 _OF_DIGITS = (b'"$":"int"', b'"$":"decimal"')
 
@@ -132,39 +132,23 @@ class SharedMessage(list[tuple[bytes, bool]]):
         self.framed: bytes | None = None
 
 
-class SharedCall:
-    """A call of one method with the same arguments on many objects, of any sessions."""
+class SharedFrames:
+    """The frames of one message to many objects of any sessions: one for each id that they have.
 
-    __slots__ = ("args", "encoded", "frames", "kind", "kw", "name", "suited")
+    Args:
+        kind: the frames' name, ``message`` or ``cachemessage``.
+        name: what is called.
+        encoded: the arguments; None if each session has to encode them for itself.
+    """
 
-    def __init__(
-        self,
-        name: str,
-        args: Sequence[Any],
-        kw: dict[str, Any],
-        limits: Limits,
-        kind: str = "message",
-    ) -> None:
-        """Encode it, if that can be done once.
+    __slots__ = ("encoded", "frames", "kind", "name", "suited")
 
-        Args:
-            limits: see `encode_shared`.
-            kind: the frame's name, ``message`` or ``cachemessage``.
-
-        Raises:
-            NoSuchMethod: *name* can be no method's name.
-            InsecureJelly: a value cannot cross to anybody.
-        """
-        if type(name) is not str or not name.isascii():
-            raise NoSuchMethod(f"a method's name is a string of ASCII letters, not {name!r}")
+    def __init__(self, kind: str, name: str, encoded: Shared | None) -> None:
         self.kind = kind
         self.name = name
-        self.args = args
-        self.kw = kw
-        self.encoded = encode_shared(args, kw, limits)
-        """None if each session has to encode the arguments for itself."""
+        self.encoded = encoded
         self.frames: dict[int | str, SharedFrame] = {}
-        """The frames that were made, by target."""
+        """Those that were made, by target."""
         self.suited: Limits | None = None
         """The last limits that it suited: as a rule many peers have the same record."""
 
@@ -181,3 +165,22 @@ class SharedCall:
         items = (self.kind, 0, target, self.name, *self.encoded.parts())
         frame = self.frames[target] = SharedFrame(items)
         return frame
+
+
+class SharedCall(SharedFrames):
+    """A call of one method with the same arguments on many objects, of any sessions."""
+
+    __slots__ = ("args", "kw")
+
+    def __init__(self, name: str, args: Sequence[Any], kw: dict[str, Any], limits: Limits) -> None:
+        """Encode it, if that can be done once: see `encode_shared`.
+
+        Raises:
+            NoSuchMethod: *name* can be no method's name.
+            InsecureJelly: a value cannot cross to anybody.
+        """
+        if type(name) is not str or not name.isascii():
+            raise NoSuchMethod(f"a method's name is a string of ASCII letters, not {name!r}")
+        super().__init__("message", name, encode_shared(args, kw, limits))
+        self.args = args
+        self.kw = kw

@@ -39,6 +39,7 @@ class Line:
         self.queued = 0
         self.dirty: dict[Any, None] = {}
         self.has_room = True
+        self.express: Callable[[Any, int], bool] | None = None
         self.waiting: deque[Callable[[], object]] = deque()
         self.frames: list[Any] = []
         self.sent: Callable[[Any], None] = self.frames.append

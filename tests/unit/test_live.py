@@ -209,6 +209,33 @@ def test_a_turn_is_encoded_once_for_all(monkeypatch):
     assert not board._pbOps._segments
 
 
+def test_who_can_be_written_to_at_once_gets_one_frame_with_the_others():
+    runtime = SteppedRuntime()
+    board, frames, copies = Board(), [], []
+    for number in range(3):
+        line = Line(runtime)
+        copies.append(copy := Copy(board, line))
+
+        def express(call: Any, luid: int, copy: Copy = copy, last: bool = number == 2) -> bool:
+            if last:
+                return False
+            frames.append(call.frames.get(luid) or call.frame(luid))
+            copy.take(frames[-1])
+            return True
+
+        line.express = express
+    for title in ("one", "two"):
+        board.title = title
+        board.cards.append(title)
+        runtime.run()
+        assert [copy.tree.root["title"] for copy in copies] == [title] * 3
+        assert not any(copy.broker.dirty for copy in copies)
+    assert len(frames) == 4
+    assert frames[0] is frames[1]
+    assert frames[2] is frames[3]
+    assert [len(copy.changes) for copy in copies] == [2, 2, 2]
+
+
 def test_what_must_not_come_later_takes_the_changes_along():
     runtime = SteppedRuntime()
     board = Board()

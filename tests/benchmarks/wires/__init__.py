@@ -11,7 +11,15 @@ from typing import Any
 
 from .base import Wire
 from .capnweb import CapnWeb, CapnWebHandOut, CapnWebRing
-from .pbweb import PBWeb, PBWebBytes, PBWebHandOut, PBWebHeld, PBWebListener, PBWebObserver, PBWebRing
+from .pbweb import (
+    PBWeb,
+    PBWebBytes,
+    PBWebHandOut,
+    PBWebHeld,
+    PBWebListener,
+    PBWebObserver,
+    PBWebRing,
+)
 from .raw import Raw, RawBytes, RawListener
 from .socketio import SocketIO, SocketIOListener
 from .twisted import Twisted, TwistedHandOut, TwistedRing
