@@ -26,6 +26,8 @@ import { newExports, newImports } from "./references.js";
  * @property {(error: unknown, where: string) => void} log
  * @property {() => void} wake there is something to send
  * @property {(code: number, reason: string) => void} close send what there is, then close
+ * @property {() => void} resumed the session goes on on a new connection
+ * @property {(data: unknown) => void} refused it cannot; another takes the message that said so
  */
 
 /**

@@ -32,9 +32,11 @@ const SUBPROTOCOL = "pb.json.1";
  */
 export async function connect(urlOrTransport, options = {}) {
   const { WebSocket, signal, ...others } = options;
-  const isUrl = typeof urlOrTransport === "string" || urlOrTransport instanceof URL;
-  const transport = isUrl ? openWebSocket(urlOrTransport, WebSocket) : urlOrTransport;
-  return new Connection(transport, others).open(signal);
+  if (typeof urlOrTransport !== "string" && !(urlOrTransport instanceof URL)) {
+    return new Connection(urlOrTransport, others).open(signal);
+  }
+  const dial = () => openWebSocket(urlOrTransport, WebSocket);
+  return new Connection(dial(), { dial, ...others }).open(signal);
 }
 
 /**

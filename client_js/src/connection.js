@@ -40,6 +40,11 @@ import { newSession } from "./session.js";
  * @property {string} [software] the name by which the peer knows this side
  * @property {(error: unknown, where: string) => void} [log] unexpected exceptions of methods here;
  *   without it they go to the console
+ * @property {(root: RemoteReference<any>, connection: Connection<any>) => unknown} [onSession] called
+ *   when a session begins: before `connect` is done, and again whenever the session could not be
+ *   resumed, in which all references died. Without it the connection is over with its first session
+ * @property {() => Transport} [dial] makes another transport when one is lost; `connect` has it for an
+ *   address
  */
 
 /**
@@ -61,11 +66,12 @@ const closeCode = (code) =>
 /**
  * @param {number} seconds
  * @param {() => void} run
+ * @param {boolean} [holds] in Node, whether it keeps the process alive, as a transport does
  */
-function startTimer(seconds, run) {
+function startTimer(seconds, run, holds) {
   /** @type {any} */
   const timer = setTimeout(run, Math.min(seconds * 1000, 2 ** 31 - 1));
-  timer.unref?.(); // in Node it is the transport that keeps the process alive
+  if (!holds) timer.unref?.();
   return () => clearTimeout(timer);
 }
 
@@ -74,26 +80,44 @@ const now = () => performance.now() / 1000;
 /** What hangs on it runs in the next microtask; queueMicrotask costs Node five times as much. */
 const settled = Promise.resolve();
 
+/** Seconds before another try, from 0 on: twice as many each time, with full jitter. @param {number} attempt */
+const backoff = (attempt) => Math.random() * Math.min(20, 0.5 * 2 ** attempt);
+
+/** Seconds in the range that a server asks for, which is not believed beyond measure. @param {number[]} range */
+const within = ([least = 0, most = 0]) => {
+  const from = Math.min(Math.max(least, 0.25), 300);
+  return from + Math.random() * (Math.min(Math.max(most, from), 300) - from);
+};
+
 /**
- * Pumps a transport into a session, and watches whether it is alive.
+ * Pumps a transport into a session, watches whether it is alive, and makes another where it can.
  * @param {Transport} transport
  * @param {ConnectionOptions} options
+ * @param {{ begin: () => void, tell: (event: string) => void }} owner `begin` sets a new session up
  */
-function newShell(transport, { log = logToConsole, ...options }) {
+function newShell(transport, { log = logToConsole, onSession, dial, ...options }, owner) {
   const life = new AbortController();
   let isOpen = false;
   let flushing = false;
+  /** Whether nothing has come on this transport. */
+  let isFresh = true;
+  /** Tries since the last time that it went well, and when that was. */
+  let attempts = 0;
+  let openedAt = 0;
+  /** Try again now. @type {(() => void) | undefined} */
+  let retry;
   /** @type {(() => void) | undefined} */
   let stopTimer;
+  /** @type {(() => void) | undefined} */
+  let stopWindow;
   /** @type {(ending: import("./broker.js").Ending) => void} */
   let resolve = () => {};
   /** @type {Promise<import("./broker.js").Ending>} */
   const closed = new Promise((settle) => {
     resolve = settle;
   });
-  const hooks = { now, timer: startTimer, wake, close, log: safely };
-  const session = newSession(hooks, options);
-  const { broker } = session;
+  const hooks = { now, timer: startTimer, wake, close, log: safely, resumed, refused };
+  let session = newSession(hooks, options);
 
   /**
    * @param {unknown} error
@@ -132,47 +156,135 @@ function newShell(transport, { log = logToConsole, ...options }) {
     return new Promise((opened, reject) => {
       const abort = () => {
         reject(new CancelledError("Connecting was cancelled.", { cause: signal?.reason }));
+        dial = undefined;
         lose({ code: 1000 });
-      };
-      const start = () => {
-        signal?.removeEventListener("abort", abort);
-        isOpen = true;
-        wait(STALL_SECONDS, () => timeOut("sent no version"));
-        watchPage();
-        flush();
-        opened();
       };
       if (signal?.aborted) return abort();
       signal?.addEventListener("abort", abort);
-      if ("binaryType" in transport) transport.binaryType = "arraybuffer";
-      transport.onmessage = receive;
-      transport.onerror = () => {};
-      transport.onclose = (event) => {
-        reject(cannotConnect(transport, event));
-        lose(event);
-      };
-      if (transport.readyState === 0) transport.onopen = start;
-      else start();
+      bind(
+        () => {
+          signal?.removeEventListener("abort", abort);
+          watchPage();
+          opened();
+        },
+        (event) => {
+          reject(cannotConnect(transport, event));
+          dial = undefined;
+        },
+      );
     });
+  }
+
+  /**
+   * Use the transport, as soon as it is open.
+   * @param {() => void} [opened]
+   * @param {(event: any) => void} [failed] called when it is closed before that
+   */
+  function bind(opened = () => {}, failed = () => {}) {
+    const start = () => {
+      isOpen = isFresh = true;
+      openedAt = now();
+      wait(STALL_SECONDS, () => timeOut("sent no version"));
+      failed = () => {};
+      flush();
+      opened();
+    };
+    if ("binaryType" in transport) transport.binaryType = "arraybuffer";
+    transport.onmessage = receive;
+    transport.onerror = () => {};
+    transport.onclose = (event) => {
+      failed(event);
+      lose(event);
+    };
+    if (transport.readyState === 0) transport.onopen = start;
+    else start();
   }
 
   /** @param {{ data: unknown }} event */
   function receive({ data }) {
-    const isFirst = session.heard === undefined;
+    const wasFresh = isFresh;
+    isFresh = false;
     session.receive(data);
-    if (isFirst) beat();
+    if (wasFresh) beat();
   }
 
   /** The connection is gone. @param {any} event */
   function lose({ code = 1006, reason = "" }) {
     isOpen = false;
-    session.end(code, reason);
-    over();
+    const wasAway = session.away;
+    if (!dial || !session.detach(code)) session.end(code, reason);
+    else if (!wasAway) {
+      const late = () => session.end(1006, "The window has passed.");
+      stopWindow = startTimer(session.window, late);
+      owner.tell("interrupted");
+    }
+    comeBack();
+  }
+
+  /** Connect again, if there is something to connect for. */
+  function comeBack() {
+    const { ending } = session.broker;
+    stopTimer?.();
+    if (!dial || (ending && !(onSession && ending.reconnect))) return over();
+    if (now() - openedAt > STALL_SECONDS) attempts = 0;
+    const range = ending?.reconnect;
+    const seconds = Array.isArray(range) ? within(range) : backoff(attempts++);
+    const stop = startTimer(seconds, connectAgain, true);
+    retry = () => {
+      stop();
+      connectAgain();
+    };
+    stopTimer = () => {
+      stop();
+      retry = undefined;
+    };
+  }
+
+  function connectAgain() {
+    retry = undefined;
+    try {
+      transport = /** @type {() => Transport} */ (dial)();
+    } catch (error) {
+      safely(error, "connecting again");
+      return comeBack();
+    }
+    if (session.broker.ending) renew();
+    else session.rejoin();
+    bind();
+  }
+
+  function renew() {
+    session = newSession(hooks, options);
+    owner.begin();
+  }
+
+  function resumed() {
+    stopWindow?.();
+    owner.tell("resumed");
+  }
+
+  /** The server has begun another session in the place of this one. @param {unknown} data */
+  function refused(data) {
+    stopWindow?.();
+    if (!onSession) {
+      transport.send?.('["close",1000,"",false]');
+      return close(1000, "");
+    }
+    renew();
+    session.wasGreeted();
+    session.receive(data);
   }
 
   /** @param {string} what */
   function timeOut(what) {
-    session.end(4408, `The peer ${what} within 10 s.`);
+    const reason = `The peer ${what} within 10 s.`;
+    if (!dial || !session.window) return session.end(4408, reason);
+    // It may take long until a link that is dead says that it is closed.
+    transport.onclose = transport.onmessage = null;
+    try {
+      transport.close?.(4408, reason);
+    } catch {}
+    lose({ code: 4408, reason });
   }
 
   /**
@@ -182,7 +294,7 @@ function newShell(transport, { log = logToConsole, ...options }) {
    */
   function close(code, reason) {
     stopTimer?.();
-    life.abort();
+    stopWindow?.();
     try {
       flush();
       transport.close?.(closeCode(code), reason);
@@ -190,11 +302,13 @@ function newShell(transport, { log = logToConsole, ...options }) {
     // A WebSocket tells when it is closed, other transports do not.
     const isOver = !isOpen || !(Number(transport.readyState) < 3);
     isOpen = false;
-    if (isOver) over();
+    if (isOver) comeBack();
   }
 
   function over() {
-    resolve(/** @type {import("./broker.js").Ending} */ (broker.ending));
+    life.abort();
+    owner.tell("ended");
+    resolve(/** @type {import("./broker.js").Ending} */ (session.broker.ending));
   }
 
   // Liveness.
@@ -210,15 +324,15 @@ function newShell(transport, { log = logToConsole, ...options }) {
 
   /** Wait until nothing has come for `heartbeat` seconds, then ask. */
   function beat() {
-    if (broker.ending) return;
-    const left = Math.max(broker.peer.heartbeat, 1) - (now() - Number(session.heard));
+    if (!isOpen) return;
+    const left = Math.max(session.broker.peer.heartbeat, 1) - (now() - Number(session.heard));
     if (left > 0) wait(left, beat);
     else probe();
   }
 
   /** Ask whether the link is alive, and take it for lost when nothing comes for 10 s. */
   function probe() {
-    if (broker.ending || session.heard === undefined) return;
+    if (!isOpen || isFresh) return;
     const asked = now();
     session.probe();
     wait(STALL_SECONDS, () => {
@@ -229,12 +343,14 @@ function newShell(transport, { log = logToConsole, ...options }) {
     });
   }
 
-  /** A page that comes back asks at once; one that goes for good says so. */
+  /** A page that comes back asks at once, or connects; one that goes for good says so. */
   function watchPage() {
     const page = /** @type {any} */ (globalThis);
     const watch = (/** @type {any} */ event) => {
       if (event.type === "pagehide") return event.persisted || leave();
-      if (page.document?.visibilityState !== "hidden") probe();
+      if (page.document?.visibilityState === "hidden") return;
+      if (retry) retry();
+      else probe();
     };
     for (const name of ["visibilitychange", "online", "pageshow", "pagehide"]) {
       page.addEventListener?.(name, watch, { signal: life.signal });
@@ -243,23 +359,66 @@ function newShell(transport, { log = logToConsole, ...options }) {
 
   /** End the session for good. */
   function leave() {
-    session.fail(1000, "The connection was closed.");
+    dial = undefined;
+    if (!session.broker.ending) session.fail(1000, "The connection was closed.");
+    else if (retry) {
+      stopTimer?.();
+      over();
+    }
   }
 
-  return { broker, closed, open, leave };
+  return {
+    closed,
+    open,
+    leave,
+    get session() {
+      return session;
+    },
+  };
 }
 
-/** A connection and its session. @template [Api=any] */
-export class Connection {
+/**
+ * A connection and its session, which outlives the loss of a WebSocket where the server lets it:
+ * the events `interrupted`, `resumed` and `ended` say so.
+ * @template [Api=any]
+ */
+export class Connection extends EventTarget {
   #shell;
+  #options;
+  /** What is published, in a session that follows this one too. @type {Map<string, Referenceable | Function>} */
+  #names;
 
   /**
    * @param {Transport} transport
    * @param {ConnectionOptions} [options]
    */
-  constructor(transport, { names = {}, ...options } = {}) {
-    this.#shell = newShell(transport, options);
-    for (const [name, object] of Object.entries(names)) this.setNameForLocal(name, object);
+  constructor(transport, options = {}) {
+    super();
+    this.#options = options;
+    this.#names = new Map(Object.entries(options.names ?? {}));
+    this.#shell = newShell(transport, options, {
+      begin: () => {
+        this.#publish();
+        this.#setUp().catch((error) => options.log?.(error, "onSession"));
+      },
+      tell: (name) => this.dispatchEvent(new Event(name)),
+    });
+    this.#publish();
+  }
+
+  #publish() {
+    for (const [name, object] of this.#names) this.setNameForLocal(name, object);
+  }
+
+  async #setUp() {
+    await this.#options.onSession?.(this.remoteForName("root"), this);
+  }
+
+  /** Whether there is a connection, or one is looked for, or all is over. */
+  get status() {
+    const { session } = this.#shell;
+    if (session.broker.ending) return "ended";
+    return session.away ? "interrupted" : "connected";
   }
 
   /** Resolved when the session is over. */
@@ -269,7 +428,7 @@ export class Connection {
 
   /** The machine behind the connection, with its `statistics()`. */
   get broker() {
-    return this.#shell.broker;
+    return this.#shell.session.broker;
   }
 
   /**
@@ -338,6 +497,7 @@ export class Connection {
       throw new TypeError(`What is published as "${name}" must be a Referenceable or a function.`);
     }
     this.broker.exports.publish(name, local);
+    this.#names.set(name, object);
   }
 
   /** Call `callback` once, when the session is over. @param {() => void} callback */
@@ -363,6 +523,7 @@ export class Connection {
    */
   async open(signal) {
     await this.#shell.open(signal);
+    await this.#setUp();
     return this;
   }
 }

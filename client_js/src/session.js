@@ -33,6 +33,19 @@ const BATCH_BYTES = 64;
 
 const FAULT = "a fault in pbweb";
 
+/** Seconds for which a server may let a session be resumed. */
+const LONGEST_WINDOW = 3600;
+
+/** @param {unknown} value */
+const isText = (value) => typeof value === "string";
+
+/** Whether a close with this code ends the session as well (section 7). @param {number} code */
+const endsSession = (code) =>
+  code > 4399 ? code !== 4408 : [1003, 1007, 1009, 1012, 1013].includes(code);
+
+/** Whether a client may connect again after it. @param {number} code */
+const mayReturn = (code) => !endsSession(code) || [1012, 1013, 4429, 4440].includes(code);
+
 /**
  * @param {import("./broker.js").Hooks} hooks
  * @param {object} [options]
@@ -49,11 +62,24 @@ export function newSession(
   const { peer } = broker;
   /** When something came. @type {number | undefined} */
   let heard;
-  /** Frames that are not written yet. @type {Outgoing[]} */
-  const outgoing = [];
-  /** Counted frames that are not acknowledged: how long they are, and the peer's calls that they answer. @type {{ size: number, answered: number }[]} */
+  /** What is sent before all else, and behind all else. @type {Outgoing | undefined} */
+  let greeting;
+  /** @type {Outgoing | undefined} */
+  let farewell;
+  /** Counted frames that are not acknowledged, and the peer's calls that they answer. @type {{ frame: Outgoing, answered: number }[]} */
   const unacknowledged = [];
   let windowSize = 0;
+  /** The last frame that was written on any connection before this one. */
+  let reached = 0;
+  /** What a server says that an ended session had received. @type {number | undefined} */
+  let known;
+  /** What the session is resumed with, and for how many seconds it can be. @type {any} */
+  let ticket;
+  /** Whether there is no connection on which the session goes on. */
+  let away = false;
+  /** The peer's calls whose answers it has, but may name until so many of its frames are here. @type {number[]} */
+  const nameable = [];
+  let nameableTo = 0;
   /** The number of the last frame made, of the last one written, and of the last that the peer has. */
   let sent = 0;
   let written = 0;
@@ -73,13 +99,14 @@ export function newSession(
   const countControl = newRate(limits.control, 1, 4429);
   const countUnknown = newRate(UNKNOWN_FRAMES, 60, 4400);
 
-  push(["version", 1, { software, binary: true, limits: told && limits }]);
+  greet();
 
   // Sending.
 
-  /** @param {any[]} frame that is not counted */
-  function push(frame) {
-    outgoing.push(JSON.stringify(frame));
+  /** Begin on a connection; with what a session is resumed with, if it is. @param {object} [resume] */
+  function greet(resume) {
+    const options = { software, binary: true, limits: told && limits, resume };
+    greeting = JSON.stringify(["version", 1, options]);
   }
 
   /** Whether a frame that can wait may go out; what cannot may fill `times` the window. */
@@ -103,8 +130,7 @@ export function newSession(
       stall();
       return 0;
     }
-    outgoing.push(frame);
-    unacknowledged.push({ size: frame.length, answered });
+    unacknowledged.push({ frame, answered });
     windowSize += frame.length;
     watchWindow();
     hooks.wake();
@@ -113,7 +139,7 @@ export function newSession(
 
   /** A window that is full for so long with nothing acknowledged ends the session. */
   function watchWindow() {
-    if (!hasRoom()) stopStall ??= hooks.timer(STALL_SECONDS, stall);
+    if (!away && !hasRoom()) stopStall ??= hooks.timer(STALL_SECONDS, stall);
   }
 
   function stall() {
@@ -122,13 +148,22 @@ export function newSession(
 
   /** All that is to be sent, as messages within the peer's limits. */
   function takeMessages() {
-    takeOwed();
+    /** @type {Outgoing[]} */
+    const outgoing = [];
+    if (greeting) outgoing.push(greeting);
+    if (!away) {
+      for (const { frame } of unacknowledged.slice(written - acknowledged)) outgoing.push(frame);
+      written = sent;
+      takeOwed(outgoing);
+    }
+    if (farewell) outgoing.push(farewell);
+    greeting = farewell = undefined;
     const { limits } = peer;
     /** @type {Outgoing[]} */
     let batch = [];
     const batches = [];
     let room = 0;
-    for (const frame of outgoing.splice(0)) {
+    for (const frame of outgoing) {
       const isText = typeof frame === "string";
       // What is small beside the limit is not measured, but taken to be as large as it can be.
       const size = frame.length * 30 < limits.message ? frame.length * 3 : byteLength(frame);
@@ -140,15 +175,16 @@ export function newSession(
       batch.push(frame);
       room = isText ? room - size - 1 : 0;
     }
-    written = sent;
     return batches.map((frames) => (frames[1] ? `[${frames}]` : frames[0]));
   }
 
-  /** One frame with the counts is enough. */
-  function takeOwed() {
+  /** One frame with the counts is enough. @param {Outgoing[]} outgoing */
+  function takeOwed(outgoing) {
     if (owed.size > 1) owed.delete("ack");
     if (owed.size) frames = bytes = 0;
-    for (const name of owed) if (!broker.ending) push([name, received, sent]);
+    for (const name of owed) {
+      if (!broker.ending) outgoing.push(JSON.stringify([name, received, sent]));
+    }
     owed.clear();
   }
 
@@ -167,6 +203,7 @@ export function newSession(
     try {
       const message = decodeMessage(data, limits);
       checkVersions(message.frames);
+      if (isRefused(message.frames[0])) return hooks.refused(data);
       for (const frame of message.frames) if (!broker.ending) handle(frame, message);
       count(message.size, heard);
     } catch (/** @type {any} */ error) {
@@ -186,6 +223,14 @@ export function newSession(
       return (name === "version" || (isFirst && name === "close")) !== isFirst;
     });
     if (isWrong) breach("The first frame alone is a version.");
+  }
+
+  /** Whether the server has this session no more, which is over then. @param {any} frame */
+  function isRefused([name, , said]) {
+    if (!away || name !== "version" || said?.resumed === true) return false;
+    if (Number.isSafeInteger(said?.received)) known = said.received;
+    end(1006, cutText(`It could not be resumed: ${said?.why}`, 123), true, true);
+    return true;
   }
 
   /**
@@ -218,8 +263,14 @@ export function newSession(
    * @param {number} number
    * @param {Record<string, any>} [options]
    */
-  function handshake(number, { limits = {}, binary = false, heartbeat = 15, login = 0 } = {}) {
+  function handshake(number, options = {}) {
+    const { limits = {}, binary = false, heartbeat = 15, login = 0 } = options;
+    const { session, secret, window } = options;
     if (number !== 1) breach("This side speaks version 1.", 4426);
+    if (away) return resume(options);
+    if (isText(session) && isText(secret) && window > 0) {
+      ticket = { session, secret, window: Math.min(window, LONGEST_WINDOW) };
+    }
     if (!/^ob[+n]$/.test(kindsOf([limits, binary, heartbeat]))) breach("The options are wrong.");
     Object.assign(peer, { limits: withDefaults(limits, ProtocolError), binary, heartbeat });
     // Before a login messages are shorter, where one is required.
@@ -236,16 +287,73 @@ export function newSession(
     if (second !== received || first < acknowledged || first > written) {
       breach(`The counts are wrong: ${written} were sent, ${received} came.`);
     }
-    if (first === acknowledged) return;
-    for (const { size, answered } of unacknowledged.splice(0, first - acknowledged)) {
-      windowSize -= size;
-      // From now on the answer cannot be named any more.
-      if (answered) broker.answers.delete(answered);
+    if (nameable[0] && second >= nameableTo) {
+      for (const answered of nameable.splice(0)) broker.answers.delete(answered);
     }
-    acknowledged = first;
+    if (first === acknowledged) return;
+    free(first, (answered) => broker.answers.delete(answered));
+    broker.pump();
+  }
+
+  /**
+   * The peer has so many frames: they are kept no longer.
+   * @param {number} number
+   * @param {(answered: number) => void} forget that an answer can be named
+   */
+  function free(number, forget) {
+    for (const { frame, answered } of unacknowledged.splice(0, number - acknowledged)) {
+      windowSize -= frame.length;
+      if (answered) forget(answered);
+    }
+    acknowledged = number;
     stopStall?.();
     stopStall = undefined;
     watchWindow();
+  }
+
+  // Resuming.
+
+  /**
+   * The connection is gone.
+   * @param {number} code with which it was closed
+   * @returns whether the session lives on
+   */
+  function detach(code) {
+    if (broker.ending || !ticket || endsSession(code)) return false;
+    reached = Math.max(reached, written);
+    away = true;
+    open = false;
+    greeting = undefined;
+    owed.clear();
+    stopStall?.();
+    stopStall = undefined;
+    return true;
+  }
+
+  /** There is a connection again: ask the server to go on on it. */
+  function rejoin() {
+    const { session, secret } = ticket;
+    greet({ session, secret, received, sent });
+  }
+
+  /**
+   * The server goes on: what it has not received is sent again.
+   * @param {any} options of its `version`
+   */
+  function resume({ received: first, sent: second, secret }) {
+    const isRight = Number.isSafeInteger(first) && Number.isSafeInteger(second) && isText(secret);
+    if (!isRight || first < acknowledged || first > reached || second < received) {
+      breach(`The counts are wrong: ${reached} were sent, ${received} came.`);
+    }
+    away = false;
+    open = true;
+    ticket.secret = secret;
+    written = first;
+    nameableTo = second;
+    free(first, (answered) => nameable.push(answered));
+    // What a `version` tells frees no answer of the peer's: that takes an `ack`.
+    owe("ack");
+    hooks.resumed();
     broker.pump();
   }
 
@@ -289,8 +397,8 @@ export function newSession(
    * @param {boolean} isOpen whether it names an answer that is not there
    */
   function outcomeOf(number, isOpen) {
-    if (number > written) return "not_executed";
-    return number <= acknowledged && !isOpen ? "executed_answer_lost" : "unknown";
+    if (number > (known ?? Math.max(reached, written))) return "not_executed";
+    return number <= (known ?? acknowledged) && !isOpen ? "executed_answer_lost" : "unknown";
   }
 
   /**
@@ -302,7 +410,7 @@ export function newSession(
   function fail(code, text, reconnect = false) {
     if (broker.ending) return;
     const reason = cutText(text, 123);
-    push(["close", code, reason, reconnect]);
+    if (!away) farewell = JSON.stringify(["close", code, reason, reconnect]);
     end(code, reason, reconnect);
   }
 
@@ -311,12 +419,13 @@ export function newSession(
    * @param {number} code
    * @param {string} reason
    * @param {Ending["reconnect"]} [reconnect]
+   * @param {boolean} [stays] whether the connection is there for another session
    */
-  function end(code, reason, reconnect = true) {
+  function end(code, reason, reconnect = mayReturn(code), stays = false) {
     if (broker.ending) return;
     broker.ending = { code, reason, reconnect };
     stopStall?.();
-    hooks.close(code, reason);
+    if (!stays) hooks.close(code, reason);
     broker.end();
   }
 
@@ -326,6 +435,19 @@ export function newSession(
     receive,
     fail,
     end,
+    detach,
+    rejoin,
+    /** The version was said already, by the session before. */
+    wasGreeted() {
+      greeting = undefined;
+    },
+    /** For how many seconds it can be resumed. */
+    get window() {
+      return ticket ? ticket.window : 0;
+    },
+    get away() {
+      return away;
+    },
     /** Ask whether the link is alive. */
     probe: () => owe("ping"),
     get heard() {

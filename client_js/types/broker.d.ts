@@ -26,6 +26,14 @@ export type Hooks = {
      * send what there is, then close
      */
     close: (code: number, reason: string) => void;
+    /**
+     * the session goes on on a new connection
+     */
+    resumed: () => void;
+    /**
+     * it cannot; another takes the message that said so
+     */
+    refused: (data: unknown) => void;
 };
 export type Link = {
     /**

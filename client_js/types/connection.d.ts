@@ -62,6 +62,17 @@ export type ConnectionOptions = {
      * without it they go to the console
      */
     log?: (error: unknown, where: string) => void;
+    /**
+     * called
+     * when a session begins: before `connect` is done, and again whenever the session could not be
+     * resumed, in which all references died. Without it the connection is over with its first session
+     */
+    onSession?: (root: RemoteReference<any>, connection: Connection<any>) => unknown;
+    /**
+     * makes another transport when one is lost; `connect` has it for an
+     * address
+     */
+    dial?: () => Transport;
 };
 export type Credentials = {
     username: string;
@@ -72,14 +83,20 @@ export type Credentials = {
     kind?: string;
     [field: string]: any;
 };
-/** A connection and its session. @template [Api=any] */
-export declare class Connection<Api = any> {
+/**
+ * A connection and its session, which outlives the loss of a WebSocket where the server lets it:
+ * the events `interrupted`, `resumed` and `ended` say so.
+ * @template [Api=any]
+ */
+export declare class Connection<Api = any> extends EventTarget {
     #private;
     /**
      * @param {Transport} transport
      * @param {ConnectionOptions} [options]
      */
-    constructor(transport: Transport, { names, ...options }?: ConnectionOptions);
+    constructor(transport: Transport, options?: ConnectionOptions);
+    /** Whether there is a connection, or one is looked for, or all is over. */
+    get status(): "connected" | "ended" | "interrupted";
     /** Resolved when the session is over. */
     get closed(): Promise<import("./broker.js").Ending>;
     /** The machine behind the connection, with its `statistics()`. */

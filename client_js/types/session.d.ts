@@ -27,7 +27,14 @@ export declare function newSession(hooks: import("./broker.js").Hooks, { limits:
     takeMessages: () => (Outgoing | undefined)[];
     receive: (data: unknown) => void;
     fail: (code: number, text: string, reconnect?: boolean) => void;
-    end: (code: number, reason: string, reconnect?: Ending["reconnect"]) => void;
+    end: (code: number, reason: string, reconnect?: Ending["reconnect"], stays?: boolean) => void;
+    detach: (code: number) => boolean;
+    rejoin: () => void;
+    /** The version was said already, by the session before. */
+    wasGreeted(): void;
+    /** For how many seconds it can be resumed. */
+    readonly window: any;
+    readonly away: boolean;
     /** Ask whether the link is alive. */
     probe: () => void;
     readonly heard: number | undefined;

@@ -1,7 +1,9 @@
 """Sessions that live through broken connections: a real server, real sockets, a cutting proxy."""
 
 import asyncio
+import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -283,3 +285,43 @@ async def test_a_client_that_is_closed_while_it_is_interrupted_is_closed():
         await asyncio.wait_for(connection.close(), 10)
         assert connection.status == "ended"
         end_what_is_away(gate)
+
+
+class Orders(Ledger):
+    """Lets the proxy cut once the session has begun, and no more at the end."""
+
+    def __init__(self, proxy=None) -> None:
+        super().__init__()
+        self.proxy = proxy
+
+    def remote_begin(self):
+        self.proxy.most = 6000
+        asyncio.get_running_loop().call_soon(self.proxy.cut)
+
+    def remote_finish(self):
+        self.proxy.most = None
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_javascript_client_loses_nothing_either(seed):
+    ledger, total = Orders(), 300
+    async with gateway(ledger, limits=LIMITS) as gate, cutting_proxy(gate.port, seed=seed) as proxy:
+        ledger.proxy = proxy
+        node = await asyncio.create_subprocess_exec(
+            "node",
+            str(Path(__file__).with_name("resume.mjs")),
+            f"ws://localhost:{proxy.port}/pb",
+            str(total),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, complained = await node.communicate()
+        assert node.returncode == 0, complained.decode()
+        report = json.loads(said)
+        assert report["right"]
+        assert report["twice"] == 0
+        assert report["interrupted"] == report["resumed"] > 5
+        assert report["ended"] == "ended"
+        assert sorted(ledger.executed) == list(range(total))
+        assert proxy.cuts > 5
+        await until(lambda: ledger.gone == 1)

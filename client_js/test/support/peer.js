@@ -13,6 +13,9 @@ export class Peer {
   /** Messages that were sent, as they are. */
   messages = [];
   closed = null;
+  /** How often the session went on, and the messages that said that it cannot. */
+  resumed = 0;
+  refusals = [];
   /** Whether the connection is gone: nothing can be written any more. */
   lost = false;
   time = 0;
@@ -35,6 +38,8 @@ export class Peer {
           if (!this.lost) this.flush();
           this.closed = { code, reason };
         },
+        resumed: () => this.resumed++,
+        refused: (data) => this.refusals.push(data),
       },
       options,
     );

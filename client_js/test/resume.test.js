@@ -1,0 +1,377 @@
+// A session that outlives its connection (docs/protocol.md, section 6), the client's side of it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connect, Referenceable } from "../src/pbweb.js";
+import { FixtureRoot } from "./support/fixture.js";
+import { framesOf, Peer, settled } from "./support/peer.js";
+
+const m = (id, name, ...args) => ["message", id, "root", name, args];
+const TICKET = { session: "id", secret: "first", window: 60, resumed: false };
+const names = { root: new FixtureRoot() };
+
+const failed = (promise) =>
+  promise.then(
+    () => assert.fail("no error"),
+    (error) => error,
+  );
+
+const resumable = () => new Peer({ names }).open(TICKET);
+const resumed = (received, sent, secret = "second") => [
+  "version",
+  1,
+  { ...TICKET, secret, resumed: true, received, sent },
+];
+
+/** The session has a connection again: what it says first. */
+function rejoin(peer) {
+  peer.session.rejoin();
+  peer.messages.splice(0);
+  peer.flush();
+  return peer.messages.splice(0).flatMap(framesOf);
+}
+
+test("what the server did not receive is sent again byte for byte, and what was made meanwhile", async () => {
+  const peer = await resumable();
+  const list = [1];
+  peer.root.callRemote("one", list);
+  await settled();
+  peer.root.callRemote("two", { a: "é" });
+  await settled();
+  const written = peer.messages.splice(0);
+  list.push("changed");
+  assert.equal(peer.session.detach(1006), true);
+  assert.equal(peer.session.away, true);
+  peer.root.callRemote("three");
+  await settled();
+  assert.deepEqual(peer.messages, []);
+  const [version, ...more] = rejoin(peer);
+  assert.deepEqual(version[2].resume, { session: "id", secret: "first", received: 0, sent: 3 });
+  assert.deepEqual(more, []);
+  await peer.feed(resumed(1, 0));
+  assert.equal(peer.resumed, 1);
+  const [message] = peer.messages;
+  assert.equal(message, `[${written[1]},["message",3,"root","three"],["ack",0,3]]`);
+  await peer.feed(["ack", 3, 0]);
+  assert.equal(peer.session.detach(1001), true);
+  assert.equal(rejoin(peer)[0][2].resume.secret, "second");
+});
+
+test("what comes behind the version that resumes is handled", async () => {
+  const peer = await resumable();
+  peer.session.detach(1006);
+  rejoin(peer);
+  await peer.feed(resumed(0, 1), m(1, "echo", 5), ["ping", 0, 1]);
+  assert.deepEqual(peer.frames().at(-2), ["answer", 1, 5]);
+  assert.equal(peer.broker.ending, null);
+});
+
+test("nothing that was owed to the old connection goes out on the new one", async () => {
+  const peer = await resumable();
+  await peer.feed(["ping", 0, 0]);
+  peer.messages.splice(0);
+  peer.session.probe();
+  peer.session.detach(1006);
+  rejoin(peer);
+  await peer.feed(resumed(0, 0));
+  assert.deepEqual(peer.frames(), []);
+});
+
+test("an answer can be named until an ack comes behind the frames that could name it", async () => {
+  const peer = await resumable();
+  await peer.feed(m(1, "getCounter"));
+  peer.frames();
+  peer.session.detach(1006);
+  rejoin(peer);
+  // The server has the answer; a call of before that names it is still under way.
+  await peer.feed(resumed(1, 2));
+  await peer.feed(["message", 2, -1, "increment", [4]]);
+  assert.deepEqual(peer.frames(), [["answer", 2, 4]]);
+  assert.equal(peer.broker.answers.size, 2);
+  await peer.feed(["ack", 2, 2]);
+  assert.equal(peer.broker.answers.size, 0);
+});
+
+for (const [name, said] of [
+  ["more than was written", resumed(2, 0)],
+  ["less than was acknowledged", resumed(0, 0)],
+  ["less sent than has come", resumed(1, -1)],
+  ["no counts", ["version", 1, { ...TICKET, resumed: true }]],
+  ["counts that are no integers", resumed("1", 0.5)],
+  ["no secret", resumed(1, 0, 5)],
+]) {
+  test(`a server that resumes with ${name} breaks the protocol`, async () => {
+    const peer = await resumable();
+    peer.root.callRemote("one").catch(() => {});
+    await settled();
+    await peer.feed(["ack", 1, 0]);
+    peer.session.detach(1006);
+    rejoin(peer);
+    await peer.feed(said);
+    assert.equal(peer.broker.ending.code, 4400);
+  });
+}
+
+test("a session that cannot be resumed tells what is known of its calls", async () => {
+  const peer = await resumable();
+  const lost = ["one", "two", "three"].map((name) => failed(peer.root.callRemote(name)));
+  await settled();
+  const named = failed(peer.root.callRemote("get").callRemote("it"));
+  await settled();
+  peer.session.detach(1006);
+  const unsent = failed(peer.root.callRemote("four"));
+  rejoin(peer);
+  const said = ["version", 1, { ...TICKET, resumed: false, why: "expired", received: 2 }];
+  await peer.feed(said, m(1, "echo", 1));
+  const outcomes = (await Promise.all([...lost, unsent, named])).map((error) => error.outcome);
+  assert.deepEqual(outcomes, [
+    "executed_answer_lost",
+    "executed_answer_lost",
+    "not_executed",
+    "not_executed",
+    "not_executed",
+  ]);
+  assert.equal(peer.broker.ending.reconnect, true);
+  assert.equal(peer.closed, null);
+  assert.deepEqual(
+    peer.refusals.map((data) => JSON.parse(data)[0]),
+    [said],
+  );
+});
+
+test("of what was written nothing is known when the server does not say", async () => {
+  const peer = await resumable();
+  const lost = failed(peer.root.callRemote("one"));
+  await settled();
+  peer.session.detach(1006);
+  const unsent = failed(peer.root.callRemote("two"));
+  rejoin(peer);
+  await peer.feed(["version", 1, { resumed: false, why: "unknown" }]);
+  assert.equal((await lost).outcome, "unknown");
+  assert.equal((await unsent).outcome, "not_executed");
+});
+
+test("some codes end the session, others its connection alone", async () => {
+  for (const code of [1000, 1001, 1005, 1006, 1011, 4408]) {
+    assert.equal((await resumable()).session.detach(code), true, String(code));
+  }
+  for (const code of [1003, 1007, 1009, 1012, 1013, 4400, 4401, 4403, 4409, 4410, 4413, 4440]) {
+    assert.equal((await resumable()).session.detach(code), false, String(code));
+  }
+  const without = await new Peer({ names }).open();
+  assert.equal(without.session.detach(1006), false);
+});
+
+test("a window that is full is no stall while there is no connection", async () => {
+  const peer = await resumable();
+  peer.root.callRemote("one", "x".repeat(1_100_000 / 4)).catch(() => {});
+  for (let n = 0; n < 5; n++) peer.root.callRemote("one", "x".repeat(300_000)).catch(() => {});
+  await settled();
+  peer.session.detach(1006);
+  await peer.pass(59);
+  assert.equal(peer.broker.ending, null);
+  rejoin(peer);
+  await peer.feed(resumed(0, 0));
+  await peer.pass(11);
+  assert.equal(peer.broker.ending.code, 4440);
+});
+
+// The shell.
+
+/** An address whose transports are the test's. */
+function dialed() {
+  const transports = [];
+  const dial = () => {
+    const transport = {
+      readyState: 0,
+      sent: [],
+      closed: [],
+      send: (message) => transport.sent.push(...framesOf(message)),
+      close: (...how) => transport.closed.push(how),
+      deliver: (...frames) => transport.onmessage({ data: JSON.stringify(frames) }),
+      open: () => {
+        transport.readyState = 1;
+        transport.onopen();
+      },
+      lose: (code = 1006) => {
+        transport.readyState = 3;
+        transport.onclose({ code, reason: "" });
+      },
+    };
+    transports.push(transport);
+    return transport;
+  };
+  return { transports, dial };
+}
+
+async function connected(t, options = {}) {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { transports, dial } = dialed();
+  const events = [];
+  const attempt = connect(dial(), { dial, ...options });
+  transports[0].open();
+  const connection = await attempt;
+  for (const name of ["interrupted", "resumed", "ended"]) {
+    connection.addEventListener(name, () => events.push([name, connection.status]));
+  }
+  transports[0].deliver(["version", 1, TICKET]);
+  return { connection, transports, events };
+}
+
+/** The next transport, when its time has come. */
+async function next(t, transports) {
+  const { length } = transports;
+  for (let turn = 0; turn < 50 && transports.length === length; turn++) t.mock.timers.tick(500);
+  assert.equal(transports.length, length + 1);
+  return transports.at(-1);
+}
+
+test("a connection that is lost is made again, and the application is told", async (t) => {
+  const { connection, transports, events } = await connected(t);
+  const root = await connection.getRootObject();
+  const answer = root.callRemote("echo", 1);
+  transports[0].lose();
+  assert.equal(connection.status, "interrupted");
+  (await next(t, transports)).lose(); // nobody is there yet
+  const transport = await next(t, transports);
+  transport.open();
+  assert.deepEqual(transport.sent[0][2].resume, {
+    session: "id",
+    secret: "first",
+    received: 0,
+    sent: 1,
+  });
+  transport.deliver(resumed(0, 0));
+  await settled();
+  assert.deepEqual(transport.sent[1], m(1, "echo", 1));
+  transport.deliver(["answer", 1, 1]);
+  assert.equal(await answer, 1);
+  assert.deepEqual(events, [
+    ["interrupted", "interrupted"],
+    ["resumed", "connected"],
+  ]);
+  connection.close();
+  transport.lose(1000);
+  await connection.closed;
+  assert.deepEqual(events.at(-1), ["ended", "ended"]);
+});
+
+test("when the window has passed the connection is over, if the application sets up no other", async (t) => {
+  const { connection, transports, events } = await connected(t);
+  const lost = failed((await connection.getRootObject()).callRemote("echo", 1));
+  await settled();
+  transports[0].lose();
+  for (let seconds = 0; seconds < 61; seconds += 1) {
+    t.mock.timers.tick(1000);
+    if (transports.at(-1).readyState === 0) transports.at(-1).lose();
+  }
+  assert.equal((await lost).outcome, "unknown");
+  assert.equal((await connection.closed).code, 1006);
+  assert.deepEqual(events.at(-1), ["ended", "ended"]);
+});
+
+test("a new session is set up as the first was, with what is published", async (t) => {
+  const begun = [];
+  const mine = new (class extends Referenceable {
+    remote_add = undefined;
+    remote_twice(n) {
+      return 2 * n;
+    }
+  })();
+  const onSession = (root, connection) => begun.push([root, connection]);
+  const { connection, transports } = await connected(t, { onSession, names: { mine } });
+  assert.equal(begun.length, 1);
+  const root = await connection.getRootObject();
+  transports[0].lose();
+  const transport = await next(t, transports);
+  transport.open();
+  const fresh = { ...TICKET, session: "other", resumed: false, why: "unknown" };
+  transport.deliver(["version", 1, fresh], ["message", 1, "mine", "twice", [4]]);
+  await settled();
+  assert.equal(begun.length, 2);
+  assert.equal(begun[1][1], connection);
+  assert.equal((await failed(root.callRemote("echo"))).type, "DeadReferenceError");
+  assert.equal(connection.status, "connected");
+  assert.deepEqual(
+    transport.sent.filter(([name]) => name === "answer"),
+    [["answer", 1, 8]],
+  );
+  begun[1][0].callRemote("echo", 1).catch(() => {});
+  await settled();
+  assert.deepEqual(transport.sent.at(-1), m(1, "echo", 1));
+  // It is resumed in its turn.
+  transport.lose();
+  const another = await next(t, transports);
+  another.open();
+  assert.equal(another.sent[0][2].resume.session, "other");
+});
+
+test("a server that has no place for an old session gets rid of the new one that nobody wants", async (t) => {
+  const { connection, transports } = await connected(t);
+  transports[0].lose();
+  const transport = await next(t, transports);
+  transport.open();
+  transport.deliver(["version", 1, { ...TICKET, why: "unknown" }]);
+  assert.deepEqual(transport.sent.at(-1), ["close", 1000, "", false]);
+  transport.lose(1000);
+  assert.match((await connection.closed).reason, /could not be resumed: unknown/);
+});
+
+test("a server that says when to come back is heeded, one that does not want it as well", async (t) => {
+  const begun = [];
+  const { connection, transports } = await connected(t, { onSession: () => begun.push(1) });
+  transports[0].deliver(["close", 1012, "restart", [30, 30]]);
+  transports[0].lose(1012);
+  t.mock.timers.tick(29_000);
+  assert.equal(transports.length, 1);
+  t.mock.timers.tick(2000);
+  assert.equal(transports.length, 2);
+  transports[1].open();
+  assert.equal(transports[1].sent[0][2].resume, undefined);
+  transports[1].deliver(["version", 1, TICKET]);
+  assert.equal(begun.length, 2);
+  transports[1].deliver(["close", 4410, "out", false]);
+  transports[1].lose(4410);
+  assert.equal((await connection.closed).code, 4410);
+  t.mock.timers.tick(600_000);
+  assert.equal(transports.length, 2);
+});
+
+test("a connection that is closed meanwhile is not made again", async (t) => {
+  const { connection, transports } = await connected(t);
+  transports[0].lose();
+  await connection.close();
+  t.mock.timers.tick(100_000);
+  assert.equal(transports.length, 1);
+});
+
+test("a page that comes back connects at once", async (t) => {
+  const page = Object.assign(new EventTarget(), { document: { visibilityState: "visible" } });
+  const { addEventListener, document } = globalThis;
+  Object.assign(globalThis, {
+    document: page.document,
+    addEventListener: page.addEventListener.bind(page),
+  });
+  t.after(() => Object.assign(globalThis, { addEventListener, document }));
+  const { connection, transports } = await connected(t);
+  for (const name of ["online", "visibilitychange", "pageshow"]) {
+    const { length } = transports;
+    transports.at(-1).lose(1001);
+    assert.equal(transports.length, length);
+    page.dispatchEvent(new Event(name));
+    assert.equal(transports.length, length + 1);
+    page.dispatchEvent(new Event(name)); // it is under way
+    assert.equal(transports.length, length + 1);
+  }
+  page.dispatchEvent(new Event("pagehide"));
+  assert.equal((await connection.closed).code, 1000);
+});
+
+test("an attempt that fails is over, whatever is to be set up", async () => {
+  const { transports, dial } = dialed();
+  const attempt = failed(connect(dial(), { dial, onSession() {} }));
+  transports[0].lose();
+  assert.equal((await attempt).outcome, "not_executed");
+  await settled();
+  assert.equal(transports.length, 1);
+});
