@@ -26,6 +26,7 @@ MACHINERY = {"Broker", "Connection", "endpoint"}
 FOR_OTHER_MODULES = {
     "Endpoint": {"connect", "forget", "identify", "refusal"},
     "Error": {"came_as"},
+    "LiveCopy": {"observe_reset", "observe_update", "setCopyableState"},
     "PageCollector": {"remote_gotPages"},
     "Referenceable": {"remoteMethods"},
     "Registry": {"cache_class", "maker"},
