@@ -239,7 +239,7 @@ class FilePasswordDB(_PasswordChecker):
         OSError: the file cannot be read now. Later nobody can log in while that is so.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, hasher: Any = None) -> None:
+    def __init__(self, path: str | Path, *, hasher: Any = None) -> None:
         super().__init__(hasher)
         self._path = Path(path)
         self._read: tuple[Any, dict[str, str]] | None = None  # of which file, and what it says
@@ -270,7 +270,7 @@ def _entries(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
             yield name, text
 
 
-def set_password(path: str | os.PathLike[str], name: str, password: str | None) -> None:
+def set_password(path: str | Path, name: str, password: str | None) -> None:
     """Write *name* with the hash of *password* into the file of a `FilePasswordDB`.
 
     The file is replaced as a whole, and made (readable for its owner alone) if it is not there.

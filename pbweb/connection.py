@@ -23,7 +23,6 @@ from .references import RemoteReference
 from .runtime import Handle, Options
 from .session import Door, Message, Session, State
 from .shared import SharedFrames, SharedMessage
-from .targets import Target
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -227,7 +226,9 @@ class Connection:
         if not promise.failed:
             self.broker.logged_in()
 
-    def renew(self, avatar: Target, credentials: Credentials) -> RemotePromise:
+    def renew(
+        self, avatar: RemoteReference | RemotePromise, credentials: Credentials
+    ) -> RemotePromise:
         """Prove once more who *avatar* is, before what was proved expires.
 
         Args:

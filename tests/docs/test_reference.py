@@ -28,11 +28,13 @@ FOR_OTHER_MODULES = {
     "Error": {"came_as"},
     "LiveCopy": {"observe_reset", "observe_update", "setCopyableState"},
     "PageCollector": {"remote_gotPages"},
+    "Portal": {"rootObject"},
     "Referenceable": {"remoteMethods"},
     "Registry": {"cache_class", "maker"},
     "RemotePromise": {"settle", "then_call"},
     "RemoteStream": {"perspective"},
     "Root": {"remoteMethods"},
+    "ViewPoint": {"method", "serves"},
 }
 
 
