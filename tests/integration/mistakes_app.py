@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pbweb as pb
@@ -31,6 +32,12 @@ class Newcomer(pb.Root):
 
     def remote_echo(self, value: Any) -> Any:
         return value
+
+    def remote_generate(self) -> Iterator[int]:
+        yield 1  # and no async
+
+    async def remote_stream(self) -> AsyncIterator[int]:
+        yield 1
 
     def remote_block(self) -> None:
         time.sleep(SECONDS)

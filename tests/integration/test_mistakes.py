@@ -278,6 +278,20 @@ def test_a_result_of_a_class_that_does_not_cross(server: Process) -> None:
     server.wait_for(re.escape(f"WARNING pbweb: the answer of 'plain' cannot be sent: {text}"))
 
 
+def test_what_is_no_stream_and_what_was_one(server: Process) -> None:
+    async def body(root: pb.RemoteReference) -> None:
+        with pytest.raises(pb.InsecureJelly, match="or make it an async generator to send a"):
+            await root.callRemote("generate")
+        stream = await root.callRemote("stream")
+        assert [item async for item in stream] == [1]
+        with pytest.raises(pb.Error, match="a stream is read once"):
+            aiter(stream)
+        with pytest.raises(TypeError, match="the call returned no stream, but str"):
+            await anext(aiter(root.callRemote("getTwo")))
+
+    ask(server, body)
+
+
 # -------------------------------------------------------------------- blocked loop
 
 
