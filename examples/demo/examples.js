@@ -343,19 +343,15 @@ export const EXAMPLES = [
         sees: (frame) => frame.name === "answer" && frame.call?.name === "login" && handsOut(frame),
       },
       {
-        text: "Try a wrong password, or a name that nobody has. All failed logins look the same, and ten of them end the connection.",
-        sees: failsWith(/^UnauthorizedLogin$/),
-      },
-      {
-        text: "Post as a guest: a guest's avatar has no such method. Take down what another posted: the notice is told who asks.",
-        sees: failsWith(/NoSuchMethod$|NotYours$/),
+        text: "Try a wrong password, post as a guest, take down what another posted: failed logins all look the same, a guest's avatar has no such method, and a notice is told who asks.",
+        sees: failsWith(/UnauthorizedLogin$|NoSuchMethod$|NotYours$/),
       },
       {
         text: "Log in by a token, and renew it in time: one call, and no reference is lost.",
         sees: (frame) => isCall(frame) && frame.items[3] === "renew",
       },
       {
-        text: "When a login ends, since the page lets go of the avatar or the token expires, the avatar and all that it handed out is dead, and `logout` runs: here it tells the page.",
+        text: "A login ends when the page lets go of the avatar, or when the token expires. All that the avatar handed out is dead, and `logout` runs: here it tells the page.",
         sees: ({ side, items }) => side === "server" && items[3] === "loggedOut",
       },
     ],

@@ -1,14 +1,18 @@
 """examples/board: two pages, a finger and a Python client at one board."""
 
+import asyncio
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+import pbweb as pb
 from tests.e2e.chromium import PROJECT
 from tests.e2e.conftest import (
     SECONDS,
@@ -316,6 +320,38 @@ def test_the_python_client_watches_and_adds(
     assert printed[-3:] == ["To do: Choose a tree, Invite the neighbours, Sing", *lines[2:]]
     expect_board(page, [[*FIRST[0], "Sing"], *FIRST[1:]])
     assert any("Sing" in watcher.stdout.readline() for _ in range(3))
+
+
+ROUNDS = 60  # of edits of all cards: several times what one peer's window holds
+PADDING = "." * 260
+
+
+def test_who_is_stopped_holds_up_nobody_and_gets_the_latest(
+    gateway: Gateway, watcher: subprocess.Popen[str]
+) -> None:
+    assert watcher.stdout is not None
+    while "Done: " not in watcher.stdout.readline():
+        pass
+
+    async def edit_all() -> int:
+        async with pb.connect(f"ws://{gateway.address}/pb") as connection:
+            desk = await connection.getRootObject()
+            cards = [await desk.callRemote("add", 0, "more") for _ in range(195)]
+            for number in range(ROUNDS):  # each is one update
+                text = f"round {number} {PADDING}"
+                await asyncio.gather(*(desk.callRemote("edit", card, text) for card in cards))
+            return len(cards)
+
+    watcher.send_signal(signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:  # Playwright's loop may run in this thread
+        number = pool.submit(asyncio.run, edit_all()).result()
+    watcher.send_signal(signal.SIGCONT)
+    rounds = set()
+    while (last := f"round {ROUNDS - 1} ") not in (line := watcher.stdout.readline()):
+        assert line, f"the board ended before {last}"
+        rounds.update(re.findall(r"round \d+ ", line))
+    assert number == 195
+    assert len(rounds) < ROUNDS - 1
 
 
 def test_it_comes_back_when_the_server_was_away(
