@@ -24,7 +24,7 @@ from .errors import (
     ProtocolError,
 )
 from .failures import Fill, failure_for, from_failure
-from .flavors import CALLABLES, Entrance, Maker, Referenceable, Viewable, ViewPoint
+from .flavors import CALLABLES, Ended, Entrance, Maker, Referenceable, Viewable, ViewPoint
 from .frames import MAX_INTEGER, Frame, is_answer
 from .incoming import Incoming
 from .jelly import Jellier, Tagged
@@ -264,6 +264,7 @@ class Broker:
         """
         if not self.disconnected:
             self.exports.revoke(perspective)
+            self.imports.revoke(perspective)
             self.watched.revoke(perspective)
             self.incoming.revoke(perspective, stop)
 
@@ -333,18 +334,23 @@ class Broker:
         """Send *frame* when *fill* has put its values in; undo all of it when that raises.
 
         Args:
-            perspective: the avatar that the values are made for.
+            perspective: the avatar that the values are made for, or an `Ended` one.
 
         Raises:
+            DeadReferenceError: an object would be handed out for an avatar that has ended.
             InsecureJelly: a value cannot cross.
             LimitExceeded: the frame is larger or deeper than the peer takes.
         """
         if self.disconnected:
             return
         limits = self.peer_limits
-        jellier = Jellier(self, limits, attach=self.peer_binary, perspective=perspective)
+        ended = type(perspective) is Ended
+        avatar = perspective.avatar if ended else perspective
+        jellier = Jellier(self, limits, attach=self.peer_binary, perspective=avatar)
         try:
             fill(jellier)
+            if ended and jellier.handed:
+                raise DeadReferenceError("the login that this is for has ended: send data alone")
             if self.disconnected:
                 raise DeadReferenceError("the session went while a frame was encoded")
             beside = sum(map(len, jellier.attachments))

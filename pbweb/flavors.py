@@ -31,6 +31,7 @@ __all__ = [
     "Charge",
     "Copyable",
     "Dispatcher",
+    "Ended",
     "Entrance",
     "Maker",
     "Named",
@@ -203,6 +204,15 @@ class Entrance:
     """Stands for the avatar of a login that goes on: whose the references in it will be."""
 
     __slots__ = ()
+
+
+class Ended:
+    """Stands for an avatar whose logins have ended: what is made for it hands out nothing."""
+
+    __slots__ = ("avatar",)
+
+    def __init__(self, avatar: Any) -> None:
+        self.avatar = avatar
 
 
 class BoundMethod:

@@ -24,6 +24,7 @@ from .failures import failure_for, is_expected
 from .flavors import (
     BoundMethod,
     Dispatcher,
+    Ended,
     Entrance,
     Referenceable,
     Viewable,
@@ -610,11 +611,11 @@ class Incoming:
         frame: Frame = ["answer", request]
         perspective = None if call is None else call.perspective
         revoked = call is not None and call.revoked
+        if revoked:
+            perspective = Ended(perspective)
 
         def fill(jellier: Jellier) -> None:
             frame.append(jellier.encode(value))
-            if revoked and jellier.handed:
-                raise dead_reference()
 
         try:
             if isinstance(value, Referenceable) and not revoked:  # on its own: nothing to undo

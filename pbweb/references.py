@@ -12,7 +12,7 @@ from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import DeadReferenceError, LimitExceeded, ProtocolError
-from .flavors import Dispatcher, Entrance, ViewPoint
+from .flavors import Dispatcher, Ended, Entrance, ViewPoint
 from .targets import Target
 
 if TYPE_CHECKING:
@@ -341,8 +341,19 @@ class Imports:
             self._held[key] = new
         return found
 
+    def revoke(self, avatar: Any) -> None:
+        """Through what came in calls of *avatar* nothing is handed out any more."""
+        for held in self._held.values():
+            reference = held()
+            if held.perspective is avatar and reference is not None:
+                reference.perspective = Ended(avatar)
+
     def adopt(self, entrance: Entrance, avatar: Any) -> None:
         """The login has an avatar: the references that came in it are of its perspective."""
+        for held in self._held.values():
+            reference = held()
+            if held.perspective is avatar and reference is not None:
+                reference.perspective = avatar  # it has logged in before
         for held in [held for held in self._held.values() if held.perspective is entrance]:
             reference, key = held(), (held.luid, id(avatar))
             if reference is None:

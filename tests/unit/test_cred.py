@@ -596,6 +596,46 @@ def test_who_drops_the_avatar_is_logged_out():
     logged_in(body)
 
 
+def test_the_mind_of_a_login_that_has_ended_is_handed_nothing():
+    async def body(both, realm):
+        page = Page()
+        alice = await both.client.login(ALICE, page)
+        mind, note = realm.minds[0], realm.avatars[0].note
+        await mind.callRemote("tell", note)
+        alice.release()
+        await both.quiet()
+        assert await mind.callRemote("tell", "bye") == "bye"  # data is another thing
+        for value in (note, [Thing()]):
+            with pytest.raises(pb.DeadReferenceError, match="the login that this is for has ended"):
+                await mind.callRemote("tell", value)
+        with pytest.raises(pb.DeadReferenceError):
+            mind.callRemoteOnly("tell", note)
+
+    logged_in(body)
+
+
+def test_an_avatar_that_logs_in_again_can_be_told_again():
+    class Same(Realm):
+        def requestAvatar(self, avatarId, mind, *interfaces):
+            made = super().requestAvatar(avatarId, mind, *interfaces)
+            return made[0], self.avatars[0], made[2]
+
+    realm = Same()
+
+    async def body(both):
+        page = Page()
+        (await both.client.login(ALICE, page)).release()
+        await both.quiet()
+        alice = await both.client.login(ALICE, page)
+        for mind in realm.minds:
+            note = await mind.callRemote("tell", realm.avatars[0].note)
+            assert note.perspective is realm.avatars[0]
+        alice.release()
+        realm.forget()
+
+    with_realm(realm, body)
+
+
 def test_calls_go_on_when_their_avatar_is_released():
     async def body(both, realm):
         alice = await both.client.login(ALICE)
