@@ -146,9 +146,10 @@ class Group(MutableSet[RemoteReference]):
         for member in list(self._members):
             if look and member not in self._members:
                 continue
-            express, outgoing = member.broker.express, member.broker.outgoing
-            if express is not None and express(call, member.luid):
+            broker = member.broker
+            if broker.express is not None and broker.express(call, member.luid):
                 continue
+            outgoing = broker.outgoing
             if outgoing.call_shared(call, member.luid):
                 continue
             look = True
