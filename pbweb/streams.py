@@ -28,7 +28,7 @@ from .errors import (
 from .failures import is_expected
 from .flavors import BoundMethod, Dispatcher
 from .frames import MAX_INTEGER
-from .jelly import Jellier, Json, Tagged
+from .jelly import Jellier, Json, Tagged, goes_as_it_is
 from .limits import Limits
 from .references import HeldKey, Made, RemoteReference
 from .runtime import DEADLINE
@@ -52,6 +52,7 @@ TURN = 0.01
 """Seconds that a producer which never pauses may go on before the others get their turn."""
 
 _ENVELOPE = 128  # bytes of an answer without its items
+_SCALAR = 25  # bytes that a number has at most
 _LEVELS = 2  # what the answer adds to the nesting of an item
 
 
@@ -360,6 +361,8 @@ async def _closed(iterator: Any) -> BaseException | None:
 
 def _encode_one(jellier: Jellier, item: Any, place: str, limits: Limits) -> tuple[Json, int]:
     """*item* as it goes out, and how many bytes it has, with those beside the frame."""
+    if type(item) is not str and goes_as_it_is(item):
+        return item, _SCALAR
     before, attached = jellier.size, len(jellier.attachments)
     encoded = jellier.encode_more(item, place, limits)
     if isinstance(encoded, orjson.Fragment):
