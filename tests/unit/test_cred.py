@@ -41,6 +41,16 @@ class User(pb.Avatar):
     def perspective_thing(self):
         return Thing()
 
+    async def perspective_notes(self):
+        try:
+            while True:
+                yield self.note
+        finally:
+            self.closed = True
+
+    async def perspective_read(self, stream):
+        return [item.perspective is self async for item in stream]
+
     async def perspective_wait(self):
         await self.future()
 
@@ -152,6 +162,37 @@ def test_who_logs_in_holds_the_avatar():
         note = await alice.callRemote("note")
         assert note is await alice.callRemote("note")
         assert await note.callRemote("author") == "alice"
+
+    logged_in(body)
+
+
+def test_the_items_of_a_stream_are_as_the_avatar_sees_them():
+    async def body(both, realm):
+        alice = await both.client.login(ALICE)
+        bob = await both.client.login(BOB)
+        for user, name in ((alice, "alice"), (bob, "bob")):
+            async with await user.callRemote("notes") as notes:
+                note = await anext(notes)
+                assert await note.callRemote("author") == name
+
+        async def pages():
+            yield Page()
+
+        assert await alice.callRemote("read", pages()) == [True]
+        assert await bob.callRemote("read", pages()) == [True]
+
+    logged_in(body)
+
+
+def test_a_stream_ends_with_the_login_of_the_avatar_that_gave_it():
+    async def body(both, realm):
+        alice = await both.client.login(ALICE)
+        notes = await alice.callRemote("notes")
+        await anext(notes)
+        alice.release()
+        await both.quiet()
+        assert realm.avatars[0].closed
+        notes.release()
 
     logged_in(body)
 
