@@ -277,15 +277,19 @@ def _held_key(luid: int | str, perspective: Any) -> HeldKey:
 
 
 class _Held(weakref.ref[Any]):
-    """A weak reference to what stands for a luid, with how often the peer handed it to us."""
+    """A weak reference to what stands for a luid, with how often the peer handed it to us.
 
-    __slots__ = ("count", "key", "kind", "luid", "perspective")
+    It does not keep the avatar, which may hold the very reference: while that is there, it keeps
+    the avatar's id from being another's.
+    """
+
+    __slots__ = ("count", "entrance", "key", "kind", "luid")
 
     count: int
     kind: Callable[..., Any]
     luid: int | str
     key: HeldKey
-    perspective: Any  # kept, so that no other gets its id
+    entrance: Entrance | None  # kept, so that no other gets its id
 
 
 class Imports:
@@ -333,7 +337,7 @@ class Imports:
             new.luid = luid
             new.key = key
             new.kind = kind
-            new.perspective = perspective
+            new.entrance = perspective if type(perspective) is Entrance else None
             new.count = held.count if held is not None else 0
             if held is None and type(luid) is int:
                 self._numbered += 1
@@ -345,25 +349,25 @@ class Imports:
         """Through what came in calls of *avatar* nothing is handed out any more."""
         for held in self._held.values():
             reference = held()
-            if held.perspective is avatar and reference is not None:
+            if reference is not None and reference.perspective is avatar:
                 reference.perspective = Ended(avatar)
 
     def adopt(self, entrance: Entrance, avatar: Any) -> None:
         """The login has an avatar: the references that came in it are of its perspective."""
-        for held in self._held.values():
-            reference = held()
-            if held.perspective is avatar and reference is not None:
-                reference.perspective = avatar  # it has logged in before
-        for held in [held for held in self._held.values() if held.perspective is entrance]:
+        for held in list(self._held.values()):
             reference, key = held(), (held.luid, id(avatar))
             if reference is None:
                 continue
-            reference.perspective = avatar
-            if key not in self._held:
-                del self._held[held.key]
-                held.key = reference.key = key
-                held.perspective = avatar
-                self._held[key] = held
+            before = reference.perspective
+            if type(before) is Ended and before.avatar is avatar:
+                reference.perspective = avatar  # it has logged in before
+            elif held.entrance is entrance:
+                reference.perspective = avatar
+                if key not in self._held:
+                    del self._held[held.key]
+                    held.key = reference.key = key
+                    held.entrance = None
+                    self._held[key] = held
 
     def has(self, luid: int) -> bool:
         """Whether the peer handed us an object of this number."""

@@ -413,6 +413,7 @@ class _Timer:
 
     def cancel(self) -> None:
         self.cancelled = True
+        self.function, self.args = bool, ()  # as asyncio's, it holds on to nothing
 
 
 class SteppedRuntime:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import pbweb as pb
-from pbweb.testing import SteppedRuntime, stepped_pair, tables
+from pbweb.testing import SteppedRuntime, _acknowledge_now, stepped_pair, tables
 
 PICK = st.integers(0, 50)
 SECONDS = st.sampled_from([None, 1, 5, 30])
@@ -108,7 +108,14 @@ class Held:
         self.until = until
         self.mind = mind
         self.things: list[tuple[Any, str, Any]] = []
+        self.waits: list[Any] = []  # calls that do not end by themselves
         self.released = False
+
+    def let_go(self) -> None:
+        """Leave it to the garbage collector, which finds it when no call goes on."""
+        self.avatar.then_call(lambda promise: promise.error())
+        for promise in self.waits:
+            promise.cancel()
 
 
 class Logins(RuleBasedStateMachine):
@@ -206,8 +213,10 @@ class Logins(RuleBasedStateMachine):
     @rule(at=PICK)
     def wait(self, at: int) -> None:
         """A call that goes on until its login has ended."""
-        promise = self.pick(at).avatar.callRemote("wait")
+        held = self.pick(at)
+        promise = held.avatar.callRemote("wait")
         promise.then_call(lambda promise: self.must_be(promise, pb.CancelledError))
+        held.waits.append(promise)
 
     # ---------------------------------------------------------- renewing, ending
 
@@ -251,13 +260,10 @@ class Logins(RuleBasedStateMachine):
     def drop(self, at: int) -> None:
         """The garbage collector finds all of it."""
         held = self.held.pop(at % len(self.held))
-        held.avatar.then_call(lambda promise: promise.error())
+        held.let_go()
         number = held.number
         del held
-        gc.collect()
-        self.both.settle()
-        gc.collect()
-        self.both.settle()
+        self.collect()
         assert self.realm.left.count(number) == self.realm.made.count(number)
 
     @rule(seconds=st.sampled_from([0.5, 1, 4, 31]))
@@ -282,8 +288,17 @@ class Logins(RuleBasedStateMachine):
 
     def let_go_of_all(self) -> None:
         for held in self.held:
-            held.avatar.then_call(lambda promise: promise.error())
+            held.let_go()
         self.held.clear()
+
+    def collect(self) -> None:
+        """What is found lets go of more at the other side, an avatar and its mind for one."""
+        for _ in range(3):
+            self.both.settle()
+            gc.collect()
+            for session in (self.both.client, self.both.server):
+                _acknowledge_now(session)
+        self.both.settle()
 
     # ---------------------------------------------------------------- the laws
 
@@ -308,6 +323,7 @@ class Logins(RuleBasedStateMachine):
             return
         self.both.settle()
         self.let_go_of_all()
+        self.collect()
         self.both.assert_idle()
         assert sorted(self.realm.left) == sorted(self.realm.made)
         self.both.cut()
@@ -315,8 +331,8 @@ class Logins(RuleBasedStateMachine):
 
 TestLogins = Logins.TestCase
 TestLogins.settings = settings(
-    max_examples=25,
-    stateful_step_count=20,
+    max_examples=60,
+    stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

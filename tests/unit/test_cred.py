@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -1048,3 +1049,22 @@ def test_hints_are_about_the_class_of_the_avatar_or_view():
         records[0].getMessage()
     )
     assert "Note does not have, but is spelled nearly as view_author" in records[1].getMessage()
+
+
+def test_an_avatar_that_holds_its_mind_is_not_kept_by_the_session():
+    """The mind is of the avatar's perspective and the avatar holds it: the session holds neither."""
+
+    async def body(both):
+        page = Page()
+        gone = weakref.ref(page)
+        alice = await both.client.login(ALICE, page)
+        avatar = weakref.ref(realm.avatars.pop())
+        realm.minds.clear()
+        alice.release()
+        del page, alice
+        await both.assert_idle()
+        assert avatar() is None
+        assert gone() is None
+
+    realm = Realm()
+    with_realm(realm, body)
