@@ -488,8 +488,9 @@ class Login(Dispatcher):
         self.ended = True
         self.expires_in(None)
         self.door.ended(self, stop)
+        logout, self._logout = self._logout, None
         try:
-            result = self._logout()
+            result = logout()
         except Exception as error:
             self._report(error)
             return

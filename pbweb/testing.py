@@ -267,7 +267,8 @@ class Pair:
         while gc.collect():
             await self.quiet()
         for _ in range(10):  # what is acknowledged may let go of more, which is given back
-            if all(connection.session._ack_timer is None for connection in self):
+            quiet = all(connection.session._ack_timer is None for connection in self)
+            if quiet and not gc.collect():
                 break
             for connection in self:
                 _acknowledge_now(connection.session)

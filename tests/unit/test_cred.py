@@ -1052,8 +1052,6 @@ def test_hints_are_about_the_class_of_the_avatar_or_view():
 
 
 def test_an_avatar_that_holds_its_mind_is_not_kept_by_the_session():
-    """The mind is of the avatar's perspective and the avatar holds it: the session holds neither."""
-
     async def body(both):
         page = Page()
         gone = weakref.ref(page)
