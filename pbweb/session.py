@@ -504,14 +504,15 @@ class Session:
     def _free(self, number: int, what: Callable[[Sequence[Frame]], None]) -> None:
         """Keep no more what the peer has, up to *number*, and do *what* with its frames."""
         self._acked = number
-        whole = 0
+        whole = freed = 0
         for last, size, frames, _ in self._unacked:
             if last > number:
                 break
             whole += 1
-            self._unacked_bytes -= size
+            freed += size
             if frames is not UNANSWERED:
                 what(frames)
+        self._unacked_bytes -= freed
         del self._unacked[:whole]
         self.broker.room_frames = self.limits.window_frames - (self.sent - number)
         self.broker.room_bytes = self.limits.window - self._unacked_bytes
