@@ -130,7 +130,7 @@ class connect:
         await self._connection.close()
 
     async def _connect(self) -> Connection:
-        websocket = await self.open()
+        websocket = await self._open()
         options = Options(self._limits, self._registry)
         way_back = _WayBack(self) if self._resume or self.on_session is not None else None
         connection = Connection(
@@ -140,7 +140,7 @@ class connect:
             connection.setNameForLocal(name, value)
         if way_back is not None:
             way_back.connection = connection
-        self.carry(connection, websocket)
+        self._carry(connection, websocket)
         if way_back is not None:
             try:
                 await way_back.set_up()
@@ -149,8 +149,8 @@ class connect:
                 raise
         return connection
 
-    def carry(self, connection: Connection, websocket: _Opening) -> None:
-        """Let *websocket*, which `open` gave, carry *connection*."""
+    def _carry(self, connection: Connection, websocket: _Opening) -> None:
+        """Let *websocket*, which `_open` gave, carry *connection*."""
         # The library has made the connection, TLS, proxy and upgrade; the link takes over.
         transport = websocket.transport
         link = WebSocketLink(websocket.protocol, transport, connection, self._limits)
@@ -158,7 +158,7 @@ class connect:
         connection.attach(link)
         link.begin(websocket.early)
 
-    async def open(self) -> _Opening:
+    async def _open(self) -> _Opening:
         """A WebSocket to the endpoint.
 
         Raises:
@@ -286,7 +286,7 @@ class _WayBack:
                 await asyncio.sleep(backoff(self._attempts))
                 self._attempts += 1
                 try:
-                    websocket = await self._to.open()
+                    websocket = await self._to._open()
                 except ConnectFailed as error:
                     logger.info("%s; trying again", error)
                     continue
@@ -313,7 +313,7 @@ class _WayBack:
             websocket.transport.abort()
             connection.is_not_coming_back()
             return
-        self._to.carry(connection, websocket)
+        self._to._carry(connection, websocket)
 
     async def set_up(self) -> None:
         """Let the application set the session up."""
