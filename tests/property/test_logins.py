@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import pbweb as pb
-from pbweb.testing import SteppedRuntime, _acknowledge_now, stepped_pair, tables
+from pbweb.testing import SteppedPair, SteppedRuntime, _acknowledge_now, stepped_pair, tables
+from tests.property.resumable import ResumablePair
 
 PICK = st.integers(0, 50)
+BYTES = st.sampled_from([0, 1, 80, 300, 10**6])
+LIMITS = pb.Limits(login_failures=1000, heartbeat=1e9, stall=1e9, resume_window=1000)
 SECONDS = st.sampled_from([None, 1, 5, 30])
 
 
@@ -129,10 +132,20 @@ class Logins(RuleBasedStateMachine):
         self.connect()
 
     def connect(self) -> None:
-        limits = pb.Limits(login_failures=1000, heartbeat=1e9, stall=1e9)
-        self.both = stepped_pair(self.portal, limits=limits, runtime=self.runtime)
+        self.both = self.make_pair()
         self.root = self.both.client.broker.remoteForName("root")
         self.both.settle()
+
+    def make_pair(self) -> SteppedPair:
+        return stepped_pair(self.portal, limits=LIMITS, runtime=self.runtime)
+
+    def end(self, deliveries: int, data: Any) -> None:
+        """The session goes, when so many messages more have come."""
+        self.both.flush()
+        for _ in range(deliveries):
+            self.both.deliver(to_server=data.draw(st.booleans()))
+            self.both.flush()
+        self.both.cut()
 
     def pick(self, at: int) -> Held:
         return self.held[at % len(self.held)]
@@ -274,11 +287,7 @@ class Logins(RuleBasedStateMachine):
 
     @rule(deliveries=st.integers(0, 6), data=st.data())
     def cut(self, deliveries: int, data: Any) -> None:
-        self.both.flush()
-        for _ in range(deliveries):
-            self.both.deliver(to_server=data.draw(st.booleans()))
-            self.both.flush()
-        self.both.cut()
+        self.end(deliveries, data)
         self.both.settle()
         assert sorted(self.realm.left) == sorted(self.realm.made)
         self.let_go_of_all()
@@ -329,10 +338,41 @@ class Logins(RuleBasedStateMachine):
         self.both.cut()
 
 
-TestLogins = Logins.TestCase
-TestLogins.settings = settings(
+class ResumedLogins(Logins):
+    """The connection breaks at any byte, and a login goes on: nobody is logged out, but in time."""
+
+    def make_pair(self) -> SteppedPair:
+        def publish(session: Any) -> None:
+            session.broker.setNameForLocal("root", self.portal.rootObject(session.broker))
+
+        return ResumablePair(publish, limits=LIMITS, runtime=self.runtime)
+
+    def end(self, deliveries: int, data: Any) -> None:
+        self.both.flush()
+        for _ in range(deliveries):
+            self.both.deliver(to_server=data.draw(st.booleans()))
+            self.both.flush()
+        self.both.client.end("gone")
+        self.both.server.end("gone")
+
+    @rule(up=BYTES, down=BYTES, seconds=st.sampled_from([0, 1, 31]))
+    def break_link(self, up: int, down: int, seconds: float) -> None:
+        self.both.flush()
+        self.both.cut(up=up, down=down)
+        self.runtime.advance(seconds)
+        self.both.settle()
+        assert not self.both.client.ended
+        assert not self.both.server.ended
+
+
+SETTINGS = settings(
     max_examples=60,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+TestLogins = Logins.TestCase
+TestResumedLogins = ResumedLogins.TestCase
+for _machine in (TestLogins, TestResumedLogins):
+    _machine.settings = SETTINGS
+del _machine
