@@ -410,7 +410,9 @@ export function newSession(
   function fail(code, text, reconnect = false) {
     if (broker.ending) return;
     const reason = cutText(text, 123);
-    if (!away) farewell = JSON.stringify(["close", code, reason, reconnect]);
+    // Where a session was to be resumed and nothing is asked yet, there is nobody to tell.
+    if (!(away && greeting)) farewell = JSON.stringify(["close", code, reason, reconnect]);
+    else greeting = undefined;
     end(code, reason, reconnect);
   }
 

@@ -1,6 +1,7 @@
 // A session that outlives its connection (docs/protocol.md, section 6), the client's side of it.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { connect, Referenceable } from "../src/pbweb.js";
 import { FixtureRoot } from "./support/fixture.js";
@@ -375,3 +376,69 @@ test("an attempt that fails is over, whatever is to be set up", async () => {
   await settled();
   assert.equal(transports.length, 1);
 });
+
+// The vectors (tests/vectors/README.md).
+
+const read = (name) =>
+  JSON.parse(readFileSync(new URL(`../../tests/vectors/${name}.json`, import.meta.url), "utf8"));
+
+/** What a vector shows of a frame: of a `version` what it asks for, of a failure its type. */
+function shown(frame) {
+  const [name, id, value] = frame;
+  if (name === "version") return [name, id, { resume: value.resume }];
+  if (name === "error") return [name, id, { $: "failure", type: value.type }];
+  return frame;
+}
+
+for (const { name, steps } of read("resume")) {
+  test(`resume: ${name}`, async () => {
+    const peer = new Peer({ names: { root: new FixtureRoot() } });
+    const calls = [];
+    const sent = async () => {
+      await settled();
+      if (!peer.lost) peer.flush();
+      return peer.messages
+        .splice(0)
+        .flatMap(framesOf)
+        .filter(([name, , said]) => name !== "ack" && (name !== "version" || said.resume))
+        .map((frame) => shown(frame));
+    };
+    for (const { call, receive, send, lose, back, close, outcomes } of steps) {
+      if (call) {
+        const [name, ...args] = call;
+        const one = { outcome: "waiting" };
+        calls.push(one);
+        peer.root.callRemote(name, ...args).then(
+          () => {
+            one.outcome = "answered";
+          },
+          (error) => {
+            one.outcome = error.outcome;
+          },
+        );
+      } else if (receive) await peer.feed(...receive);
+      else if (send) assert.deepEqual(await sent(), send);
+      else if (lose) {
+        if (!peer.session.detach(lose)) peer.session.end(lose, "");
+        assert.deepEqual(await sent(), []);
+      } else if (back) peer.session.rejoin();
+      else if (close) {
+        assert.deepEqual(
+          (await sent()).map(([name, code]) => [name, code]),
+          [["close", close]],
+        );
+        assert.equal(peer.broker.ending.code, close);
+      } else {
+        await settled();
+        assert.deepEqual(
+          calls.map(({ outcome }) => outcome),
+          outcomes,
+        );
+      }
+    }
+    peer.session.end(1000, "", false);
+    await settled();
+    const left = Object.entries(peer.broker.statistics()).filter(([, count]) => count);
+    assert.deepEqual(left, []);
+  });
+}
