@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NOBODY", "Parking", "Principal"]
 
+GOING_AWAY = "the server is going away"
+
 REMEMBERED = 10
 """For so many windows it is known why a session that is over cannot be resumed."""
 
@@ -133,6 +135,7 @@ class Parking:
         self._away: dict[Hashable, OrderedDict[str, _Place]] = {}
         self._tombstones: OrderedDict[str, _Tombstone] = OrderedDict()
         self._weight = 0
+        self._is_closed = False
 
     def statistics(self) -> dict[str, int]:
         """How many sessions there are, how many without a connection, and what those keep."""
@@ -182,6 +185,9 @@ class Parking:
 
     def detached(self, session: Session) -> None:
         """See `session.Door`; the oldest go where there are too many."""
+        if self._is_closed:
+            session.end(GOING_AWAY)
+            return
         place = self._places[session.id]
         for group, most in place.principal.groups(self._limits):
             away = self._away.setdefault(group, OrderedDict())
@@ -225,6 +231,12 @@ class Parking:
             self._tombstones.popitem(last=False)
 
     # ---------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The server stops: what has no connection ends now, and is told what an end brings."""
+        self._is_closed = True
+        for place in list(self._away.get(None, {}).values()):
+            place.session.end(GOING_AWAY)
 
     def forget(self, session: Session) -> None:
         """The connection on which *session* was to begin is gone."""

@@ -7,7 +7,7 @@ import faulthandler
 import logging
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import FrameType
 
 import uvicorn
@@ -29,6 +29,9 @@ class Server(uvicorn.Server):
     stop_seconds = 3 * DEFAULT.grace
     """From the signal to the end of the process, whatever the application does."""
 
+    endpoints: Collection[Endpoint] = ()
+    """Whose sessions without a connection end when the server stops."""
+
     _signalled: int | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -40,6 +43,12 @@ class Server(uvicorn.Server):
                 shown = "localhost" if host in (*LOOPBACK, "0.0.0.0", "::") else host  # noqa: S104
                 print(f"pbweb serves http://{shown}:{port}", flush=True)
                 return
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in order; sessions that nobody can come back to end as well."""
+        for endpoint in self.endpoints:
+            endpoint.parking.close()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal stops in order, the same again at once; neither is raised again.
@@ -92,6 +101,7 @@ def serve_target(
     )
     server = Server(config)
     server.stop_seconds = 3 * limits.grace
+    server.endpoints = endpoints.values()
     run(server, sockets)
 
 

@@ -325,3 +325,98 @@ async def test_a_javascript_client_loses_nothing_either(seed):
         assert sorted(ledger.executed) == list(range(total))
         assert proxy.cuts > 5
         await until(lambda: ledger.gone == 1)
+
+
+@pb.live
+class Board:
+    title: str
+    cards: list[int]
+
+
+class Pond(pb.Cacheable):
+    def __init__(self):
+        self.observers = []
+        self.stopped = 0
+        self.ducks = []
+
+    def getStateToCacheAndObserveFor(self, _perspective, observer):
+        self.observers.append(observer)
+        return {"ducks": list(self.ducks)}
+
+    def stoppedObserving(self, _perspective, observer):
+        self.observers.remove(observer)
+        self.stopped += 1
+
+    def add(self, duck):
+        self.ducks.append(duck)
+        for observer in self.observers:
+            observer.callRemoteOnly("add", duck)
+
+
+class PondCopy(pb.RemoteCache):
+    def observe_add(self, duck):
+        self.ducks.append(duck)
+
+
+pb.setUnjellyableForClass(Pond, PondCopy)
+
+
+class Full(pb.Root):
+    """All that lives through a connection that is lost: caches, live objects, streams."""
+
+    def __init__(self):
+        self.board = Board(title="", cards=[])
+        self.pond = Pond()
+
+    def remote_echo(self, value):
+        return value
+
+    def remote_getBoard(self):
+        return self.board
+
+    def remote_getPond(self):
+        return self.pond
+
+    async def remote_count(self, to):
+        for number in range(to):
+            await asyncio.sleep(0)
+            yield number
+
+    def remote_change(self, number):
+        self.board.cards.append(number)
+        if len(self.board.cards) > 5:
+            del self.board.cards[0]
+        self.board.title = f"the {number}th"
+        self.pond.add(number)
+        return number
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_caches_live_objects_and_streams_go_on(seed):
+    full = Full()
+    async with gateway(full, limits=LIMITS) as gate:
+        async with (
+            cutting_proxy(gate.port, seed=seed) as proxy,
+            pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
+        ):
+            root = await connection.getRootObject()
+            board, pond = await root.callRemote("getBoard"), await root.callRemote("getPond")
+            proxy.most = 4000
+            proxy.cut()
+
+            async def read():
+                return [number async for number in root.callRemote("count", 300)]
+
+            reading = asyncio.ensure_future(read())
+            for number in range(200):
+                assert await root.callRemote("change", number) == number
+                assert board.cards[-1] == number  # updates come before the answer behind them
+                assert pond.ducks[-1] == number
+            assert await reading == list(range(300))
+            proxy.most = None
+            assert pond.ducks == full.pond.ducks == list(range(200))
+            assert (board.title, list(board.cards)) == ("the 199th", full.board.cards)
+            assert proxy.cuts > 5
+            assert len(full.pond.observers) == 1
+        await until(lambda: full.pond.stopped == 1)
+        assert full.pond.observers == []

@@ -270,3 +270,17 @@ def test_a_connection_that_never_said_anything_is_forgotten():
     session = lot.young()
     lot.parking.forget(session)
     assert not lot.parking._principals
+
+
+def test_a_server_that_stops_ends_what_is_away_and_what_goes_away_then():
+    lot = Lot()
+    away, live = lot.away(), lot.live()
+    told = []
+    away.broker.notifyOnDisconnect(lambda: told.append("away"))
+    live.broker.notifyOnDisconnect(lambda: told.append("live"))
+    lot.parking.close()
+    assert (away.state, live.state, told) == ("ended", "live", ["away"])
+    live.detach("lost")
+    assert (live.state, told) == ("ended", ["away", "live"])
+    statistics = lot.parking.statistics()
+    assert (statistics["sessions"], statistics["away"], statistics["bytes_away"]) == (0, 0, 0)
