@@ -23,6 +23,9 @@ class CuttingProxy:
         self._behind = port
         self._random = random.Random(seed)
         self._open: set[asyncio.StreamWriter] = set()
+        self._behind_writers: set[asyncio.StreamWriter] = set()
+        self._stalled: set[asyncio.StreamWriter] = set()
+        self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,6 +35,7 @@ class CuttingProxy:
         there, back = await asyncio.open_connection("127.0.0.1", self._behind)
         both = (writer, back)
         self._open.update(both)
+        self._behind_writers.add(back)
         left = [self._random.randrange(1000, self.most) if self.most else 1 << 60]
         gently = self._random.random() < 0.5
         ways = [
@@ -40,6 +44,8 @@ class CuttingProxy:
         ]
         self._tasks.update(ways)
         await asyncio.gather(*ways, return_exceptions=True)
+        if writer in self._stalled:
+            await self._over.wait()
         self._tasks.difference_update(ways)
         self._open.difference_update(both)
         for one in both:
@@ -66,6 +72,13 @@ class CuttingProxy:
                     return
             writer.write_eof()
 
+    def stall(self) -> None:
+        """Break the clients' side of all that is open; the server is told nothing for now."""
+        self._stalled.update(self._open)
+        for writer in list(self._open):
+            if writer not in self._behind_writers:
+                _reset(writer)
+
     def cut(self) -> None:
         """Break all that is open."""
         self.cuts += 1
@@ -75,7 +88,7 @@ class CuttingProxy:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     sock = writer.get_extra_info("socket")
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # it may be gone
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
@@ -92,5 +105,6 @@ async def cutting_proxy(
         yield proxy
     finally:
         server.close()
+        proxy._over.set()
         proxy.cut()
         await asyncio.gather(*proxy._tasks, return_exceptions=True)

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 
 import pbweb as pb
 from pbweb import client as client_module
@@ -13,6 +14,7 @@ from pbweb.client import backoff
 from pbweb.testing import tables
 from tests.hostile.cutting_proxy import cutting_proxy
 from tests.hostile.kit import gateway, until, with_limits
+from tests.integration.test_mounted import stock_uvicorn
 
 LIMITS = with_limits(resume_window=60)
 
@@ -420,3 +422,30 @@ async def test_caches_live_objects_and_streams_go_on(seed):
             assert len(full.pond.observers) == 1
         await until(lambda: full.pond.stopped == 1)
         assert full.pond.observers == []
+
+
+async def test_under_somebody_elses_server_it_is_the_same():
+    ledger = Ledger()
+    endpoint = pb.endpoint(ledger, limits=LIMITS)
+    async with (
+        stock_uvicorn(Starlette(routes=endpoint.routes("/pb")), ws="websockets-sansio") as port,
+        cutting_proxy(port, seed=1) as proxy,
+        pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
+    ):
+        root = await connection.getRootObject()
+        await root.callRemote("echo", 1)
+        [server] = endpoint.connections
+        proxy.most = 4000
+        proxy.cut()
+        for number in range(200):
+            assert await root.callRemote("slowly", number) == number
+        proxy.most = None
+        assert ledger.executed == list(range(200))
+        assert proxy.cuts > 5
+        # a connection of which the server does not know that it is lost is taken over
+        proxy.stall()
+        await root.callRemote("echo", 2)
+        await until(lambda: endpoint.connections == {server})
+        assert ledger.gone == 0
+    await until(lambda: ledger.gone == 1)
+    await until(lambda: not endpoint.connections)
