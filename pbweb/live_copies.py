@@ -165,12 +165,12 @@ class LiveCopy(RemoteCache):
 
         Raises:
             InsecureJelly: it is no such pair.
-            LimitExceeded: it weighs more than the limit ``copy_weight``.
+            LimitExceeded: it weighs more than the limit ``copy_weight``, or than one message.
         """
         if type(state) is not list or len(state) != 2 or type(state[0]) is not str:
             raise InsecureJelly("the state of a live object is its type's name and its attributes")
         cache = self._import()
-        tree = tree_of(state[1], cache.broker.limits.copy_weight)
+        tree = tree_of(state[1], cache.broker.limits)
         known = cache.broker.options.registry.classes.get(state[0])
         if isinstance(known, type) and issubclass(known, LiveCopy):
             cache.become(self, known)
@@ -184,13 +184,13 @@ class LiveCopy(RemoteCache):
             LimitExceeded: the copy would weigh more than the limit ``copy_weight``.
         """
         core = self._core
-        tree, changes = core.tree.updated(ops, self._import().broker.limits.copy_weight)
+        tree, changes = core.tree.updated(ops, self._import().broker.limits)
         if changes:
             self._become(tree, changes)
 
     def observe_reset(self, state: Any) -> None:
         """The whole state, when there were too many updates; raises as `observe_update`."""
-        tree = tree_of(state, self._import().broker.limits.copy_weight)
+        tree = tree_of(state, self._import().broker.limits)
         self._become(tree, [Change((), "reset", tree.root)])
 
     def _become(self, tree: Tree, changes: list[Change]) -> None:

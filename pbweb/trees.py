@@ -13,12 +13,18 @@ from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from .errors import InsecureJelly, LimitExceeded
 from .jelly import NEVER_REFERENCES, treat_as
+from .limits import Limits
 from .references import RemoteReference
 
 __all__ = ["Change", "FrozenDict", "FrozenList", "Tree", "frozen"]
 
 MAX_PATH = 100
 """Items of a path; so the tree is nested no deeper than twice what one message may be."""
+
+MOVED_AT_ONCE = 1024
+"""Items of a list that move aside, when others come or go before them, in the time of a step."""
+
+_NOTHING: Any = object()
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -77,27 +83,52 @@ class Change:
     """The items that came, or with ``discard`` went."""
 
 
-def frozen(value: Any, limit: int) -> tuple[Any, int]:
+def frozen(value: Any, limits: Limits) -> tuple[Any, int]:
     """A frozen copy of the decoded *value*, and its weight: its items and characters.
 
     Raises:
         InsecureJelly: a reference stands where it may not.
-        LimitExceeded: it weighs more than *limit*, with what stands in it more than once.
+        LimitExceeded: it weighs more than a copy may, or than one message can bring, with what
+            stands in it more than once.
     """
-    weighing = _Weighing(limit)
+    weighing = _Weighing(limits)
     return weighing.freeze(value), weighing.weight
 
 
 class _Weighing:
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.weight = 0
+    """What one message brings: its time is bounded as well as the weight of the copy.
+
+    Each item has two bytes in a message at least, so only what is named again and again in it
+    can weigh more than it has bytes.
+    """
+
+    def __init__(self, limits: Limits, weight: int = 0) -> None:
+        self._limits = limits
+        self.weight = weight
+        """Of the whole copy."""
+        self._brought = 0
+
+    def add(self, weight: int) -> None:
+        """So much came. Raises LimitExceeded: that is too much."""
+        self.weight += weight
+        self._brought += weight
+        if self.weight > self._limits.copy_weight:
+            raise LimitExceeded(
+                f"copy_weight: a copy may have {self._limits.copy_weight} items and characters"
+            )
+        if self._brought > self._limits.message:
+            raise LimitExceeded(
+                f"message: one may bring {self._limits.message} items and characters"
+            )
+
+    def work(self, steps: int) -> None:
+        """So much time was spent. Raises LimitExceeded: it is too much for one message."""
+        self.add(steps)
+        self.weight -= steps
 
     def freeze(self, value: Any) -> Any:
         kind = type(value)
-        self.weight += 1 + (len(value) if kind is str or kind is bytes else 0)
-        if self.weight > self.limit:
-            raise LimitExceeded(f"live: a copy may have {self.limit} items and characters")
+        self.add(1 + (len(value) if kind is str or kind is bytes else 0))
         if kind is list:
             return FrozenList(map(self.freeze, value))
         if kind is dict:
@@ -108,7 +139,7 @@ class _Weighing:
 
     def _item(self, key: Any, item: Any) -> Any:
         check_key(key, item)
-        self.weight += len(key) if type(key) is str else 1
+        self.add(weight_of_key(key))
         return self.freeze(item)
 
 
@@ -118,15 +149,20 @@ def check_key(key: Any, value: Any) -> None:
         raise InsecureJelly(f"a reference may not stand under the key {key!r}")
 
 
+def weight_of_key(key: Any) -> int:
+    """The weight of a key of a dict."""
+    return len(key) if type(key) is str else 1
+
+
 def weight_of(value: Any) -> int:
-    """The weight of a value that is frozen."""
+    """The weight of a value that is frozen, or a set that is changed."""
     kind = type(value)
     if kind is str or kind is bytes:
         return 1 + len(value)
-    if kind is FrozenList or kind is frozenset:
+    if kind is FrozenList or kind is frozenset or kind is set:
         return 1 + sum(map(weight_of, value))
     if kind is FrozenDict:
-        keys = sum(len(key) if type(key) is str else 1 for key in value)
+        keys = sum(map(weight_of_key, value))
         return 1 + keys + sum(map(weight_of, value.values()))
     return 1
 
@@ -140,40 +176,48 @@ class Tree:
         self.root = root
         self.weight = weight
 
-    def updated(self, ops: Any, limit: int) -> tuple[Tree, list[Change]]:
+    def updated(self, ops: Any, limits: Limits) -> tuple[Tree, list[Change]]:
         """The tree after the decoded *ops*, and what they changed.
 
         Raises:
             InsecureJelly: one of them does not fit.
-            LimitExceeded: the tree would weigh more than *limit*.
+            LimitExceeded: the tree would weigh too much, or they take too long.
         """
         if type(ops) is not list:
             raise InsecureJelly("an update is a list of operations")
-        update = _Update(self, limit)
+        update = _Update(self, limits)
         changes = [update.apply(op) for op in ops]
-        return Tree(update.root, update.weight), changes
+        return update.tree(), changes
 
 
-def tree_of(state: Any, limit: int) -> Tree:
+def tree_of(state: Any, limits: Limits) -> Tree:
     """The tree for a decoded *state*.
 
     Raises:
         InsecureJelly: it is no dict of attributes.
-        LimitExceeded: it weighs more than *limit*.
+        LimitExceeded: it weighs too much.
     """
     if type(state) is not dict or not all(type(key) is str for key in state):
         raise InsecureJelly("the state of a live object is an object of its attributes")
-    return Tree(*frozen(state, limit))
+    return Tree(*frozen(state, limits))
 
 
 class _Update:
     """A tree in the making: what was copied for this update may be changed in place."""
 
-    def __init__(self, tree: Tree, limit: int) -> None:
+    def __init__(self, tree: Tree, limits: Limits) -> None:
         self.root = tree.root
-        self.weight = tree.weight
-        self._limit = limit
+        self._weighing = _Weighing(limits, tree.weight)
         self._own: dict[int, Any] = {}
+        self._has_sets = False  # some in containers of our own are sets that can be changed
+
+    def tree(self) -> Tree:
+        """What was made."""
+        for node in self._own.values() if self._has_sets else ():
+            for key, item in list(node.items() if type(node) is FrozenDict else enumerate(node)):
+                if type(item) is set:
+                    _PUT[type(node)](node, key, frozenset(item))
+        return Tree(self.root, self._weighing.weight)
 
     def apply(self, op: Any) -> Change:
         if type(op) is not list or len(op) < 2 or type(op[0]) is not list:
@@ -213,11 +257,6 @@ class _Update:
             raise InsecureJelly("the whole object is replaced by 'reset' only")
         return self._at(path[:-1]), path[-1]
 
-    def _freeze(self, value: Any) -> Any:
-        made, weight = frozen(value, self._limit - self.weight)
-        self.weight += weight
-        return made
-
     def _set(self, path: tuple[Any, ...], value: Any) -> Change:
         node, key = self._place(path)
         check_key(key, value)
@@ -228,10 +267,11 @@ class _Update:
         elif key in node:
             old = node[key]
         else:
-            old = None
-            self.weight += len(key) if type(key) is str else 1
-        self.weight -= weight_of(old) if key in node or type(node) is FrozenList else 0
-        made = self._freeze(value)
+            old = _NOTHING
+            self._weighing.add(weight_of_key(key))
+        if old is not _NOTHING:
+            self._weighing.weight -= weight_of(old)
+        made = self._weighing.freeze(value)
         _PUT[type(node)](node, key, made)
         return Change(path, "set", made)
 
@@ -239,7 +279,7 @@ class _Update:
         node, key = self._place(path)
         if type(node) is not FrozenDict:
             raise InsecureJelly(f"{_shown(path)} is in a list: 'splice' takes it out")
-        self.weight -= weight_of(_get(node, key, path)) + (len(key) if type(key) is str else 1)
+        self._weighing.weight -= weight_of(_get(node, key, path)) + weight_of_key(key)
         dict.__delitem__(node, key)
         return Change(path, "del")
 
@@ -252,8 +292,9 @@ class _Update:
         if not (0 <= index <= index + count <= len(node)):
             raise InsecureJelly(f"there is nothing to splice at {index} in {_shown(path)}")
         where = slice(index, index + count)
-        self.weight -= sum(map(weight_of, node[where]))
-        made = FrozenList(map(self._freeze, items))
+        self._weighing.weight -= sum(map(weight_of, node[where]))
+        self._weighing.work((len(node) - index) // MOVED_AT_ONCE)
+        made = FrozenList(map(self._weighing.freeze, items))
         list.__setitem__(node, where, made)
         return Change(path, "splice", None, index, count, made)
 
@@ -265,15 +306,20 @@ class _Update:
 
     def _change_set(self, path: tuple[Any, ...], name: str, items: Any) -> Change:
         node, key = self._place(path)
-        old = _get(node, key, path)
-        if type(old) is not frozenset or type(items) is not list:
+        members = _get(node, key, path)
+        if type(members) not in (frozenset, set) or type(items) is not list:
             raise InsecureJelly(f"{name!r} needs a set at {_shown(path)}, and a list")
+        if type(members) is frozenset:  # copied once for all operations on it
+            self._has_sets = True
+            members = set(members)
+            _PUT[type(node)](node, key, members)
         made = frozenset(map(_hashable, items))
-        new = old | made if name == "add" else old - made
-        self.weight += weight_of(new) - weight_of(old)
-        if self.weight > self._limit:
-            raise LimitExceeded(f"live: a copy may have {self._limit} items and characters")
-        _PUT[type(node)](node, key, new)
+        if name == "add":
+            self._weighing.add(sum(map(weight_of, made - members)))
+            members |= made
+        else:
+            self._weighing.weight -= sum(map(weight_of, made & members))
+            members -= made
         return Change(path, name, items=FrozenList(made))
 
 

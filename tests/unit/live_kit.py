@@ -14,6 +14,8 @@ from pbweb.testing import SteppedRuntime
 from pbweb.trees import Change, Tree, tree_of
 from pbweb.unjelly import Unjellier
 
+ROOMY = Limits(copy_weight=10**9, message=10**9)
+
 
 def decoded(text: bytes) -> Any:
     """What the JSON *text* of one value stands for."""
@@ -87,7 +89,7 @@ class Copy:
         name, state = original.getStateToCacheAndObserveFor(None, self)
         self.type = name
         text = state.data if isinstance(state, Encoded) else _encoded(state)
-        self.tree: Tree = tree_of(decoded(text), 10**9)
+        self.tree: Tree = tree_of(decoded(text), ROOMY)
 
     def take(self, frame: Any) -> None:
         name, text = frame[3], orjson.dumps(frame[4])
@@ -95,10 +97,10 @@ class Copy:
         (value,) = decoded(text)
         self.names.append(name)
         if name == "reset":
-            self.tree = tree_of(value, 10**9)
+            self.tree = tree_of(value, ROOMY)
         else:
             assert name == "update"
-            self.tree, changes = self.tree.updated(value, 10**9)
+            self.tree, changes = self.tree.updated(value, ROOMY)
             self.changes.append(changes)
 
     def leave(self) -> None:

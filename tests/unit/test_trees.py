@@ -9,22 +9,24 @@ from typing import Any
 import orjson
 import pytest
 
+from pbweb import trees
 from pbweb.errors import InsecureJelly, LimitExceeded
 from pbweb.jelly import Jellier
-from pbweb.limits import DEFAULT
+from pbweb.limits import DEFAULT, Limits
 from pbweb.trees import Change, FrozenDict, FrozenList, Tree, tree_of
 from tests.unit.live_kit import NoSession
 
 LIMIT = 10_000
+LIMITS = Limits(copy_weight=LIMIT)
 
 
 def tree(**state: Any) -> Tree:
-    return tree_of(state, LIMIT)
+    return tree_of(state, LIMITS)
 
 
 def test_what_an_update_left_alone_is_the_same_object():
     before = tree(a={"b": [1]}, c=[{"d": 1}, {"e": 2}])
-    after, changes = before.updated([[["c", 0, "d"], "set", 5]], LIMIT)
+    after, changes = before.updated([[["c", 0, "d"], "set", 5]], LIMITS)
     assert after.root == {"a": {"b": [1]}, "c": [{"d": 5}, {"e": 2}]}
     assert before.root["c"][0] == {"d": 1}
     assert after.root["a"] is before.root["a"]
@@ -42,7 +44,7 @@ def test_each_node_is_copied_once_for_each_update(monkeypatch):
         init(self, *args)
 
     monkeypatch.setattr(FrozenList, "__init__", count, raising=False)
-    after, _ = state.updated([[["items", at, "n"], "set", 0] for at in range(100)], LIMIT)
+    after, _ = state.updated([[["items", at, "n"], "set", 0] for at in range(100)], LIMITS)
     assert len(made) == 1
     assert after.root == {"items": [{"n": 0}] * 100}
 
@@ -104,12 +106,12 @@ def test_the_weight_is_that_of_what_is_there():
         [["s"], "discard", ["yy", "never"]],
     ]
     for op in ops:
-        state, _ = state.updated([op], LIMIT)
-        assert state.weight == tree_of(copy.deepcopy(state.root), LIMIT).weight
+        state, _ = state.updated([op], LIMITS)
+        assert state.weight == tree_of(copy.deepcopy(state.root), LIMITS).weight
 
 
 def test_a_state_may_not_weigh_too_much():
-    with pytest.raises(LimitExceeded, match="live: a copy"):
+    with pytest.raises(LimitExceeded, match="copy_weight: a copy"):
         tree(a="x" * LIMIT)
     state = tree(a="x" * 9_000, s=set(), l=[])
     for op in (
@@ -118,9 +120,9 @@ def test_a_state_may_not_weigh_too_much():
         [["s"], "add", ["x" * 1_000]],
         [["l"], "splice", 0, 0, [0] * 1_000],
     ):
-        with pytest.raises(LimitExceeded, match="live: a copy"):
-            state.updated([op], LIMIT)
-    after, _ = state.updated([[["a"], "set", ""], [["b"], "set", "x" * 9_000]], LIMIT)
+        with pytest.raises(LimitExceeded, match="copy_weight: a copy"):
+            state.updated([op], LIMITS)
+    after, _ = state.updated([[["a"], "set", ""], [["b"], "set", "x" * 9_000]], LIMITS)
     assert after.weight < LIMIT
 
 
@@ -131,15 +133,58 @@ def test_what_is_used_again_and_again_weighs_as_often():
     with pytest.raises(LimitExceeded):
         tree(a=shared)
     with pytest.raises(LimitExceeded):
-        tree().updated([[["a"], "set", shared]], LIMIT)
+        tree().updated([[["a"], "set", shared]], LIMITS)
 
 
 def test_a_path_has_an_end():
     with pytest.raises(InsecureJelly, match="too long"):
-        tree().updated([[["a"] * 101, "set", 1]], LIMIT)
+        tree().updated([[["a"] * 101, "set", 1]], LIMITS)
 
 
 @pytest.mark.parametrize("state", [[], None, "x", {1: 2}])
 def test_a_state_is_an_object(state):
     with pytest.raises(InsecureJelly, match="object of its attributes"):
-        tree_of(state, LIMIT)
+        tree_of(state, LIMITS)
+
+
+def test_time_is_bounded_also_where_the_copy_does_not_grow():
+    many = [0] * 5_000
+    for ops, text in (
+        ([[["a"], "set", many]] * 300, "message"),  # one that is used again and again
+        ([[["l"], "splice", 0, 1, [0]]] * 300, "message"),  # each moves all of a long list
+    ):
+        state = Tree(FrozenDict(a=0, l=FrozenList([0] * 6_000_000)), 6_000_003)
+        with pytest.raises(LimitExceeded, match=text):
+            state.updated(ops, DEFAULT)
+
+
+def test_a_set_is_copied_once_for_an_update(monkeypatch):
+    weighed = []
+    monkeypatch.setattr(trees, "weight_of", lambda value: weighed.append(value) or 1)
+    before = frozenset(range(1000))
+    state = Tree(FrozenDict(s=before, l=FrozenList([FrozenDict(s=before)])), 4_000)
+    ops = [
+        op
+        for n in range(1000, 1100)
+        for op in ([["s"], "add", [n]], [["s"], "discard", [n, -1]], [["l", 0, "s"], "add", [n]])
+    ]
+    after, changes = state.updated(ops, LIMITS)
+    assert len(weighed) == 300, "the members that came and went, and no others"
+    assert after.root == {"s": before, "l": [{"s": before | set(range(1000, 1100))}]}
+    assert type(after.root["s"]) is type(after.root["l"][0]["s"]) is frozenset
+    assert state.root["s"] is before
+    assert changes[2] == Change(("l", 0, "s"), "add", items=FrozenList([1000]))
+
+
+def test_a_set_that_was_changed_may_go_in_the_same_update():
+    state = tree(s={1}, l=[{2}, {3}])
+    ops: list[Any] = [
+        [["s"], "add", [5]],
+        [["l", 1], "discard", [3]],
+        [["l"], "splice", 0, 1, []],
+        [["s"], "set", 0],
+    ]
+    after, _ = state.updated(ops, LIMITS)
+    assert after.root == {"s": 0, "l": [frozenset()]}
+    assert type(after.root["l"][0]) is frozenset
+    assert after.weight == tree_of(copy.deepcopy(after.root), LIMITS).weight
