@@ -275,7 +275,7 @@ class _Told:
 
     def __call__(self, member: RemoteReference, why: Error) -> None:
         group = self._group()
-        if group is not None:
+        if group is not None and member in group:  # another's callback may have taken it out
             group._leave(member, why)
 
 

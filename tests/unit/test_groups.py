@@ -730,3 +730,24 @@ def test_what_waited_is_cancelled_in_time():
         assert slow.heard == [*range(ROOM)]
 
     run(body, peers=1, slow=SLOW)
+
+
+def test_who_is_told_may_take_the_member_out_of_another_group():
+    """Also while its session goes, of which others are to be told all the same."""
+
+    async def body(ada, ben):
+        member = await ada.join()
+        others, told = [], []
+        groups = [
+            pb.Group([member], left=lambda member, why: [one.discard(member) for one in others])
+            for _ in range(2)
+        ]
+        others += groups
+        member.notifyOnDisconnect(told.append)
+        await ada.both.client.close()
+        await ada.both.quiet()
+        assert told == [member]
+        assert not groups[0]
+        assert not groups[1]
+
+    run(body)
