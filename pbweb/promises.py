@@ -218,6 +218,8 @@ class PromisedStream:
             if not hasattr(type(value), "__aiter__"):
                 raise TypeError(f"the call returned no stream, but {type(value).__name__}")
             self._stream = aiter(value)
+        if self._stream is None:  # closed before it was there
+            raise StopAsyncIteration
         return await anext(self._stream)
 
     async def aclose(self) -> None:

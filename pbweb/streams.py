@@ -317,13 +317,15 @@ class Producer(Dispatcher):
             failure, self._failure = self._failure, None
             if failure is not None and not is_expected(failure):
                 self._broker.runtime.report("a stream failed that nobody reads any more", failure)
-        elif self._task is None:
-            if hasattr(self.value, "aclose"):
-                self._start()
-            else:
-                self._ended(None)
+        elif self._task is not None:
+            if self._running:
+                self._task.cancel()
         elif self._running:
-            self._task.cancel()
+            pass  # it makes its first step, and is cancelled behind that
+        elif hasattr(self.value, "aclose"):
+            self._start()
+        else:
+            self._ended(None)
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

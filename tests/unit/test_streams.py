@@ -129,6 +129,17 @@ def test_the_promise_of_a_stream_is_read_as_the_stream():
     run(body)
 
 
+def test_the_promise_of_a_stream_may_be_closed_before_it_is_read():
+    async def body(both, source):
+        promise = both.root.callRemote("count", 3)
+        items = aiter(promise)
+        await items.aclose()
+        assert [number async for number in items] == []
+        await promise
+
+    run(body)
+
+
 def test_a_promise_of_something_else_is_no_stream():
     async def body(both, source):
         with pytest.raises(TypeError, match="no stream, but NoneType"):
@@ -696,3 +707,35 @@ def test_streams_need_no_event_loop(eager):
     assert found == list(range(200))
     assert source.ended == ["whole"]
     pair.assert_idle()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_the_first_step_of_a_producer_may_end_its_session(eager):
+    """It is closed then once, from where it waits next."""
+    steps: list[str] = []
+    runtime = SteppedRuntime(eager=eager)
+
+    class Ending(pb.Root):
+        async def remote_numbers(self) -> AsyncIterator[int]:
+            try:
+                pair.server.end("gone")
+                steps.append("waits")
+                await runtime.future()
+                yield 1
+            finally:
+                steps.append("closed")
+
+    pair = stepped_pair(Ending(), runtime=runtime)
+    pair.settle()
+    found: list[Any] = []
+    root = pair.client.broker.remoteForName("root")
+    root.callRemote("numbers").then_call(lambda promise: found.append(promise.result()))
+    pair.settle()
+    reference = found[0]._feed.reference
+    promise = reference.callRemote("next", 1)
+    pair.settle()
+    assert steps == ["waits", "closed"]
+    found[0].release()
+    promise.cancel()
+    pair.client.end("gone")
+    assert promise.failed
