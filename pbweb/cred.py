@@ -126,7 +126,7 @@ class Credentials:
             raise UnauthorizedLogin
         try:
             return cls(**{name: cls._checks[name](given[name], _no_charge) for name in given})
-        except (Misfit, TypeError):  # of another type, or missing
+        except (Misfit, TypeError, ValueError):  # of another type, missing, or refused by the class
             raise UnauthorizedLogin from None
 
 

@@ -415,6 +415,21 @@ def test_a_checker_that_fails_is_a_failed_login_and_tells_nothing():
     assert "test_cred.py" in text
 
 
+def test_credentials_that_their_class_refuses_are_a_failed_login_and_tell_nothing():
+    class Pin(pb.Credentials, kind="pin"):
+        pin: str
+
+        def __post_init__(self):
+            int(self.pin)
+
+    async def body(both, realm):
+        with pytest.raises(pb.UnauthorizedLogin, match="the login failed"):
+            await both.root.callRemote("login", "pin", {"pin": SECRET})
+
+    records = logged_in(body, CallableChecker(Pin, lambda _: "alice"), logged=1)
+    assert SECRET not in logging.Formatter().format(records[0])
+
+
 def test_secrets_are_in_no_log_repr_or_error():
     assert SECRET not in f"{ALICE!r} {ALICE} {pb.Token(SECRET)!r} {pb.UsernamePassword}"
     formatter = logging.Formatter()
