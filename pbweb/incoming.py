@@ -315,6 +315,8 @@ class Incoming:
         call.started = False
         self._unstarted += 1
         call.task = self._broker.runtime.spawn(self._run(call, result), call.context)
+        if call.started and (call.stop is not None or self._broker.disconnected):
+            call.task.cancel()  # it was stopped by its own first step
 
     async def _run(self, call: _Call, awaitable: Any) -> None:
         """The body of a handler's task."""
@@ -582,11 +584,13 @@ class Incoming:
             broker.send(["answer", request, value])
         elif not self._send_answer(request, name, value, call):
             return
-        if call is not None and call.perspective is not None:
+        if call is None:
+            self._named[request] = value
+            return
+        if call.perspective is not None:
             value = _Failed(dead_reference()) if call.revoked else _Seen(value, call.perspective)
         self._named[request] = value
-        if call is not None:
-            self._end(call, value)
+        self._end(call, value)
 
     def _hold(self, request: int, name: str, value: Any, call: _Call | None) -> None:
         """The answer waits for room; its call stays in progress."""

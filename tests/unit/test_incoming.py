@@ -959,3 +959,26 @@ def test_the_state_goes_on_from_a_peer_to_the_next():
         assert (caught.value.type, caught.value.message) == ("Lost", "lost")
 
     run_paired(Copies(), body, registry=copies())
+
+
+@STEPPED
+def test_a_method_whose_first_step_ends_its_session_is_cancelled(eager):
+    steps = []
+    runtime = SteppedRuntime(eager=eager)
+
+    class Ending(pb.Root):
+        async def remote_end(self):
+            try:
+                pair.server.end("gone")
+                steps.append("waits")
+                await runtime.future()
+            finally:
+                steps.append("cancelled")
+
+    pair = stepped_pair(Ending(), runtime=runtime)
+    pair.settle()
+    promise = pair.client.broker.remoteForName("root").callRemote("end")
+    pair.settle()
+    assert steps == ["waits", "cancelled"]
+    pair.client.end("gone")
+    assert promise.failed
