@@ -292,11 +292,12 @@ function newFeed(reference) {
     room -= n;
     granted += n;
     asked++;
-    reference
-      .callRemote("next", n)
-      .then(came)
-      .catch((error) => end(broker.ending ? broker.lost("unknown") : error));
+    // A failure is looked at as soon as an answer is: the one behind it says that all is done.
+    reference.callRemote("next", n).then(came, failed).catch(failed);
   };
+
+  /** @param {unknown} error */
+  const failed = (error) => end(broker.ending ? broker.lost("unknown") : error);
 
   /** @param {any} answer */
   const came = ({ items, done }) => {

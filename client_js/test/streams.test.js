@@ -278,6 +278,28 @@ test("a failure comes behind the items before it", async () => {
   await assertIdle(both);
 });
 
+test("a failure is told, also with the end of the stream in the same message", async () => {
+  const peer = await new Peer().open();
+  const told = { type: "app.Empty", message: "no more" };
+  const reading = assert.rejects(all(peer.root.callRemote("count")), told);
+  await settled();
+  const [[, opened]] = peer.frames();
+  await peer.feed(["answer", opened, { $: "stream", id: 1 }]);
+  const [[, asked]] = peer.frames();
+  await peer.feed(["answer", asked, { items: [1], done: false }]);
+  const ahead = peer.frames().map(([, id, , name]) => [name, id]);
+  assert.deepEqual(
+    ahead.map(([name]) => name),
+    ["next", "next"],
+  );
+  const failure = { $: "failure", ...told, parents: [told.type] };
+  await peer.feed(
+    ["error", ahead[0][1], failure],
+    ["answer", ahead[1][1], { items: [], done: true }],
+  );
+  await reading;
+});
+
 test("an item that cannot be sent is the end behind those before it", async () => {
   const both = await open();
   let ended = 0;
