@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import IO, TYPE_CHECKING, Any
 
-from .errors import PBConnectionLost
+from .errors import CancelledError, PBConnectionLost
 from .flavors import Referenceable
 
 if TYPE_CHECKING:
     from .references import RemoteReference
+    from .runtime import Runtime
     from .streams import RemoteStream
 
 __all__ = [
@@ -172,14 +173,18 @@ class CallbackPageCollector(PageCollector):
 class _Waiting(CallbackPageCollector):
     """Tells of a failure, too."""
 
-    def __init__(self, future: Any) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         super().__init__(self._all_there)
-        self.future = future
+        self._cancelled = runtime.cancelled
+        self.future = runtime.future()
         self.error: BaseException | None = None
 
     async def remote_gotPages(self, pages: RemoteStream) -> None:
         try:
             await super().remote_gotPages(pages)
+        except self._cancelled:  # not who waits for the pages
+            self.failed(CancelledError("the call that brings the pages was cancelled"))
+            raise
         except BaseException as error:
             self.failed(error)
 
@@ -188,8 +193,9 @@ class _Waiting(CallbackPageCollector):
             self.future.set_result(None)
 
     def failed(self, error: BaseException) -> None:
-        self.error = error
-        self._all_there([])
+        if not self.future.done():
+            self.error = error
+            self.future.set_result(None)
 
     def lost(self) -> None:
         self.failed(PBConnectionLost("the session went before all pages were there"))
@@ -205,7 +211,7 @@ async def getAllPages(
         PBConnectionLost: the session went before all were there.
     """
     broker = referenceable.broker
-    collector = _Waiting(broker.runtime.future())
+    collector = _Waiting(broker.runtime)
     broker.notifyOnDisconnect(collector.lost)
     try:
         await referenceable.callRemote(methodName, collector, *args, **kw)

@@ -109,6 +109,24 @@ def test_the_session_that_goes_is_told():
     run(body, idle=False)
 
 
+def test_the_session_that_goes_between_two_pages_is_told():
+    """It is no cancellation of who waits for them, though the collector's method is cancelled."""
+
+    async def body(both, library):
+        waiting = asyncio.ensure_future(pb.getAllPages(both.root, "getLines", 10**6))
+        while library.pager is None or library.pager.given < 1000:
+            await asyncio.sleep(0)
+        both.to_client.hold()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        both.cut()
+        with pytest.raises(pb.PBConnectionLost):
+            await waiting
+        library.pager = None
+
+    run(body, idle=False)
+
+
 def test_a_collector_of_ones_own_gets_page_by_page_and_may_go():
     got = []
 
