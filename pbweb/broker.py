@@ -421,10 +421,10 @@ class Broker:
         """There is more room (`room_frames`, `room_bytes`): send what waited for it."""
         if self._encoding:
             return
-        line = self.line
-        while line and len(self.outbox) < self.room_frames and self.queued < self.room_bytes:
-            self._call_waiting(line.popleft())
-        if not line:
+        # what is called may get here too, and begin another line
+        while self.line and len(self.outbox) < self.room_frames and self.queued < self.room_bytes:
+            self._call_waiting(self.line.popleft())
+        if not self.line:
             self.line = None
         self.outgoing.let_go()
 

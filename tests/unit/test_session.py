@@ -396,6 +396,28 @@ def test_answers_calls_and_what_else_waits_for_room_go_in_the_order_in_which_the
     assert alone.session.closing is None
 
 
+def test_what_comes_into_line_behind_a_new_cache_that_waited_there_goes_out_too():
+    class Pond(pb.Cacheable):
+        def getStateToCacheAndObserveFor(self, perspective, observer):
+            return {}
+
+    alone = opened(window_frames=1)
+    broker = alone.session.broker
+
+    def hand_over_and_more():
+        frame = ["message", 0, "x", "a"]
+        broker.send_encoded(frame, lambda jellier: frame.append([jellier.encode(Pond())]))
+        broker.when_room(lambda: broker.send(["uncache", 8]))
+
+    broker.when_room(lambda: broker.send(["uncache", 7]))
+    broker.when_room(hand_over_and_more)
+    sent = alone.sent()
+    for number in (1, 2):
+        sent += alone.feed(["ack", number, 0])
+    assert [frame[0] for frame in sent] == ["uncache", "message", "uncache"]
+    assert broker.line is None
+
+
 def test_what_waits_for_the_peers_limit_of_calls_holds_up_nothing_else():
     alone = Alone()
     alone.feed(["version", 1, {"limits": {"calls": 1}}])
