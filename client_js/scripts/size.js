@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const GOAL = 9000;
-const MOST = 19800;
+const MOST = 20200;
 
 const { outputFiles } = await build({
   entryPoints: [fileURLToPath(new URL("../src/pbweb.js", import.meta.url))],

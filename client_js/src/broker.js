@@ -128,7 +128,8 @@ export class Broker {
 
   /** Give a reference or a cache back, behind the calls that name it. @param {import("./references.js").Held} held */
   release(held) {
-    this.calls.push(() => this.line.push(this.imports.drop, held), held);
+    held.leaving = held.count;
+    this.calls.push(() => this.line.push(this.imports.leave, held), held);
   }
 
   /**
@@ -217,12 +218,16 @@ export class Broker {
   }
 
   /**
-   * A frame of plain data that does not wait for room.
+   * A frame of plain data that does not wait for room. A peer that takes none so small is none.
    * @param {any[]} frame
    * @param {number} [answered] the peer's call that it answers
    */
   postSmall(frame, answered) {
-    this.link.post(JSON.stringify(frame), [], answered);
+    try {
+      this.link.post(JSON.stringify(frame), [], answered);
+    } catch (/** @type {any} */ error) {
+      this.link.fail(4413, error.message);
+    }
   }
 
   /**

@@ -61,7 +61,7 @@ const proofOf = ({ kind, ...fields }) => [
 
 /** The code to close a WebSocket with: a page may not use all (section 7). @param {number} code */
 const closeCode = (code) =>
-  ({ 1003: 4400, 1007: 4400, 1009: 4413 })[code] ?? (code < 3000 ? 1000 : code);
+  ({ 1003: 4400, 1007: 4400, 1009: 4413 })[code] ?? (code < 3000 || code > 4999 ? 1000 : code);
 
 /**
  * @param {number} seconds
@@ -371,6 +371,7 @@ function newShell(transport, { log = logToConsole, onSession, dial, ...options }
     closed,
     open,
     leave,
+    log: safely,
     get session() {
       return session;
     },
@@ -399,7 +400,7 @@ export class Connection extends EventTarget {
     this.#shell = newShell(transport, options, {
       begin: () => {
         this.#publish();
-        this.#setUp().catch((error) => options.log?.(error, "onSession"));
+        this.#setUp().catch((error) => this.#shell.log(error, "onSession"));
       },
       tell: (name) => this.dispatchEvent(new Event(name)),
     });
@@ -523,7 +524,12 @@ export class Connection extends EventTarget {
    */
   async open(signal) {
     await this.#shell.open(signal);
-    await this.#setUp();
+    try {
+      await this.#setUp();
+    } catch (error) {
+      this.#shell.leave(); // nobody else can: nobody gets the connection
+      throw error;
+    }
     return this;
   }
 }

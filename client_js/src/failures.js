@@ -69,7 +69,7 @@ export function jellyFailure(error) {
     message = String(isError ? error.message : error);
     /** @type {string[]} */
     const names = /** @type {any} */ (error).parents ?? typeParents(error.constructor);
-    if (isError) parents = names.map((name) => cutText(name, 256));
+    if (isError) parents = names.slice(0, 64).map((name) => cutText(name, 256));
   } catch {}
   if (!parents[0]) parents = ["Error"];
   return { $: "failure", type: parents[0], message: cutText(message, 1024), parents };

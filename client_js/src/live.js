@@ -7,9 +7,10 @@
  */
 
 import { holds, RemoteCache } from "./caching.js";
-import { InsecureJelly } from "./errors.js";
+import { InsecureJelly, LimitExceeded } from "./errors.js";
 import { isList, kindsOf } from "./frames.js";
-import { copyOf, isContainer, mapItems } from "./jelly.js";
+import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
+import { COPY_WEIGHT, KEY_WEIGHT } from "./limits.js";
 import { isReference } from "./references.js";
 
 /**
@@ -48,6 +49,7 @@ const EDITS = {
     if (isList(node)) node[itemOf(node, key)] = value;
     else if (node instanceof Map) node.set(equals(node, [key])[0], value);
     else if (shapeOf(node) === "Set") refuse();
+    else if (isTrap(key, value)) refuse(TRAP);
     else if (key === "__proto__") define(node, key, { value, writable: true });
     else node[key] = value;
     return node;
@@ -95,21 +97,28 @@ function shapeOf(value) {
 }
 
 /**
- * What tells a key or a member from others: a tuple, a moment or a copy is what it holds.
+ * What tells a key or a member from others: a tuple, a moment or a copy is what it holds. What holds
+ * a reference, or is too long to compare, is itself alone.
  * @param {any} value
  */
 function identityOf(value) {
-  if (typeof value !== "object" || !value || isReference(value) || holds.has(value)) return value;
+  let left = KEY_WEIGHT;
+  /** @param {any} inner @returns {string} */
+  const text = (inner) => {
+    const isLeaf = typeof inner !== "object" || !inner;
+    const own = typeof inner === "string" ? JSON.stringify(inner) : isLeaf ? `${inner}` : "";
+    left -= own.length + 1;
+    if (left < 0 || inner instanceof Map || isReference(inner) || holds.has(inner)) throw left;
+    if (isLeaf) return typeof inner === "bigint" ? `${own}n` : own;
+    if (isList(inner)) return `[${inner.map(text)}]`;
+    if (inner instanceof Set) return `{${[...inner].map(text).sort()}}`;
+    return inner.constructor.name + (inner instanceof Date ? +inner : text(Object.entries(inner)));
+  };
+  if (typeof value !== "object" || !value) return value;
   try {
-    return `\0${value.constructor.name}${JSON.stringify(value, (_, inner) =>
-      typeof inner === "bigint"
-        ? `${inner}n`
-        : inner instanceof Set
-          ? [...inner].map(identityOf).sort()
-          : inner,
-    )}`;
+    return `\0${text(value)}`;
   } catch {
-    return value; // a reference, or what holds one
+    return value;
   }
 }
 
@@ -212,8 +221,10 @@ function changed(state, changes) {
     if (!fresh.delete(node) || node instanceof Set) return node;
     if (!(node instanceof Map)) return mapItems(node, settle, node);
     for (const [key, item] of node) node.set(key, settle(item));
-    const isPlain = [...node.keys()].every((key) => typeof key === "string");
-    return isPlain ? Object.fromEntries(node) : node;
+    const entries = [...node];
+    if (!entries.every(([key]) => typeof key === "string")) return node;
+    if (entries.some(([key, item]) => isTrap(key, item))) refuse(TRAP);
+    return Object.fromEntries(entries);
   };
 
   for (const change of changes) state = edit(state, change, 0);
@@ -245,6 +256,26 @@ function freeze(value) {
 }
 
 /**
+ * Items and characters of a value; what stands in it twice is weighed once.
+ * @param {any} value
+ * @param {Set<unknown>} [seen]
+ */
+function weigh(value, seen = new Set()) {
+  if (typeof value === "string") return value.length + 1;
+  if (typeof value !== "object" || !value || seen.has(value)) return 1;
+  seen.add(value);
+  if (isReference(value) || holds.has(value)) return 1;
+  if (ArrayBuffer.isView(value)) return value.byteLength + 1;
+  let weight = 1;
+  const hasOthers = /^[lMS]/.test(shapeOf(value));
+  for (const [key, inner] of hasOthers ? value.entries() : Object.entries(value)) {
+    weight += weigh(inner, seen);
+    if (!isList(value)) weight += weigh(key, seen);
+  }
+  return weight;
+}
+
+/**
  * An op as it stands on the wire.
  * @param {any} raw
  * @param {number} most items of a path
@@ -265,6 +296,9 @@ export class LiveCore extends RemoteCache {
   type = "";
   /** @type {any} */
   state = {};
+  /** What the state weighs at most, and when to weigh it anew. */
+  #weight = 0;
+  #due = COPY_WEIGHT;
   /** @type {Set<{ listener: (changes: Change[]) => void }>} */
   listeners = new Set();
   /** The copy: as long as somebody listens, it is no garbage. @type {LiveCopy | undefined} */
@@ -274,7 +308,7 @@ export class LiveCore extends RemoteCache {
   setCopyableState(given) {
     if (!/^s./.test(kindsOf(isList(given) ? given : []))) refuse("a live object lacks its type");
     this.type = given[0];
-    this.state = checkState(given[1]);
+    this.state = this.#whole(given[1]);
   }
 
   /** @param {any} ops */
@@ -282,12 +316,41 @@ export class LiveCore extends RemoteCache {
     const { limits } = this.held.broker;
     if (!isList(ops)) refuse();
     const changes = ops.map((op) => changeOf(op, limits.depth));
-    if (changes.length) this.#become(changed(this.state, changes), changes);
+    if (!changes.length) return;
+    const state = changed(this.state, changes);
+    this.#bound(state, ops);
+    this.#become(state, changes);
   }
 
   /** @param {any} value */
   observe_reset(value) {
-    this.#become(checkState(value), [{ path: [], op: "reset", value }]);
+    this.#become(this.#whole(value), [{ path: [], op: "reset", value }]);
+  }
+
+  /** @param {any} state all of it, at once */
+  #whole(state) {
+    this.#weight = 0;
+    this.#due = COPY_WEIGHT;
+    this.#bound(state, state);
+    return checkState(state);
+  }
+
+  /**
+   * Refuse what makes the copy too large, and all that comes after it, until it is brought whole. It
+   * is weighed when enough has come since the last time: no update costs more than it is long.
+   * @param {any} state
+   * @param {any} given what has come
+   */
+  #bound(state, given) {
+    this.#weight += weigh(given);
+    if (this.#weight > this.#due && this.#weight < Infinity) {
+      const weight = weigh(state);
+      this.#due = Math.max(COPY_WEIGHT, weight + COPY_WEIGHT / 8);
+      this.#weight = weight > COPY_WEIGHT ? Infinity : weight;
+    }
+    if (this.#weight === Infinity) {
+      throw new LimitExceeded(`copy_weight: a live copy weighs more than ${COPY_WEIGHT}.`);
+    }
   }
 
   get held() {

@@ -162,6 +162,7 @@ const countStreams = (table) =>
  * @property {Broker} broker
  * @property {Id} id
  * @property {number} count
+ * @property {number} [leaving] how many of them are to be given back when the calls that name it are out
  * @property {WeakRef<any>} [weak] the reference, or the live copy
  * @property {import("./caching.js").RemoteCache} [cache] what takes the updates
  * @property {new (broker: Broker, held: Held) => object} [Kind] the class, if that is no RemoteReference
@@ -182,13 +183,18 @@ export function newImports(broker) {
   const named = new Map();
   const tableOf = (/** @type {Id} */ id) => (typeof id === "number" ? numbered : named);
 
-  /** Give back as many as were received. A reference is forgotten, a cache may come back. @param {Held} held */
-  const drop = (held) => {
-    const { id, count, cache } = held;
+  /**
+   * Give back as many as were received. A reference is forgotten, a cache may come back.
+   * @param {Held} held
+   * @param {number} [count]
+   */
+  const drop = (held, count = held.count) => {
+    const { id, cache } = held;
     const table = tableOf(id);
+    held.leaving = 0;
     if (table.get(id) !== held) return;
-    held.count = 0;
-    if (!cache) table.delete(id);
+    held.count -= count;
+    if (!cache && !held.count) table.delete(id);
     if (table === numbered && count) broker.postSmall([cache ? "decache" : "decref", id, count]);
   };
 
@@ -215,7 +221,7 @@ export function newImports(broker) {
    */
   const standIn = (held, make) => {
     let object = held.weak?.deref();
-    if (!object) {
+    if (!object || (object.released && held.leaving !== held.count)) {
       object = make();
       held.weak = new WeakRef(object);
       collected.register(object, () => held.weak?.deref() || drop(held));
@@ -227,7 +233,8 @@ export function newImports(broker) {
   const copyFor = (held) => (held.newCopy ? standIn(held, held.newCopy) : held.cache);
 
   return {
-    drop,
+    /** Give back what was there at `release`: more may have come since. @param {Held} held */
+    leave: (held) => drop(held, held.leaving),
     /** @param {Id} id */
     has: (id) => numbered.has(id),
     /** How many objects of the peer's are held, those with a name left out. */
@@ -345,6 +352,7 @@ export class RemoteReference extends Callable {
 
   /** Let the peer forget the object. Calls in progress go on; later ones fail. */
   release() {
+    if (this.released) return;
     this.released = true;
     this.broker.release(this.held);
   }

@@ -53,6 +53,8 @@ export const newUnjellier = (broker, frame, attachments) => ({
   defs: undefined,
   /** In how many copies it is. */
   copies: 0,
+  /** Every `def` and `cache` of the frame, when one was missed. @type {Map<string, Tagged> | undefined} */
+  sources: undefined,
 });
 
 /**
@@ -122,7 +124,8 @@ function tagged(state, raw) {
     case "use":
       return use(state, raw);
   }
-  const bytes = raw.$ === "bytes" && attachments[raw.at];
+  // Only a number: an array has more than its items.
+  const bytes = raw.$ === "bytes" && Number.isInteger(raw.at) && attachments[raw.at];
   return bytes || (unjellyScalar(raw, broker.limits) ?? container(state, raw, {}));
 }
 
@@ -168,17 +171,32 @@ function find(state, raw) {
 }
 
 /**
- * JavaScript puts keys such as "1" first, so a `cached` may be met before its `cache`.
+ * JavaScript puts keys such as "1" first, so a `cached` may be met before its `cache`, and a `use`
+ * before its `def`. The frame is looked through once for all of them.
+ * @param {Unjellier} state
+ * @param {"def" | "cache"} tag
+ * @param {unknown} id
+ */
+function sourceOf(state, tag, id) {
+  if (!state.sources) {
+    /** @type {Map<string, Tagged>} */
+    const sources = new Map();
+    eachTagged(state.frame, (raw) => {
+      if (isId(raw.id)) sources.set(raw.$ + raw.id, raw);
+    });
+    state.sources = sources;
+  }
+  return state.sources.get(tag + id);
+}
+
+/**
  * @param {Unjellier} state
  * @param {number} id
  */
 function sameCache(state, id) {
-  const { broker, frame, introduced, kept } = state;
-  if (!broker.imports.has(id)) {
-    eachTagged(frame, (other) => {
-      if (other.$ === "cache" && other.id === id && !kept.has(other)) newCache(state, other);
-    });
-  }
+  const { broker, introduced, kept } = state;
+  const source = broker.imports.has(id) ? undefined : sourceOf(state, "cache", id);
+  if (source && !kept.has(source)) newCache(state, source);
   const cache = broker.imports.receiveCache(id);
   introduced.push(id);
   return cache;
@@ -218,17 +236,13 @@ function def(state, raw) {
 }
 
 /**
- * JavaScript puts keys such as "1" first, so a `use` may be met before its `def`.
  * @param {Unjellier} state
  * @param {Tagged} raw
  */
 function use(state, raw) {
   if (state.copies && state.waits.length) malformed(raw); // it may stand in what is to come
-  if (!state.defs?.has(raw.id)) {
-    eachTagged(state.frame, (other) => {
-      if (other.$ === "def" && other.id === raw.id) def(state, other);
-    });
-  }
+  const source = state.defs?.has(raw.id) ? undefined : sourceOf(state, "def", raw.id);
+  if (source) def(state, source);
   return state.defs?.get(raw.id)?.value ?? malformed(raw);
 }
 

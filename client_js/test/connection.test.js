@@ -377,3 +377,41 @@ test("before a login that is required messages are short", async () => {
   port1.close();
   await client.close();
 });
+
+/** A transport that is open, and what is done with it. */
+function openTransport() {
+  const done = { sent: [], closed: [] };
+  const transport = {
+    readyState: 1,
+    onmessage: null,
+    send: (text) => done.sent.push(JSON.parse(text)),
+    close: (code) => {
+      if (code !== 1000 && (code < 3000 || code > 4999)) throw new RangeError("no such code");
+      done.closed.push(code);
+      transport.readyState = 3;
+      transport.onclose({ code });
+    },
+  };
+  return { transport, done };
+}
+
+test("a connection whose onSession fails is closed: nobody has it", async () => {
+  const { transport, done } = openTransport();
+  const onSession = async () => {
+    throw new TypeError("mine");
+  };
+  const error = await failed(connect(transport, { onSession, dial: () => assert.fail("again") }));
+  assert.equal(error.message, "mine");
+  assert.deepEqual(done.closed, [1000]);
+});
+
+test("a peer that closes with a code that there is not is left all the same", async () => {
+  for (const code of [5000, 99999]) {
+    const { transport, done } = openTransport();
+    const connection = await connect(transport);
+    transport.onmessage({ data: '["version",1]' });
+    transport.onmessage({ data: JSON.stringify(["close", code, "", false]) });
+    assert.equal((await connection.closed).code, code);
+    assert.deepEqual(done.closed, [1000]);
+  }
+});

@@ -6,9 +6,11 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import {
   Cacheable,
+  InsecureJelly,
   LiveCopy,
   Referenceable,
   RemoteCache,
+  RemoteError,
   setUnjellyableForClass,
 } from "../src/pbweb.js";
 import { FixtureRoot } from "./support/fixture.js";
@@ -542,4 +544,154 @@ test("garbage ends in nothing, an error, or a close with a code; never in a faul
   await settled();
   for (const code of codes) assert.ok(code === 4400 || code === 4413, `code ${code}`);
   assert.ok(codes.has(4400));
+});
+
+test("what an array has beside its items is no attachment", async () => {
+  const got = [];
+  class Taker extends Referenceable {
+    remote_take(value) {
+      got.push(value);
+    }
+  }
+  const peer = await client({ names: { page: new Taker() } });
+  let id = 0;
+  for (const at of ['"constructor"', '"map"', '["at"]', "-1", "0.5"]) {
+    // Escaped, it is not what the check of attachments looks for.
+    peer.session.receive(`["message",${++id},"page","take",[{"$":"b\\u0079tes","at":${at}}]]`);
+    await settled();
+    assert.deepEqual(
+      peer.frames().map(([name, , failure]) => [name, failure.type]),
+      [["error", "InsecureJelly"]],
+    );
+  }
+  assert.deepEqual(got, []);
+});
+
+test("a peer that takes no message of any size ends the session, and nothing is unhandled", async () => {
+  class Failing extends Referenceable {
+    async remote_fail() {
+      throw new InsecureJelly("no");
+    }
+  }
+  const peer = await client({ names: { page: new Failing() } });
+  await peer.feed(["message", 1, "page", "fail"]);
+  assert.equal(peer.frames()[0][0], "error");
+  const small = await new Peer({ names: { page: new Failing() } }).open({
+    limits: { message: 20 },
+  });
+  await small.feed(["message", 1, "page", "fail"]);
+  assert.equal(small.closed.code, 4413);
+  assert.ok(Object.values(small.statistics()).every((count) => count === 0));
+});
+
+test("an exception with a great many parents is sent with some of them", async () => {
+  class Failing extends Referenceable {
+    async remote_fail() {
+      throw Object.assign(new RemoteError("no"), { parents: Array(5000).fill("a.B") });
+    }
+  }
+  const peer = await client({ names: { page: new Failing() } });
+  await peer.feed(["message", 1, "page", "fail"]);
+  assert.equal(peer.frames()[0][2].parents.length, 64);
+});
+
+/** How often `value[Symbol.iterator]`-like walks of a frame's `use`s grow: objects looked at. */
+async function looksAt(count) {
+  const peer = await client();
+  const ids = Array.from({ length: count }, (_, at) => at + 1);
+  const list = [
+    ...ids.map((id) => ({ $: "use", id })),
+    ...ids.map((id) => ({ $: "def", id, value: [] })),
+  ];
+  const { values } = Object;
+  let looks = 0;
+  Object.values = (value) => {
+    looks++;
+    return values(value);
+  };
+  try {
+    await peer.feed(["message", 1, "page", "echo", [list]]);
+  } finally {
+    Object.values = values;
+  }
+  assert.equal(peer.frames()[0][0], "answer");
+  return looks;
+}
+
+test("names that come before what they name are looked for once in a frame", async () => {
+  assert.ok((await looksAt(400)) < 3 * (await looksAt(200)));
+});
+
+/** A live copy that a peer has, and what updates it. */
+async function liveCopy(state, value = null) {
+  const peer = await client();
+  const promise = peer.root.callRemote("get", value);
+  const id = peer.frames().at(-1)[4][0]?.id;
+  const cache = { $: "cache", type: "pb.live", id: 7, state: ["T", state] };
+  await peer.feed(["answer", promise.id, cache]);
+  const update = (...ops) => peer.feed(["cachemessage", 0, 7, "update", [ops]]);
+  return { peer, copy: await promise, update, id };
+}
+
+test("a live copy gets no function under the key then, by no way", async () => {
+  const { peer, copy, update, id } = await liveCopy({ dict: { $: "dict", items: [[1, 2]] } }, () =>
+    assert.fail("called"),
+  );
+  const own = { $: "local", id };
+  await update([["then"], "set", own]);
+  await update([["toJSON"], "set", own]);
+  await update([["dict", "then"], "set", own]);
+  await update([
+    ["dict"],
+    "set",
+    {
+      $: "dict",
+      items: [
+        [1, 2],
+        ["then", own],
+      ],
+    },
+  ]);
+  const before = copy.snapshot();
+  await update([["dict", 1], "del"]);
+  assert.equal(copy.snapshot(), before);
+  assert.equal(copy.then, undefined);
+  assert.equal(copy.toJSON, undefined);
+  assert.equal(peer.logged.length, 3);
+  await update([["dict", "then"], "set", 5], [["dict", 1], "del"]);
+  assert.deepEqual(copy.dict, { then: 5 });
+});
+
+test("a key of a live copy costs what it takes on the wire, not what it unfolds to", async () => {
+  const { copy, update } = await liveCopy({ set: { $: "set", items: [] } });
+  let value = ["x".repeat(100)];
+  for (let id = 1; id < 49; id++)
+    value = [
+      { $: "def", id, value },
+      { $: "use", id },
+    ];
+  await update([["set"], "add", [value]]);
+  assert.equal(copy.set.size, 1);
+  let frozen = "x";
+  for (let level = 0; level < 45; level++) frozen = { $: "frozenset", items: [frozen] };
+  await update([["set"], "add", [frozen]], [["set"], "add", [frozen]]);
+  assert.equal(copy.set.size, 2);
+});
+
+test("an owner cannot make a live copy larger and larger", async () => {
+  const { peer, copy, update } = await liveCopy({ list: [], text: "" });
+  const megabyte = "x".repeat(2 ** 20 - 200);
+  // What is replaced counts no more.
+  for (let times = 0; times < 40; times++) await update([["text"], "set", megabyte + times]);
+  assert.deepEqual(peer.logged, []);
+  for (let times = 0; times < 20; times++) await update([["list"], "splice", 0, 0, [megabyte]]);
+  const size = copy.list.length;
+  assert.ok(size >= 14 && size <= 18, `${size}`);
+  assert.match(peer.logged[0].error.message, /^copy_weight: /);
+  // From there on it lacks an update, so it takes no other until it is brought whole.
+  await update([["text"], "set", ""]);
+  assert.notEqual(copy.text, "");
+  await peer.feed(["cachemessage", 0, 7, "reset", [{ list: [1], text: "new" }]]);
+  await update([["list"], "splice", 0, 0, [0]]);
+  assert.deepEqual(copy.snapshot(), { list: [0, 1], text: "new" });
 });

@@ -71,6 +71,36 @@ test("a release does not overtake calls that are held back", async () => {
   ]);
 });
 
+test("what comes again while its release waits is a reference that works", async () => {
+  const peer = await new Peer().open({ limits: { calls: 1 } });
+  const old = peer.broker.imports.receive(7);
+  const got = peer.root.callRemote("get");
+  const held = old.callRemote("held");
+  old.release();
+  await peer.feed(["message", 0, "none", "take", [{ $: "remote", id: 8 }]]);
+  const fresh = peer.broker.imports.receive(7);
+  assert.notEqual(fresh, old);
+  await peer.feed(["answer", 1], ["answer", 2]);
+  await Promise.all([got, held]);
+  const call = fresh.callRemote("again", fresh);
+  await assert.rejects(Promise.resolve(old.callRemote("late")), { type: "DeadReferenceError" });
+  assert.deepEqual(
+    peer.frames().filter(([, id]) => id !== 8),
+    [
+      ["message", 1, "root", "get"],
+      ["message", 2, 7, "held"],
+      ["decref", 7, 1],
+      ["message", 3, 7, "again", [{ $: "local", id: 7 }]],
+    ],
+  );
+  await peer.feed(["answer", 3]);
+  await call;
+  fresh.release();
+  fresh.release();
+  assert.deepEqual(peer.frames(), [["decref", 7, 1]]);
+  assert.equal(peer.statistics().imported, 0);
+});
+
 test("references of another session are relayed, back and forth", async () => {
   class Owner extends Referenceable {
     mine = new FixtureRoot().same;

@@ -84,7 +84,7 @@ export declare class Broker {
         clear(): void;
     };
     imports: {
-        drop: (held: import("./references.js").Held) => void;
+        leave: (held: import("./references.js").Held) => void;
         has: (id: import("./references.js").Id) => boolean;
         readonly size: number;
         receive(id: import("./references.js").Id, limits?: {
@@ -180,7 +180,7 @@ export declare class Broker {
         outcome: import("./errors.js").Outcome;
     };
     /**
-     * A frame of plain data that does not wait for room.
+     * A frame of plain data that does not wait for room. A peer that takes none so small is none.
      * @param {any[]} frame
      * @param {number} [answered] the peer's call that it answers
      */

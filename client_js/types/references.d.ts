@@ -66,6 +66,10 @@ export type Held = {
     id: Id;
     count: number;
     /**
+     * how many of them are to be given back when the calls that name it are out
+     */
+    leaving?: number;
+    /**
      * the reference, or the live copy
      */
     weak?: WeakRef<any>;
@@ -87,7 +91,8 @@ export type Held = {
  * @param {Broker} broker
  */
 export declare function newImports(broker: Broker): {
-    drop: (held: Held) => void;
+    /** Give back what was there at `release`: more may have come since. @param {Held} held */
+    leave: (held: Held) => void;
     /** @param {Id} id */
     has: (id: Id) => boolean;
     /** How many objects of the peer's are held, those with a name left out. */

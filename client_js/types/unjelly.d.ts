@@ -47,6 +47,8 @@ export declare const newUnjellier: (broker: import("./broker.js").Broker, frame:
     }> | undefined;
     /** In how many copies it is. */
     copies: number;
+    /** Every `def` and `cache` of the frame, when one was missed. @type {Map<string, Tagged> | undefined} */
+    sources: Map<string, Tagged> | undefined;
 };
 /**
  * An answer, or `args` with `kw`, which are a frame's own and no values.
