@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from secrets import token_hex
@@ -42,9 +41,11 @@ __all__ = [
 ]
 
 WORKERS = 4
-"""Passwords that are hashed at a time: each takes a core, and 64 MiB as argon2-cffi has it."""
+"""Passwords that are hashed at a time: each takes a core, and 64 MiB as argon2-cffi has it.
+
+And as many tokens whose keys may have to be fetched, in threads of their own."""
 MAX_WAITING = 64
-"""Passwords that wait for that: more are refused, whoever brings them."""
+"""Passwords, and tokens, that wait for that: more are refused, whoever brings them."""
 MAX_PASSWORD = 1024
 """Characters of a password and of a name; longer ones are no good, whatever they are."""
 MAX_TOKEN = 16_384
@@ -123,34 +124,39 @@ def _somebody(found: Any) -> Any:
 # ---------------------------------------------------------------------- passwords
 
 
-@cache
-def _workers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(WORKERS, "pbweb-passwords")
+class _Workers:
+    """A few threads for what would hold up the event loop, and a bound for what waits for them."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._threads: ThreadPoolExecutor | None = None
+        self.jobs = 0
+        """What is worked on, or waits for it."""
+
+    async def do(self, work: Callable[..., Any], *args: Any) -> Any:
+        """What *work* gives.
+
+        Raises:
+            LimitExceeded: too much waits for a thread already.
+        """
+        if self.jobs >= WORKERS + MAX_WAITING:
+            raise LimitExceeded(f"logins: too many {self._what} are being checked, try again later")
+        self.jobs += 1
+        threads = self._threads = self._threads or ThreadPoolExecutor(
+            WORKERS, f"pbweb-{self._what}"
+        )
+        job = asyncio.get_running_loop().run_in_executor(threads, work, *args)
+        job.add_done_callback(self._done)  # a login that is cancelled leaves its work behind
+        return await asyncio.shield(job)
+
+    def _done(self, job: asyncio.Future[Any]) -> None:
+        self.jobs -= 1
+        if not job.cancelled():
+            job.exception()  # is looked at, also if nobody waits for it any more
 
 
-_waiting = 0
-
-
-async def _in_worker(work: Callable[..., bool], *args: Any) -> bool:
-    """What *work* gives, in one of few threads, so that the event loop goes on.
-
-    Raises:
-        LimitExceeded: too many wait for a thread already.
-    """
-    global _waiting  # noqa: PLW0603
-    if _waiting >= WORKERS + MAX_WAITING:
-        raise LimitExceeded("logins: too many passwords are being checked, try again later")
-    _waiting += 1
-    job = asyncio.get_running_loop().run_in_executor(_workers(), work, *args)
-    job.add_done_callback(_worked)  # a login that is cancelled leaves its work behind
-    return await asyncio.shield(job)
-
-
-def _worked(job: asyncio.Future[bool]) -> None:
-    global _waiting  # noqa: PLW0603
-    _waiting -= 1
-    if not job.cancelled():
-        job.exception()  # is looked at, also if nobody waits for it any more
+_PASSWORDS = _Workers("passwords")
+_TOKENS = _Workers("tokens")
 
 
 class _PasswordChecker:
@@ -168,7 +174,7 @@ class _PasswordChecker:
         name, password = credentials.username, credentials.password
         if len(name) > MAX_PASSWORD or len(password) > MAX_PASSWORD:
             raise UnauthorizedLogin
-        if not await _in_worker(self._is_right, name, password):
+        if not await _PASSWORDS.do(self._is_right, name, password):
             raise UnauthorizedLogin
         return name
 
@@ -321,7 +327,7 @@ class TokenChecker:
 
     Args:
         keys: the secret or public key (PEM), a key set (a JWKS as a dict), or the URL of one,
-            which is fetched when a key is missing, and every five minutes.
+            which is fetched every five minutes, and when a key is missing (not twice in 30 s).
         algorithms: those that are allowed, as ``["ES256"]``.
         audience: what ``aud`` has to name.
         issuer: what ``iss`` has to be.
@@ -389,7 +395,7 @@ class TokenChecker:
     async def _key_for(self, token: str) -> Any:
         """The key that *token* says it is signed with."""
         if self._url is not None:  # which may be fetched
-            return await asyncio.to_thread(self._url.get_signing_key_from_jwt, token)
+            return await _TOKENS.do(self._url.get_signing_key_from_jwt, token)
         if None in self._set:
             return self._set[None]
         named = self._jwt.get_unverified_header(token).get("kid")

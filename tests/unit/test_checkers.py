@@ -152,7 +152,7 @@ def test_hashing_holds_up_neither_the_loop_nor_more_threads_than_there_are():
         assert hasher.most == checkers.WORKERS
 
     asyncio.run(main())
-    assert checkers._waiting == 0
+    assert checkers._PASSWORDS.jobs == 0
 
 
 def test_passwords_in_a_file_that_changes(tmp_path):
@@ -384,6 +384,31 @@ def test_a_key_set_is_fetched_from_its_address():
 
     asyncio.run(main())
     assert 1 <= len(served) <= 2  # not for each token with a name that nobody knows
+
+
+def test_keys_that_do_not_come_hold_up_nothing_but_tokens():
+    key = ec.generate_private_key(ec.SECP256R1())
+    go = threading.Event()
+
+    async def main():
+        checker = TokenChecker("http://127.0.0.1:1/keys", algorithms=["ES256"], **MUST)
+        checker._url.fetch_data = lambda: go.wait(MINUTE) and {}
+        users = InMemoryUsernamePasswordDatabase({"alice": "wonder"}, hasher=QUICK)
+        room = checkers.WORKERS + checkers.MAX_WAITING
+        unknown = token(key, "ES256", headers={"kid": "unknown"})
+        async with asyncio.timeout(MINUTE):
+            tasks = [asyncio.create_task(ask(checker, unknown)) for _ in range(room)]
+            await asyncio.sleep(0)
+            with pytest.raises(pb.LimitExceeded, match="too many tokens"):
+                await ask(checker, unknown)
+            assert await asyncio.to_thread(lambda: "here") == "here"
+            assert await ask(users, pb.UsernamePassword("alice", "wonder")) == "alice"
+            go.set()
+            found = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(one) for one in found} == {pb.UnauthorizedLogin}
+
+    asyncio.run(main())
+    assert checkers._TOKENS.jobs == 0
 
 
 @pytest.mark.parametrize(
