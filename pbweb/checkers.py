@@ -88,6 +88,10 @@ class CallableChecker:
         kinds: type[Credentials] | Iterable[type[Credentials]],
         function: Callable[[Any], Any],
     ) -> None:
+        if not isinstance(kinds, Iterable) and not isinstance(kinds, type):
+            raise TypeError(f"CallableChecker takes a class of credentials first, not {kinds!r}")
+        if not callable(function):
+            raise TypeError(f"CallableChecker asks a function, not {function!r}")
         self.credentialInterfaces = (kinds,) if isinstance(kinds, type) else tuple(kinds)
         self._function = function
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakValueDictionary
 
 from .broker import Broker
+from .cred import proof_of
 from .promises import RemotePromise
 from .references import RemoteReference
 from .runtime import Handle, Options
@@ -211,12 +212,15 @@ class Connection:
                 application's own.
             mind: an object of this side's that the avatar is to have a reference to.
 
+        Raises:
+            TypeError: *credentials* are none, or one of their fields is of another type.
+
         Raises (when awaited):
             UnauthorizedLogin: the peer does not take them.
             Error: as of any call.
         """
         root = self.broker.remoteForName("root")
-        kind, fields = credentials.kind, credentials.toFields()
+        kind, fields = proof_of(credentials)
         minds = () if mind is None else (mind,)
         promise = root.callRemote("login", kind, fields, *minds)
         promise.then_call(self._logged_in)
@@ -235,12 +239,17 @@ class Connection:
             avatar: what `login` gave; nothing that was got through it is lost.
             credentials: a new token, as a rule. It has to be the same one's.
 
+        Raises:
+            TypeError: as `login`, or *avatar* is no reference.
+
         Raises (when awaited):
             UnauthorizedLogin: the peer does not take them; the login goes on as before.
             DeadReferenceError: the login has ended already.
         """
         root = self.broker.remoteForName("root")
-        return root.callRemote("renew", avatar, credentials.kind, credentials.toFields())
+        if not isinstance(avatar, (RemoteReference, RemotePromise)):
+            raise TypeError(f"the avatar is what login gave, not {type(avatar).__name__}")
+        return root.callRemote("renew", avatar, *proof_of(credentials))
 
     def remoteForName(self, name: str) -> RemoteReference:
         """What the peer published as *name*; no round trip is made."""

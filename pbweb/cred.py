@@ -109,7 +109,16 @@ class Credentials:
 
     def toFields(self) -> dict[str, Any]:
         """The fields as they stand in the frame."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.init}  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in self._checked()}
+
+    @classmethod
+    def _checked(cls) -> Mapping[str, Any]:
+        """The checks of the fields that cross, by their names."""
+        if cls._checks is None:
+            hints = typing.get_type_hints(cls, include_extras=True)
+            named = [one.name for one in fields(cls) if one.init]  # type: ignore[arg-type]
+            cls._checks = {name: check_for(hints[name]) for name in named}
+        return cls._checks
 
     @classmethod
     def fromFields(cls, given: Any) -> Credentials:
@@ -118,16 +127,37 @@ class Credentials:
         Raises:
             UnauthorizedLogin: they are not what the annotations say.
         """
-        if cls._checks is None:
-            hints = typing.get_type_hints(cls, include_extras=True)
-            named = [one.name for one in fields(cls) if one.init]  # type: ignore[arg-type]
-            cls._checks = {name: check_for(hints[name]) for name in named}
-        if type(given) is not dict or set(given) - set(cls._checks):
+        checks = cls._checked()
+        if type(given) is not dict or set(given) - set(checks):
             raise UnauthorizedLogin
         try:
-            return cls(**{name: cls._checks[name](given[name], _no_charge) for name in given})
+            return cls(**{name: checks[name](given[name], _no_charge) for name in given})
         except (Misfit, TypeError, ValueError):  # of another type, missing, or refused by the class
             raise UnauthorizedLogin from None
+
+
+def proof_of(credentials: Any) -> tuple[str, dict[str, Any]]:
+    """The kind and the fields of *credentials*, which a peer would refuse without a reason.
+
+    Raises:
+        TypeError: they are none, or a field is not what its annotation says.
+    """
+    cls = type(credentials)
+    if not isinstance(credentials, Credentials):
+        raise TypeError(
+            f"credentials are pb.UsernamePassword(…), pb.Token(…), pb.Anonymous() or of a class "
+            f"of your own, not {cls.__name__}"
+        )
+    if not cls.kind:
+        raise TypeError(f"{type_name(cls)} has no kind: class {cls.__name__}(…, kind=…) gives one")
+    given = credentials.toFields()
+    for name, check in cls._checked().items():
+        try:
+            check(given[name], _no_charge)
+        except Misfit as error:  # its text has no value
+            where = f"{cls.__name__}.{name}{error.path}"
+            raise TypeError(f"{where} must be {error.wanted}, not {error.came}") from None
+    return cls.kind, given
 
 
 def _no_charge(_items: int) -> None:
@@ -232,6 +262,8 @@ class Portal(Root):
         self.checkers: dict[str, tuple[type[Credentials], list[Checker]]] = {}
         self.leaving: set[Login] = set()
         """The logins whose ``logout`` is still going on."""
+        if not isinstance(checkers, Iterable):
+            raise TypeError(f"the checkers of a portal are a list, not {checkers!r}")
         for checker in checkers:
             self.registerChecker(checker)
 
@@ -349,10 +381,10 @@ class _Door(Dispatcher):
         finally:
             self._give_turn()
             if not good:  # cancelled ones too: their work was done
-                self._failed()
+                self._failed(kind)
 
     async def _ask(self, kind: Any, given: Any) -> Any:
-        cls, checkers = self.portal.checkers.get(kind if type(kind) is str else "", (None, ()))
+        cls, checkers = self._checkers_of(kind)
         if cls is None:
             raise UnauthorizedLogin
         credentials = cls.fromFields(given)
@@ -371,12 +403,19 @@ class _Door(Dispatcher):
                 self.broker.runtime.report(f"a checker failed: {what}")
         raise UnauthorizedLogin
 
-    def _failed(self) -> None:
+    def _checkers_of(self, kind: Any) -> tuple[type[Credentials] | None, Sequence[Checker]]:
+        return self.portal.checkers.get(kind if type(kind) is str else "", (None, ()))
+
+    def _failed(self, kind: Any) -> None:
         if self.broker.disconnected:
             return
         self._failures += 1
         limit = self.broker.limits.login_failures
-        self.broker.runtime.report(f"a login failed, {self._failures} on this connection")
+        text = f"a login failed, {self._failures} on this connection"
+        if self._checkers_of(kind)[0] is None:
+            kinds = ", ".join(self.portal.checkers) or "nothing: the portal has none"
+            text += f"; no checker takes its kind, they take {kinds}"
+        self.broker.runtime.report(text)
         if self._failures >= limit:
             self.broker.close(4401, f"login_failures: {limit} logins have failed")
 

@@ -118,6 +118,14 @@ def hint_for(error: NoSuchMethod) -> str | None:
     prefix, methods = boundary
     if name.startswith(("_", *_BOUNDARIES)):
         return None
+    if name == "login" and issubclass(cls, Root):
+        return f"a peer wants to log in, and {cls.__qualname__} is no pb.Portal"
+    for other in _BOUNDARIES:
+        if other != prefix and isroutine(getattr_static(cls, other + name[:64], None)):
+            return (
+                f"a peer called {cls.__qualname__}.{other}{name}, which has the prefix of another "
+                f"kind of object: rename it to {prefix}{name} if peers may call it"
+            )
     if not hasattr(Root, name) and isroutine(getattr_static(cls, name, None)):
         return (
             f"a peer called {cls.__qualname__}.{name}, which lacks the prefix: "

@@ -25,7 +25,10 @@ HeldKey = int | str | tuple[int | str, int]
 """A luid or name; with the id() of the avatar in whose calls it came, if there is one."""
 
 DEAD = "the reference is dead: it was released, or its session is gone"
-NOTHING_THERE = "the reference names nothing: it was released, or is not of this session"
+NOTHING_THERE = (
+    "the reference names nothing: it was released or revoked, its login has ended, or it is not of "
+    "this session"
+)
 
 
 def dead_reference() -> DeadReferenceError:

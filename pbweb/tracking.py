@@ -512,7 +512,9 @@ def _take_all(node: Any, items: Iterable[Any]) -> list[Any]:
 def _where(node: Any, key: Any) -> str:
     if isinstance(node, list):
         return "what comes into the list"
-    return f"[{key!a}]" if isinstance(node, dict) else f"{type_name(type(node))}.{key}"
+    if isinstance(node, dict):
+        return f"the item {key!a} of the dict"
+    return f"{type_name(type(node))}.{key}"
 
 
 def put(node: Any, values: dict[Any, Any], key: Any, value: Any) -> None:
@@ -721,7 +723,7 @@ class LiveDict(dict[_K, _V]):
     def __setitem__(self, key: _K, value: _V) -> None:
         name: Any = key
         if key not in self and (type(name) is not str or not name.isidentifier()):
-            taking = _Taking(self, f"[{key!a}]")
+            taking = _Taking(self, _where(self, key))
             taking.take_key(key)
             taking.link()
         put(self, self, self._own(key), value)

@@ -622,6 +622,12 @@ def test_portals_are_told_what_is_wrong_with_them():
     for checker in (len, object(), type("C", (), {"credentialInterfaces": (pb.Token,)})()):
         with pytest.raises(TypeError, match="CallableChecker"):
             pb.Portal(realm, [checker])
+    with pytest.raises(TypeError, match="the checkers of a portal are a list, not <"):
+        pb.Portal(realm, AllowAnonymousAccess())
+    with pytest.raises(TypeError, match="a class of credentials first, not 3"):
+        CallableChecker(3, len)
+    with pytest.raises(TypeError, match="asks a function, not 3"):
+        CallableChecker(pb.Token, 3)
     for kinds in (int, [int], [pb.Credentials]):
         with pytest.raises(TypeError, match="no class of credentials"):
             pb.Portal(realm, [CallableChecker(kinds, len)])
@@ -631,6 +637,45 @@ def test_portals_are_told_what_is_wrong_with_them():
 
     with pytest.raises(ValueError, match="both of the kind 'token'"):
         pb.Portal(realm, [CallableChecker(pb.Token, len), CallableChecker(Other, len)])
+
+
+class NoKind(pb.Credentials):
+    key: str
+
+
+@pytest.mark.parametrize(
+    ("credentials", "text"),
+    [
+        ({"username": "alice"}, r"pb\.UsernamePassword\(…\), .* of your own, not dict"),
+        (None, "not NoneType"),
+        (NoKind("k"), r"NoKind has no kind: class NoKind\(…, kind=…\) gives one"),
+        (pb.Token(SECRET.encode()), "Token.token must be str, not bytes$"),
+        (pb.UsernamePassword("alice", 7), "UsernamePassword.password must be str, not int$"),
+    ],
+)
+def test_what_is_no_proof_is_a_mistake_of_the_callers_and_counts_for_nothing(credentials, text):
+    async def body(both, realm):
+        with pytest.raises(TypeError, match=text) as caught:
+            both.client.login(credentials)
+        assert SECRET not in str(caught.value)
+        alice = await both.client.login(ALICE)
+        with pytest.raises(TypeError, match=text):
+            both.client.renew(alice, credentials)
+        with pytest.raises(TypeError, match="what login gave, not str"):
+            both.client.renew("alice", ALICE)
+
+    logged_in(body)
+
+
+def test_the_log_names_the_kinds_that_somebody_checks():
+    async def body(both, realm):
+        with pytest.raises(pb.UnauthorizedLogin, match=r"^the login failed$"):
+            await both.client.login(pb.UpgradeIdentity())
+
+    (record,) = logged_in(body, logged=1)
+    assert "1 on this connection; no checker takes its kind, they take password, token" in (
+        record.getMessage()
+    )
 
 
 # ------------------------------------------------------------------------ logging out

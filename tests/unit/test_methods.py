@@ -142,6 +142,21 @@ def test_the_log_is_told_of_a_forgotten_prefix():
     )
 
 
+def test_the_log_is_told_of_the_prefix_of_another_kind_of_object():
+    class User(pb.Avatar):
+        def remote_greet(self):
+            """Nobody can call it."""
+
+    assert hint(User(), "greet") == (
+        f"a peer called {User.__qualname__}.remote_greet, which has the prefix of another kind of "
+        "object: rename it to perspective_greet if peers may call it"
+    )
+
+
+def test_the_log_is_told_of_logins_where_there_is_no_portal():
+    assert hint(Root(), "login") == "a peer wants to log in, and Root is no pb.Portal"
+
+
 @pytest.mark.parametrize("name", ["anyy", "coroutin", "ofClass", "wraped"])
 def test_the_log_is_told_of_a_name_that_is_close(name):
     assert "what Root does not have, but is spelled nearly as remote_" in hint(Root(), name)
