@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pbweb as pb
+from pbweb.checkers import AllowAnonymousAccess
 
 SECONDS = 0.5  # of blocking, against the 0.1 that are allowed
 
@@ -18,6 +19,19 @@ class Forgetful(pb.Referenceable):
 
 class Plain:
     """It inherits from nothing that crosses."""
+
+
+class Visitor(pb.Avatar):
+    def remote_look(self) -> None:
+        """It has the prefix of other objects."""
+
+
+class Lobby:
+    def requestAvatar(self, avatarId: Any, mind: Any, interface: Any) -> Any:
+        return interface, Visitor(), lambda: None
+
+
+portal = pb.Portal(Lobby(), [AllowAnonymousAccess()])
 
 
 class Newcomer(pb.Root):

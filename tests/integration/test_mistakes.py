@@ -237,6 +237,54 @@ def test_a_method_of_what_is_a_value(server: Process) -> None:
     ask(server, body)
 
 
+# ---------------------------------------------------------------------- logging in
+
+
+def logging_in(port: int, body: Callable[[pb.Connection], Awaitable[None]]) -> None:
+    """Run *body* with a connection to what is served there."""
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(MINUTE),
+            pb.connect(f"ws://localhost:{port}/pb") as connection,
+        ):
+            await body(connection)
+
+    asyncio.run(main())
+
+
+def test_a_login_where_nobody_can_log_in(server: Process) -> None:
+    async def body(connection: pb.Connection) -> None:
+        with pytest.raises(pb.NoSuchMethod):
+            await connection.login(pb.Anonymous())
+
+    logging_in(server.port, body)
+    server.wait_for("WARNING pbweb: a peer wants to log in, and Newcomer is no pb.Portal")
+
+
+def test_credentials_that_are_none_and_those_that_nobody_checks() -> None:
+    async def body(connection: pb.Connection) -> None:
+        wrong: Any = {"username": "alice"}
+        with pytest.raises(TypeError, match=r"credentials are pb.UsernamePassword\(…\)"):
+            connection.login(wrong)
+        wrong = pb.Token(b"x")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="must be str, not bytes"):
+            connection.login(wrong)
+        with pytest.raises(pb.UnauthorizedLogin):
+            await connection.login(pb.Token("x"))
+        visitor = await connection.login(pb.Anonymous())
+        with pytest.raises(pb.NoSuchMethod):
+            await visitor.callRemote("look")
+
+    with serving("tests.integration.mistakes_app:portal") as process:
+        logging_in(process.port, body)
+        process.wait_for("no checker takes its kind, they take anonymous")
+        process.wait_for(
+            "a peer called Visitor.remote_look, which has the prefix of another kind of object: "
+            "rename it to perspective_look if peers may call it"
+        )
+
+
 # -------------------------------------------------------------- unregistered class
 
 
