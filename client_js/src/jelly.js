@@ -12,10 +12,10 @@ import { jellyFailure } from "./failures.js";
 import { Copyable, hasState } from "./flavors.js";
 import { hasLoneSurrogate, isList, isWellFormed } from "./frames.js";
 import { INLINE_BYTES } from "./limits.js";
+import { isStream, parts } from "./parts.js";
 import { RemotePromise } from "./promises.js";
 import { isReference, RemoteReference } from "./references.js";
 import { jellyScalar, toBase64 } from "./scalars.js";
-import { isStream, newProducer } from "./streams.js";
 
 /** @typedef {string | number} Key */
 
@@ -356,7 +356,9 @@ function reference({ broker, introduced }, value) {
  * @param {Walk} walk
  * @param {any} value
  */
-function stream({ broker, introduced, limits }, value) {
+function stream(walk, value) {
+  const { broker, introduced, limits } = walk;
+  const newProducer = parts.newProducer ?? refuse(walk, 'streams need the module "pbweb/streams"');
   // What is no plain data is no number of bytes: it goes alone.
   const sizeOf = (/** @type {any} */ item) =>
     item instanceof Uint8Array ? item.length : plainText([item], limits.depth - 2).length;

@@ -11,6 +11,7 @@ import { InsecureJelly, LimitExceeded } from "./errors.js";
 import { isList, kindsOf } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
 import { COPY_WEIGHT, KEY_WEIGHT } from "./limits.js";
+import { parts } from "./parts.js";
 import { isReference } from "./references.js";
 
 /**
@@ -459,3 +460,5 @@ export class LiveCopy extends RemoteCache {
     super.release();
   }
 }
+
+parts.LiveCore = LiveCore;

@@ -10,16 +10,10 @@ import { Referenceable } from "./flavors.js";
 import { isId, isList } from "./frames.js";
 import { ANSWER_BYTES, CHUNK_BYTES, STREAM_AHEAD, STREAM_DRAWN } from "./limits.js";
 import { invoke } from "./methods.js";
+import { parts } from "./parts.js";
 import { RemoteReference } from "./references.js";
 
 /** @typedef {import("./broker.js").Broker} Broker */
-
-/**
- * Whether a value crosses as a stream.
- * @param {any} value
- */
-export const isStream = (value) =>
-  !!value[Symbol.asyncIterator] || value instanceof Blob || value instanceof ReadableStream;
 
 /**
  * What gives the items; of a ReadableStream or Blob, bytes in chunks of at most `most`.
@@ -346,3 +340,5 @@ function newFeed(reference) {
     },
   };
 }
+
+Object.assign(parts, { newProducer, Producer, RemoteStream });

@@ -11,9 +11,8 @@ import { unjellyFailure } from "./failures.js";
 import { Copyable, setAttributes } from "./flavors.js";
 import { eachTagged, isAnswer, isDeeper, isId, isList, kindsOf } from "./frames.js";
 import { copyOf, isContainer, isTrap, mapItems, TRAP } from "./jelly.js";
-import { LiveCore } from "./live.js";
+import { isStream, parts } from "./parts.js";
 import { unjellyScalar } from "./scalars.js";
-import { isStream, Producer, RemoteStream } from "./streams.js";
 
 /** @typedef {Record<string, any>} Tagged */
 /** @typedef {ReturnType<typeof newUnjellier>} Unjellier */
@@ -158,14 +157,17 @@ function find(state, raw) {
   if (!isId(id) && typeof id !== "string") malformed(raw);
   if (tag === "local") {
     const own = broker.exports.find(id);
-    return own instanceof Producer ? malformed(raw) : own;
+    return parts.Producer && own instanceof parts.Producer ? malformed(raw) : own;
   }
   if (tag === "lcache") return broker.exports.find(id, true);
   if (tag === "cached") return sameCache(state, id);
   const isNumber = isId(id);
-  if (tag === "stream" && !isNumber) malformed(raw);
+  const { RemoteStream } = parts;
+  if (tag === "stream" && !(isNumber && RemoteStream)) malformed(raw);
   const found =
-    tag === "stream" ? broker.imports.receiveStream(id, RemoteStream) : broker.imports.receive(id);
+    tag === "stream"
+      ? broker.imports.receiveStream(id, /** @type {any} */ (RemoteStream))
+      : broker.imports.receive(id);
   if (isNumber) introduced.push(id);
   return found;
 }
@@ -210,7 +212,7 @@ function newCache(state, raw) {
   const { broker, introduced, kept } = state;
   const { id, type } = raw;
   if (!isId(id) || !("state" in raw) || broker.imports.has(id)) malformed(raw);
-  const live = type === "pb.live" ? new LiveCore() : undefined;
+  const live = type === "pb.live" && parts.LiveCore ? new parts.LiveCore() : undefined;
   const cache = live ?? new (registered(state, type, RemoteCache))();
   const copyOfIt = broker.imports.addCache(id, cache, live && (() => live.newCopy()));
   introduced.push(id);

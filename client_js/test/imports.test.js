@@ -7,6 +7,7 @@ import { test } from "node:test";
 /** Lowest first; a module imports only what stands before it, but for types. */
 const ORDER = [
   "errors",
+  "parts",
   "queue",
   "api",
   "frames",
@@ -29,9 +30,10 @@ const ORDER = [
   "session",
   "connection",
   "client",
+  "core",
   "pbweb",
 ];
-const SHELL = ["connection", "client", "pbweb"];
+const SHELL = ["connection", "client", "core", "pbweb"];
 const FORBIDDEN =
   /(?<![#.])\b(?:setTimeout|setInterval|setImmediate|queueMicrotask|console|WebSocket|MessagePort|performance|Date\.now|fetch|document\.|window\.|process|require\(|eval\(|innerHTML)|new Function/;
 

@@ -3,17 +3,8 @@
  *
  * @module
  */
-export { Cacheable, RemoteCache, RemoteCacheObserver } from "./caching.js";
-export { connect } from "./client.js";
-export { Connection } from "./connection.js";
-export { CancelledError, DeadReferenceError, InsecureJelly, LimitExceeded, NoSuchMethod, PBConnectionLost, PBError, ProtocolError, RemoteError, UnauthorizedLogin, } from "./errors.js";
-export { setUnjellyableForClass } from "./failures.js";
-export { Copyable, Referenceable, Root } from "./flavors.js";
+export * from "./core.js";
 export { LiveCopy } from "./live.js";
-export { callSignal } from "./methods.js";
-export { RemotePromise, remote } from "./promises.js";
-export { RemoteReference } from "./references.js";
-export { DateOnly, DateTime, Decimal, TimeDelta, TimeOnly } from "./scalars.js";
 export { RemoteStream } from "./streams.js";
 export type CallOptions<Args extends any[] = any[]> = import("./api.js").CallOptions<Args>;
 export type ConnectOptions = import("./client.js").ConnectOptions;

@@ -6,12 +6,6 @@
  */
 import { Referenceable } from "./flavors.js";
 export type Broker = import("./broker.js").Broker;
-/** @typedef {import("./broker.js").Broker} Broker */
-/**
- * Whether a value crosses as a stream.
- * @param {any} value
- */
-export declare const isStream: (value: any) => boolean;
 /** What the peer calls of a stream. */
 export declare class Producer extends Referenceable {
     next: (n: number) => Promise<unknown>;
