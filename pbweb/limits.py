@@ -95,7 +95,7 @@ class Limits:
     away_per_identity: int = 8
     """Such sessions of one identity: the oldest goes when there is one more."""
     away_per_address: int = 64
-    """Such sessions of one address: log in, drop the connection, and again."""
+    """Such sessions of one address, or 64 bits of an IPv6 one: log in, drop it, and again."""
 
     blocked: float = 0.1
     """Seconds that one of our own methods may hold up the event loop before the log names it."""

@@ -44,7 +44,7 @@ class Principal:
     def groups(self, limits: Limits) -> Iterator[tuple[Hashable, int]]:
         """What its sessions are counted among when they are away, and how many may be in each."""
         yield None, limits.away
-        yield ("address", self.address), limits.away_per_address
+        yield ("address", _network_of(self.address)), limits.away_per_address
         try:
             hash(self.identity)
         except TypeError:  # it cannot be looked up; the bound of its address holds
@@ -100,6 +100,19 @@ def _are_same(one: bytes, other: bytes) -> bool:
     from hmac import compare_digest  # noqa: PLC0415
 
     return compare_digest(one, other)
+
+
+def _network_of(address: str) -> str | bytes:
+    """*address*; of IPv6 its first 64 bits, since one who connects has all that begin with them."""
+    from ipaddress import IPv6Address, ip_address  # noqa: PLC0415
+
+    try:
+        known = ip_address(address)
+    except ValueError:  # none at all, as that of a Unix socket
+        return address
+    if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
+        return known.packed[:8]
+    return address
 
 
 def _hashed(secret: str) -> bytes:

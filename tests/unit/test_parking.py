@@ -223,6 +223,22 @@ def test_the_oldest_of_one_address_goes_first():
     assert [session.state for session in sessions] == ["ended", "detached", "detached"]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "ended"),
+    [
+        (["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3"], 1),  # all of one subscriber
+        (["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1"], 0),
+        (["::ffff:1.1.1.1", "::ffff:1.1.1.2", "::ffff:1.1.1.3"], 0),
+        (["fe80::1%eth0", "fe80::2%eth0", "fe80::3%eth1"], 1),
+        (["", "", ""], 1),
+    ],
+)
+def test_addresses_of_one_network_of_ipv6_are_one(addresses, ended):
+    lot = Lot(away_per_address=2)
+    sessions = [lot.away(Principal(n, None, address)) for n, address in enumerate(addresses)]
+    assert [session.state for session in sessions] == ["ended"] * ended + ["detached"] * (3 - ended)
+
+
 def test_the_oldest_of_all_goes_first():
     lot = Lot(away=2)
     sessions = [lot.away(Principal(n, None, str(n))) for n in range(3)]
