@@ -46,6 +46,11 @@ __all__ = [
     "import_of",
 ]
 
+MAX_COPIED = 67_108_864
+"""Items of lists and dicts that updates of live objects copy, at once: about 0.2 seconds."""
+COPIED_A_SECOND = 67_108_864
+"""And from then on."""
+
 NO_CACHE = "the copy of a cache names nothing: it was given back, or is not of this session"
 
 
@@ -485,11 +490,14 @@ class CacheImport:
 class CacheImports:
     """The peer's Cacheables that we have copies of."""
 
-    __slots__ = ("_by_luid", "_wake", "broker", "dropped")
+    __slots__ = ("_by_luid", "_copied_since", "_wake", "broker", "copied", "dropped")
 
     def __init__(self, broker: Broker, wake: Callable[[], None]) -> None:
         self.broker = broker
         self._wake = wake
+        self.copied = 0.0
+        """Items of live objects' copies that were copied for updates, without what has run out."""
+        self._copied_since = 0.0
         self._by_luid: dict[int, CacheImport] = {}
         # Filled by the garbage collector, at any time and in any thread; emptied by `give_back`.
         self.dropped: list[_Held] = []
@@ -557,6 +565,21 @@ class CacheImports:
             raise LimitExceeded(
                 f"references: {limit} objects of one peer are held, more are not taken; "
                 "release() those that are not needed"
+            )
+
+    def check_copied(self) -> None:
+        """See that updates may take more time: each copies the lists and dicts that it changes.
+
+        Raises:
+            LimitExceeded: they took too much lately.
+        """
+        now = self.broker.runtime.clock()
+        ran_out = (now - self._copied_since) * COPIED_A_SECOND
+        self.copied, self._copied_since = max(0.0, self.copied - ran_out), now
+        if self.copied >= MAX_COPIED:
+            raise LimitExceeded(
+                f"copy_weight: updates copied more than {COPIED_A_SECOND:,} items a second; "
+                "let what changes often stand in short lists and dicts"
             )
 
     def take(self, caches: Iterable[CacheImport]) -> None:

@@ -181,10 +181,13 @@ class LiveCopy(RemoteCache):
 
         Raises:
             InsecureJelly: one does not fit.
-            LimitExceeded: the copy would weigh more than the limit ``copy_weight``.
+            LimitExceeded: the copy would weigh more than the limit ``copy_weight``, or than one
+                message; or updates of large lists come so fast that they take too much time.
         """
-        core = self._core
-        tree, changes = core.tree.updated(ops, self._import().broker.limits)
+        core, caches = self._core, self._import().broker.caches
+        caches.check_copied()
+        tree, changes = core.tree.updated(ops, caches.broker.limits)
+        caches.copied += tree.copied
         if changes:
             self._become(tree, changes)
 

@@ -170,11 +170,13 @@ def weight_of(value: Any) -> int:
 class Tree:
     """One state of a copy, and its weight. It never changes."""
 
-    __slots__ = ("root", "weight")
+    __slots__ = ("copied", "root", "weight")
 
-    def __init__(self, root: Any, weight: int) -> None:
+    def __init__(self, root: Any, weight: int, copied: int = 0) -> None:
         self.root = root
         self.weight = weight
+        self.copied = copied
+        """How many items were copied from the one before it."""
 
     def updated(self, ops: Any, limits: Limits) -> tuple[Tree, list[Change]]:
         """The tree after the decoded *ops*, and what they changed.
@@ -209,6 +211,7 @@ class _Update:
         self.root = tree.root
         self._weighing = _Weighing(limits, tree.weight)
         self._own: dict[int, Any] = {}
+        self._copied = 0
         self._has_sets = False  # some in containers of our own are sets that can be changed
 
     def tree(self) -> Tree:
@@ -217,7 +220,7 @@ class _Update:
             for key, item in list(node.items() if type(node) is FrozenDict else enumerate(node)):
                 if type(item) is set:
                     _PUT[type(node)](node, key, frozenset(item))
-        return Tree(self.root, self._weighing.weight)
+        return Tree(self.root, self._weighing.weight, self._copied)
 
     def apply(self, op: Any) -> Change:
         if type(op) is not list or len(op) < 2 or type(op[0]) is not list:
@@ -238,6 +241,7 @@ class _Update:
         if type(container) not in (FrozenDict, FrozenList):
             raise InsecureJelly(f"there is no list or object at {_shown(path)}")
         made = type(container)(container)
+        self._copied += len(made)
         self._own[id(made)] = made
         return made
 
@@ -312,6 +316,7 @@ class _Update:
         if type(members) is frozenset:  # copied once for all operations on it
             self._has_sets = True
             members = set(members)
+            self._copied += len(members)
             _PUT[type(node)](node, key, members)
         made = frozenset(map(_hashable, items))
         if name == "add":

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import pbweb as pb
+from pbweb import caching
 from pbweb.live_copies import MOST_CHANGES
 from pbweb.testing import Pair, pair
 from pbweb.trees import Change
@@ -278,3 +279,24 @@ def test_a_copy_that_no_session_made():
         _ = board.title
     with pytest.raises(pb.DeadReferenceError, match="copy of nothing"):
         board.setCopyableState(["x", {}])
+
+
+def test_updates_that_copy_much_are_bounded(monkeypatch):
+    """A list is copied for each update of it: small messages could take all the time there is."""
+    monkeypatch.setattr(caching, "MAX_COPIED", 1000)
+    monkeypatch.setattr(caching, "COPIED_A_SECOND", 0)
+    room = Room()
+    room.board.cards = [0] * 300
+
+    async def body(both: Pair) -> None:
+        board = await both.root.callRemote("board")
+        for number in range(1, 6):
+            room.board.cards[0] = number
+            await both.quiet()
+        assert board.cards[0] == 4
+        monkeypatch.setattr(caching, "COPIED_A_SECOND", 1e9)  # it runs out in no time
+        room.board.cards[1] = 7
+        await both.quiet()
+        assert board.cards[1] == 7
+
+    run_paired(room, body, logged=1)
