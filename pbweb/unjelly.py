@@ -25,6 +25,7 @@ __all__ = ["Flavors", "Pending", "Unjellier", "has_tags", "introductions", "snap
 
 
 MAX_KEY_PARTS = 65_536
+MAX_CLASHES = 100  # keys of one dict, or members of one set
 _DOLLAR, _BACKSLASH = b"$\\"
 
 
@@ -120,6 +121,31 @@ class Pending:
     def __init__(self, request: int, path: list[str | int]) -> None:
         self.request = request
         self.path = path
+
+
+class _Spread:
+    """Sees that the keys of one container do not all have one hash, which takes quadratic time.
+
+    A peer can choose numbers so; of text it cannot.
+    """
+
+    __slots__ = ("_clashes", "_hashes")
+
+    def __init__(self) -> None:
+        self._hashes: set[int] = set()
+        self._clashes = 0
+
+    def add(self, key: Any) -> None:
+        """Raises InsecureJelly: too many keys clash."""
+        if type(key) is str:
+            return
+        number = hash(key)
+        if number not in self._hashes:
+            self._hashes.add(number)
+            return
+        self._clashes += 1
+        if self._clashes > MAX_CLASHES:
+            raise InsecureJelly("too many keys or members of a set are the same, or have one hash")
 
 
 class Unjellier:
@@ -342,18 +368,26 @@ class Unjellier:
         return self._fill_dict({}, tagged, depth)
 
     def _fill_dict(self, made: dict[Any, Any], tagged: Tagged, depth: int) -> dict[Any, Any]:
+        spread = _Spread()
         for pair in self._items(tagged, depth):
             if type(pair) is not list or len(pair) != 2:
                 raise InsecureJelly("the items of a tagged 'dict' are pairs")
             self._deeper(depth + 2)
             key = self._hashable(self.decode(pair[0], depth + 3))
+            spread.add(key)
             if type(pair[1]) is dict and key in NEVER_REFERENCES:
                 _refuse_callable(key, pair[1])
             made[key] = self._place(self.decode(pair[1], depth + 3), made, key)
         return made
 
     def _untag_set(self, tagged: Tagged, depth: int) -> set[Any]:
-        return {self._hashable(self.decode(item, depth + 2)) for item in self._items(tagged, depth)}
+        made: set[Any] = set()
+        spread = _Spread()
+        for item in self._items(tagged, depth):
+            member = self._hashable(self.decode(item, depth + 2))
+            spread.add(member)
+            made.add(member)
+        return made
 
     def _hashable(self, value: Any, depth: int = 0) -> Any:
         """*value* as a key or member of a set: lists become tuples.

@@ -368,3 +368,20 @@ def test_a_snapshot_of_what_needs_its_complete_state_and_is_in_itself():
     note = Note()
     with pytest.raises(InsecureJelly, match="inside itself"):
         snapshot(note, start_copy=lambda item: ([note], None, list))
+
+
+@pytest.mark.parametrize("tag", ["int", "decimal"])
+def test_keys_that_all_have_one_hash_are_refused(tag):
+    """A peer can choose numbers so, and putting them into one dict or set takes quadratic time."""
+    numbers = [str((2**61 - 1) * number) for number in range(10**4, 10**4 + 1000)]
+    keys = [{"$": tag, "value": number} for number in numbers]
+    for value in (
+        {"$": "set", "items": keys},
+        {"$": "frozenset", "items": keys},
+        {"$": "dict", "items": [[key, 0] for key in keys]},
+    ):
+        with pytest.raises(InsecureJelly, match="have one hash"):
+            decode(value)
+    assert len(decode({"$": "set", "items": keys[:50]})) == 50
+    others = [{"$": tag, "value": str(2**70 + number)} for number in range(1000)]
+    assert len(decode({"$": "set", "items": [*others, "a", "a"]})) == 1001
