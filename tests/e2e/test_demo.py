@@ -684,6 +684,22 @@ def test_each_example_is_accessible_on_a_telephone(scheme: Any, demo: Gateway, p
             assert place.evaluate("() => document.documentElement.scrollWidth") <= 390, name
 
 
+def test_many_frames_lengthen_their_list_and_not_the_page(demo: Gateway, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{demo.page}/#files")
+    files = page.frame_locator("iframe[data-testid=files]")
+    files.get_by_test_id("down").click()
+    # A file's chunks are some hundred frames.
+    page.wait_for_function("document.querySelectorAll('#frames .frame').length > 200")
+    height = page.evaluate("() => document.querySelector('#frames').scrollHeight")
+    assert height > 5_000
+    ends = page.evaluate("() => document.querySelector('main').getBoundingClientRect().bottom")
+    whole = page.evaluate("() => document.documentElement.scrollHeight - scrollY")
+    assert whole < ends + 500
+    progress = files.get_by_role("progressbar")
+    expect(progress).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("width", [1440, 1024, 768, 390, 320])
 def test_no_width_scrolls_sideways(width: int, demo: Gateway, page: Page) -> None:
     page.set_viewport_size({"width": width, "height": 844})
