@@ -294,10 +294,11 @@ function newFeed(reference) {
   const failed = (error) => end(broker.ending ? broker.lost("unknown") : error);
 
   /** @param {any} answer */
-  const came = ({ items, done }) => {
+  const came = (answer) => {
     if (isOver) return;
+    const { items, done } = answer ?? {};
     asked--;
-    granted -= items.length;
+    granted -= items?.length;
     if (!isList(items) || granted < 0 || !(items.length || done === true)) {
       throw new InsecureJelly("The answer to a stream's next is wrong.");
     }

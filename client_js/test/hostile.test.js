@@ -695,3 +695,19 @@ test("an owner cannot make a live copy larger and larger", async () => {
   await update([["list"], "splice", 0, 0, [0]]);
   assert.deepEqual(copy.snapshot(), { list: [0, 1], text: "new" });
 });
+
+test("a wrong answer to a stream's next is the end of the stream, with an error that says so", async () => {
+  const wrong = [null, 5, [], {}, { items: null }, { items: "ab" }, { items: [] }];
+  wrong.push({ items: Array(65).fill(1), done: false });
+  for (const answer of wrong) {
+    const peer = await client();
+    const got = peer.root.callRemote("get");
+    await peer.feed(["answer", got.id, { $: "stream", id: 3 }]);
+    const item = failed((await got).next());
+    const next = peer.frames().find(([, , , name]) => name === "next");
+    await peer.feed(["answer", next[1], answer]);
+    assert.match(`${await item}`, /^InsecureJelly: .*stream's next/, JSON.stringify(answer));
+    assert.deepEqual(peer.frames(), [["decref", 3, 1]]);
+    assert.equal(peer.statistics().imported, 0);
+  }
+});
