@@ -8,6 +8,7 @@ them is made.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import stat
 import tempfile
@@ -39,6 +40,8 @@ __all__ = [
     "TokenChecker",
     "set_password",
 ]
+
+logger = logging.getLogger("pbweb")
 
 WORKERS = 4
 """Passwords that are hashed at a time: each takes a core, and 64 MiB as argon2-cffi has it.
@@ -242,7 +245,8 @@ class FilePasswordDB(_PasswordChecker):
     """Names and passwords from a file, which is read again when it has changed.
 
     A line is ``name:hash`` with an argon2 hash, as ``pbweb passwd FILE NAME`` writes it. Lines
-    that begin with ``#`` are comments. A name in a line that is nothing of these cannot log in.
+    that begin with ``#`` are comments. A name in a line that is nothing of these cannot log in;
+    the log says which lines these are, whenever the file is read.
 
     Raises:
         ImportError: argon2-cffi is missing.
@@ -266,11 +270,25 @@ class FilePasswordDB(_PasswordChecker):
             about = os.fstat(file.fileno())
             version = (about.st_mtime_ns, about.st_size, about.st_ino)
             if self._read is None or self._read[0] != version:
-                self._read = (
-                    version,
-                    {name: text for name, text in _entries(file) if self._is_hash(text)},
-                )
+                self._read = version, self._parse(file)
             return self._read[1]
+
+    def _parse(self, lines: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        useless = []
+        for number, line in enumerate(lines, 1):
+            entries = [entry for entry in _entries([line]) if self._is_hash(entry[1])]
+            found.update(entries)
+            if not entries and line.strip() and not line.lstrip().startswith("#"):
+                useless.append(str(number))
+        if useless:  # by their numbers: a line may be a password that was never hashed
+            logger.warning(
+                "%s: nobody can log in by line %s, which is no name:hash with an argon2 hash; "
+                "write it with pbweb passwd",
+                self._path.name,
+                ", ".join(useless[:10]),
+            )
+        return found
 
 
 def _entries(lines: Iterable[str]) -> Iterable[tuple[str, str]]:

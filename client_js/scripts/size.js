@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const GOAL = 9000;
-const MOST = { pbweb: 20400, core: 17200 };
+const MOST = { pbweb: 20450, core: 17250 };
 
 for (const [name, most] of Object.entries(MOST)) {
   const { outputFiles } = await build({

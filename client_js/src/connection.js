@@ -54,10 +54,18 @@ import { newSession } from "./session.js";
  */
 
 /** What stands for credentials on the wire (section 9). @param {Record<string, any>} credentials */
-const proofOf = ({ kind, ...fields }) => [
-  kind ?? ("token" in fields ? "token" : "username" in fields ? "password" : "anonymous"),
-  fields,
-];
+const proofOf = (credentials) => {
+  const { kind, ...fields } = Object(credentials);
+  const isGuest = !Object.keys(fields).length;
+  const known =
+    "token" in fields ? "token" : "username" in fields ? "password" : isGuest && "anonymous";
+  if (credentials !== Object(credentials) || !(kind ?? known)) {
+    throw new TypeError(
+      "Credentials are {username, password}, {token}, {kind, …}, or {} of a guest.",
+    );
+  }
+  return [kind ?? known, fields];
+};
 
 /** The code to close a WebSocket with: a page may not use all (section 7). @param {number} code */
 const closeCode = (code) =>

@@ -350,6 +350,21 @@ test("logging in and renewing", async () => {
   await server.closed;
 });
 
+test("what are no credentials are no guest's", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const portal = new Portal();
+  const [server, client] = await Promise.all([
+    connect(port1, { names: { root: portal } }),
+    connect(port2),
+  ]);
+  for (const wrong of ["alice", null, 7, { user: "alice" }, { password: "x" }]) {
+    const isCredentials = { name: "TypeError", message: /^Credentials are/ };
+    assert.throws(() => client.login(/** @type {any} */ (wrong)), isCredentials);
+  }
+  assert.deepEqual(portal.asked, []);
+  await Promise.all([server.close(), client.close()]);
+});
+
 test("before a login that is required messages are short", async () => {
   const { port1, port2 } = new MessageChannel();
   port1.postMessage('["version",1,{"login":1000,"limits":{"message":5000}}]');

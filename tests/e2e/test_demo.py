@@ -201,6 +201,7 @@ def test_board_runs_in_place_beside_a_tab_of_its_own(watched: Gateway, page: Pag
 def test_files_run_in_place_and_a_stream_has_a_row(watched: Gateway, page: Page) -> None:
     page.goto(f"{watched.page}/#files")
     files = page.frame_locator("iframe[data-testid=files]")
+    expect(files.locator("body")).to_have_attribute("data-state", "ready")
     files.get_by_test_id("file").set_input_files(
         {"name": "a.bin", "mimeType": "application/octet-stream", "buffer": bytes(200_000)}
     )

@@ -191,6 +191,17 @@ def test_a_file_that_has_not_changed_is_not_read_again(tmp_path):
     assert checker._hashes() == {}
 
 
+def test_lines_by_which_nobody_can_log_in_are_named_in_the_log(tmp_path, caplog):
+    path = tmp_path / "passwords"
+    path.write_text(f"# ours\nbob:hunter2\n\nalice:{QUICK.hash('wonder')}\nhunter3\n")
+    checker = FilePasswordDB(path, hasher=QUICK)
+    assert login(checker, "alice", "wonder") == "alice"
+    assert login(checker, "bob", "hunter2") is None
+    (record,) = caplog.records  # once for each time that the file is read
+    assert "passwords: nobody can log in by line 2, 5, " in record.getMessage()
+    assert "hunter" not in record.getMessage()
+
+
 def test_a_password_is_set_in_a_file(tmp_path):
     path = tmp_path / "passwords"
     set_password(path, "alice", "wonder")

@@ -326,7 +326,6 @@ CYCLE.append(CYCLE)
         (CYCLE, "inside itself"),
         ({"then": print}, "which a page would call"),
     ],
-    ids=str,
 )
 def test_what_cannot_cross_is_refused_where_it_is_set(value, text):
     watched = Watched(Board(cards=[Card("kept")]))
