@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .errors import (
     DeadReferenceError,
@@ -24,6 +23,7 @@ from .flavors import (
     Maker,
     Named,
     Referenceable,
+    Releasable,
     RemoteCopy,
     Viewable,
     methods_with_prefix,
@@ -356,7 +356,7 @@ class CacheExports:
             self._broker.runtime.report(what, error)
 
 
-class RemoteCache(RemoteCopy):
+class RemoteCache(RemoteCopy, Releasable):
     """The copy of a peer's `Cacheable`, which the peer keeps up to date by ``observe_*`` methods.
 
     Registered with `setUnjellyableForClass`. Made with ``__init__()``, then `setCopyableState`
@@ -392,17 +392,6 @@ class RemoteCache(RemoteCopy):
         cache = import_of(self)
         if cache is not None:
             cache.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class _Held(weakref.ref[RemoteCache]):

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import isroutine
-from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from types import BuiltinFunctionType, FunctionType, MethodType, TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from .errors import DeadReferenceError, InsecureJelly, type_name
 
@@ -37,6 +37,7 @@ __all__ = [
     "Named",
     "Referenceable",
     "Registry",
+    "Releasable",
     "RemoteCopy",
     "Revocable",
     "RevocableReferenceable",
@@ -269,6 +270,27 @@ class Named:
     def getTypeToCopy(self) -> str:
         """The name under which the peer registers its class; by default ``module.qualname``."""
         return type_name(self.__class__)
+
+
+class Releasable:
+    """What is held of the peer's: ``with`` gives it back at the end of the block."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        """Give it back."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
 
 
 class Copyable(Named):

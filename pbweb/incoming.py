@@ -230,9 +230,7 @@ class Incoming:
         except ProtocolError:
             raise
         except Exception as error:  # whatever the class of a copy raises
-            broker.refuse(unjellier, introduced)
-            self._fail(request, name, error)
-            broker.count_fault(error)
+            self._refuse(frame, unjellier, introduced, error)
             return
         args = frame[4] if len(frame) > 4 else _NO_ARGS
         kw = frame[5] if len(frame) > 5 else _NO_KW
@@ -240,6 +238,18 @@ class Incoming:
             self._start_behind(self._new_call(request, name), method, copy, args, kw)
         else:
             self._invoke(request, name, method, copy, args, kw, None)
+
+    def _refuse(
+        self,
+        frame: Frame,
+        unjellier: Unjellier,
+        introduced: list[tuple[str, Any]],
+        error: Exception,
+    ) -> None:
+        """Nothing of *frame* is taken: what it brought goes back, and its call fails."""
+        self._broker.refuse(unjellier, introduced)
+        self._fail(frame[1], frame[3], error)
+        self._broker.count_fault(error)
 
     def _check_request(self, request: int) -> None:
         if request > self._highest:
@@ -377,9 +387,7 @@ class Incoming:
         except ProtocolError:
             raise
         except Exception as error:  # whatever the class of a copy raises
-            broker.refuse(unjellier, introduced)
-            self._fail(request, name, error)
-            broker.count_fault(error)
+            self._refuse(frame, unjellier, introduced, error)
             return
         call = self._new_call(request, name)
         if method is not None:

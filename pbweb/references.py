@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from types import MethodType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import MethodType
+from typing import TYPE_CHECKING, Any
 
 from .errors import DeadReferenceError, LimitExceeded, ProtocolError
-from .flavors import Dispatcher, Ended, Entrance, ViewPoint
+from .flavors import Dispatcher, Ended, Entrance, Releasable, ViewPoint
 from .targets import Target
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def dead_reference() -> DeadReferenceError:
     return DeadReferenceError(NOTHING_THERE)
 
 
-class RemoteReference(Target):
+class RemoteReference(Target, Releasable):
     """An object of the peer's, to be called with `callRemote`.
 
     There is one for each object and session, and for each avatar in whose calls it came. When it
@@ -73,17 +73,6 @@ class RemoteReference(Target):
         if not self._dead:
             self._dead = True
             self.broker.release(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
 
     def notifyOnDisconnect(self, callback: Callable[[RemoteReference], object]) -> None:
         """Call *callback* with this reference, once, when the session goes.
