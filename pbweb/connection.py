@@ -393,7 +393,7 @@ class Connection:
             link.close(code if _can_be_sent(code) else 1000, reason)
         elif session.broker.outbox or session.closing is not None:  # made while this was encoded
             self.wake()
-        elif not session.flowing:
+        elif not session.window.flowing:
             self._flush_more(link)
 
     def _flush_more(self, link: Link) -> None:

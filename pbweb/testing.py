@@ -67,8 +67,8 @@ def tables(session: Session) -> dict[str, int]:
         "calls_unstarted": 0 if broker.disconnected else broker.incoming._unstarted,
         "frames_to_send": len(broker.outbox),
         "live_to_send": len(broker.dirty),
-        "frames_unacknowledged": len(session._unacked),
-        "bytes_unacknowledged": session._unacked_bytes if not session.ended else 0,
+        "frames_unacknowledged": len(session.window.kept),
+        "bytes_unacknowledged": session.window.kept_bytes if not session.ended else 0,
         "waiting_for_room": len(broker.line or ()),
         "identities": len(broker.exports._luids)
         - sum(type(name) is str for name in broker.exports.objects),
@@ -80,9 +80,9 @@ def tables(session: Session) -> dict[str, int]:
 
 def _acknowledge_now(session: Session) -> None:
     """Send the ``ack`` that is owed, without waiting for its time."""
-    if session._ack_timer is not None:
-        session._ack_timer.cancel()
-        session._ack_is_due()
+    if session.receipts.timer is not None:
+        session.receipts.timer.cancel()
+        session.receipts.time_is_up()
 
 
 def _assert_idle(sides: Mapping[str, Session]) -> None:
@@ -267,7 +267,7 @@ class Pair:
         while gc.collect():
             await self.quiet()
         for _ in range(10):  # what is acknowledged may let go of more, which is given back
-            quiet = all(connection.session._ack_timer is None for connection in self)
+            quiet = all(connection.session.receipts.timer is None for connection in self)
             if quiet and not gc.collect():
                 break
             for connection in self:

@@ -213,7 +213,7 @@ class WebSocketLink(asyncio.Protocol):
             if not self._connection.session.ended:
                 self.close(1000, "")
         else:
-            self._connection.session.count_control()
+            self._connection.session.liveness.count_control()
 
     def _parser_failed(self, error: Exception) -> None:
         """The WebSocket itself is broken; the parser has put its own close into the writes."""
@@ -227,7 +227,7 @@ class WebSocketLink(asyncio.Protocol):
     def _watch_message(self, begun: bool, complete: bool) -> None:
         """A message that was begun has to be complete in time."""
         if begun:
-            self._connection.session.traffic()
+            self._connection.session.liveness.traffic()
         if self._message_timer is not None and (complete or not begun):
             self._message_timer.cancel()
             self._message_timer = None
@@ -318,7 +318,7 @@ class WebSocketLink(asyncio.Protocol):
             self._stall.cancel()
             self._stall = None
         if not self._closing:
-            self._connection.session.traffic()
+            self._connection.session.liveness.traffic()
             self._write_out()
             self._connection.flush()
             if self._is_server and not (self._paused or self._closing):
@@ -327,7 +327,7 @@ class WebSocketLink(asyncio.Protocol):
     def _check_stall(self, size_before: int) -> None:
         size = self._transport.get_write_buffer_size()
         if size < size_before:
-            self._connection.session.traffic()
+            self._connection.session.liveness.traffic()
             self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
             return
         self._stall = None

@@ -123,16 +123,16 @@ class ResumedSessions(Sessions):
         for one, other in ((client, server), (server, client)):
             if one.ended or other.ended:
                 continue
-            assert one._acked <= other.received <= one.sent
-            kept = one._unacked
+            assert one.window.acked <= other.received <= one.sent
+            kept = one.window.kept
             if kept:
                 last, _, frames, _ = kept[0]
-                assert last - len(frames) <= one._acked < last
+                assert last - len(frames) <= one.window.acked < last
                 assert kept[-1][0] == one.sent
             else:
-                assert one._acked == one.sent
-            assert one.sent - one._acked <= 2 * self.limits.window_frames + self.limits.batch
-            assert sum(entry[1] for entry in kept) == one._unacked_bytes
+                assert one.window.acked == one.sent
+            assert one.sent - one.window.acked <= 2 * self.limits.window_frames + self.limits.batch
+            assert sum(entry[1] for entry in kept) == one.window.kept_bytes
 
     @invariant()
     def one_connection_is_current(self) -> None:

@@ -32,7 +32,7 @@ async def read_all(both: Pair) -> None:
     """Let the client of *both* have and acknowledge all that comes, also what waited for that."""
     both.to_client.let_go()
     await both.quiet()
-    while both.client.session._ack_timer is not None:
+    while both.client.session.receipts.timer is not None:
         _acknowledge_now(both.client.session)
         await both.quiet()
 

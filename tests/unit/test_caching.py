@@ -123,9 +123,9 @@ async def acknowledge(both):
     """Acknowledge without waiting for its time."""
     for connection in both:
         session = connection.session
-        if session._ack_timer is not None:
-            session._ack_timer.cancel()
-            session._ack_is_due()
+        if session.receipts.timer is not None:
+            session.receipts.timer.cancel()
+            session.receipts.time_is_up()
     await both.quiet()
 
 

@@ -254,7 +254,7 @@ def test_a_fault_in_the_session_ends_it_alone(monkeypatch):
     async def body(both):
         root = await both.client.getRootObject()
         await root.callRemote("echo")
-        monkeypatch.setattr("pbweb.session.orjson.dumps", lambda *_: 1 / 0)
+        monkeypatch.setattr("pbweb.exchange.orjson.dumps", lambda *_: 1 / 0)
         promise = root.callRemote("echo", 1)
         await both.quiet()
         monkeypatch.undo()

@@ -64,7 +64,7 @@ class Lot:
 def test_without_a_window_nothing_is_kept():
     lot = Lot(resume_window=0)
     session = lot.live()
-    assert session.window == 0
+    assert session.lasts == 0
     assert session.id == ""
     session.detach("lost")
     assert session.state == "ended"

@@ -253,8 +253,8 @@ def test_the_exporter_lets_go_when_the_reference_is_collected():
             gc.collect()
             await both.quiet()
             for connection in both:
-                if connection.session._ack_timer is not None:
-                    connection.session._ack_is_due()
+                if connection.session.receipts.timer is not None:
+                    connection.session.receipts.time_is_up()
             await both.quiet()
             gc.collect()
             await both.quiet()

@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pbweb as pb
 from pbweb.errors import ProtocolError
 from pbweb.resuming import Asked, asked_by, counts, outline, replay, split_known, tail
-from pbweb.runtime import Options
-from pbweb.session import Session
-from pbweb.testing import SteppedRuntime, frames_of, tables
-from tests.unit.test_vectors import check_frames
-from tests.unit.vectors import FixtureRoot, read
 
 GOOD = {"session": "a", "secret": "b", "received": 1, "sent": 2}
 JSON = st.recursive(
@@ -115,72 +109,3 @@ def test_what_was_never_written_or_not_received_was_not_handled():
 
 def test_an_outline_is_what_a_frame_is_and_its_id():
     assert outline([["answer", 1, {"big": 1}], ["decref", 1, 2]]) == [["answer", 1], ["decref", 1]]
-
-
-class Client:
-    """A client under test: what the vectors of a session that is resumed want of it."""
-
-    def __init__(self):
-        self.runtime = SteppedRuntime()
-        self.session = Session(
-            self.runtime,
-            Options(pb.Limits(), pb.Registry()),
-            lambda: None,
-            is_server=False,
-            software="vectors",
-            refused=lambda _session, _said: None,
-        )
-        self.session.broker.setNameForLocal("root", FixtureRoot(self.runtime))
-        self.promises = []
-
-    def sent(self):
-        self.runtime.run()
-        frames = [frame for message in self.session.messages() for frame in frames_of(message)]
-        return [self.shown(frame) for frame in frames if self.is_shown(frame)]
-
-    @staticmethod
-    def is_shown(frame):
-        return frame[0] != "ack" and (frame[0] != "version" or "resume" in frame[2])
-
-    @staticmethod
-    def shown(frame):
-        return ["version", 1, {"resume": frame[2]["resume"]}] if frame[0] == "version" else frame
-
-    def outcome(self, promise):
-        if not promise.done:
-            return "waiting"
-        error = promise.error()
-        return "answered" if error is None else error.outcome
-
-    def take(self, step):
-        if "call" in step:
-            name, *args = step["call"]
-            root = self.session.broker.remoteForName("root")
-            self.promises.append(root.callRemote(name, *args))
-        elif "receive" in step:
-            frames = step["receive"]
-            self.session.receive(orjson.dumps(frames[0] if len(frames) == 1 else frames))
-        elif "send" in step:
-            check_frames(self.sent(), step["send"])
-        elif "lose" in step:
-            self.session.detach("lost", step["lose"])
-            assert self.sent() == []
-        elif "back" in step:
-            self.session.reconnect()
-        elif "close" in step:
-            assert [frame[:2] for frame in self.sent()] == [["close", step["close"]]]
-            assert self.session.state == "ended"
-        else:
-            assert [self.outcome(promise) for promise in self.promises] == step["outcomes"]
-
-
-@pytest.mark.parametrize("vector", read("resume"), ids=lambda vector: vector["name"])
-def test_a_client_that_is_resumed(vector):
-    client = Client()
-    for step in vector["steps"]:
-        client.take(step)
-    for promise in client.promises:
-        promise.cancel()
-        promise.then_call(lambda promise: promise.error())
-    client.session.end("over")
-    assert not any(tables(client.session).values())
