@@ -110,7 +110,7 @@ def test_a_bare_session_answers_and_keeps_no_books(calls):
     assert b'"ack"' in b"".join(data for data, _ in made[whole])
     assert b'"ack"' not in answers
     assert (whole.received, whole.sent) == (64, 64)
-    assert (bare.received, bare.sent, len(bare._unacked), bare._owed_bytes) == (0, 0, 0, 0)
+    assert (bare.received, bare.sent, bare.window.kept, bare.receipts.timer) == (0, 0, [], None)
     assert not bare.broker.incoming._named
 
 
