@@ -26,11 +26,14 @@ PEERS := tests/benchmarks/peers
 RUNTIMES := tests/e2e/runtimes
 CONSUMERS := tests/packages/consumers
 FRAMEWORKS := tests/e2e/frameworks
+TEST_STAMPS := .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp \
+  $(FRAMEWORKS)/node_modules/.stamp docs/typedoc/node_modules/.stamp
+PAGES := tests/e2e tests/docs tests/packages
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint lint-python lint-js test-python test-js format docs bench fuzz dist version \
-        chromium nginx lock clean
+.PHONY: help demo picture test lint lint-python lint-js test-python test-pages test-core test-js format docs \
+        bench fuzz dist version chromium nginx lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,9 +42,11 @@ help:
 demo: .venv/run.stamp
 	@exec $(BIN)/pbweb serve examples.demo:SERVICES --pages examples --port $(PORT)
 
-test: lint chromium nginx
-	@$(MAKE) --no-print-directory test-js
-	@$(MAKE) --no-print-directory test-python
+# The two halves of the Python tests and those of the client run side by side, since they wait more than they
+# work: each line says whose it is, and whichever fails, the others go on. With PYTEST_ARGS, what it names:
+# make test PYTEST_ARGS='tests/unit -k decref'
+test: lint chromium nginx $(TEST_STAMPS)
+	@$(MAKE) --no-print-directory --keep-going -j3 test-js $(if $(PYTEST_ARGS),test-python,test-pages test-core)
 
 lint: lint-python lint-js
 
@@ -58,12 +63,25 @@ lint-js: client_js/node_modules/.stamp
 	cd client_js && npm run --silent size
 	cd client_js && npm run --silent package
 
-test-python: .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp \
-    $(FRAMEWORKS)/node_modules/.stamp docs/typedoc/node_modules/.stamp
+test-python: $(TEST_STAMPS)
+ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	@$(MAKE) --no-print-directory --keep-going -j2 test-pages test-core
+endif
+
+# Ctrl-C goes to all of them; what marks the lines stays for what the others say last.
+MARKED = 2>&1 | (trap '' INT; exec sed -u 's/^/$(@:test-%=%) │ /')
+PYTEST := $(BIN)/python -u -m pytest $(if $(MAKE_TERMOUT),--color=yes)
+
+test-pages: $(TEST_STAMPS)
+	$(PYTEST) -o cache_dir=.pytest_cache/pages $(PAGES) $(MARKED)
+
+test-core: $(TEST_STAMPS)
+	$(PYTEST) -o cache_dir=.pytest_cache/core $(PAGES:%=--ignore=%) $(MARKED)
 
 test-js: client_js/node_modules/.stamp
-	cd client_js && NODE_OPTIONS=--test-reporter=spec npm run --silent test
+	cd client_js && NODE_OPTIONS=--test-reporter=spec npm run --silent test $(MARKED)
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
