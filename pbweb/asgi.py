@@ -8,18 +8,18 @@ WebSocket instead (`pbweb_server.protocol`); both ask `Endpoint.refusal` first.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from .connection import Connection, Link
 from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .logs import mask_access_logs
+from .opening import Gate, address_of, headers_of
 from .parking import Parking, Principal
 from .runtime import Options
 from .session import Message, Session
@@ -35,14 +35,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = Callable[[str], list[str]]
-"""Gives all values of a header, by its name in lower case."""
-
-logger = logging.getLogger("pbweb")
-
-REFUSALS = 10  # that are logged, in REFUSALS_SECONDS
-REFUSALS_SECONDS = 60.0
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Endpoint:
@@ -60,7 +52,10 @@ class Endpoint:
         limits: what is accepted from a peer.
         origins: which pages may connect, as ``scheme://host[:port]``, beside those of
             the same host; ``"*"`` for all.
-        hosts: which ``Host`` headers are answered, without port; None for all.
+        require_origin: refuse programs that say no ``Origin``; browsers always do.
+        hosts: which ``Host`` headers are answered, without port; ``"*"`` for all. By default, at
+            a loopback address the names of this machine for itself, and all at any other.
+        url_secrets: take URLs with a token, a password or the like in their query.
         registry: which exception classes are known; by default the application's one.
         mask_errors: put the id of a log entry in the place of unexpected errors' text.
         unsafe_tracebacks: send tracebacks to the peer.
@@ -78,7 +73,9 @@ class Endpoint:
         authenticate: Authenticate | None = None,
         limits: Limits = DEFAULT,
         origins: Iterable[str] = (),
+        require_origin: bool = False,
         hosts: Iterable[str] | None = None,
+        url_secrets: bool = False,
         registry: Registry = REGISTRY,
         mask_errors: bool = False,
         unsafe_tracebacks: bool = False,
@@ -95,8 +92,10 @@ class Endpoint:
         self.root: Root | Callable[[], Root] = root() if isinstance(root, type) else root
         self.names = dict(names or {})
         self.authenticate = authenticate
-        self.origins = frozenset(map(_normal_origin, origins))
-        self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self.gate = Gate(
+            hosts=hosts, origins=origins, require_origin=require_origin, url_secrets=url_secrets
+        )
+        """Refuses upgrades, `Gate.refused` counts them."""
         self.options = Options(
             limits, registry, mask_errors=mask_errors, unsafe_tracebacks=unsafe_tracebacks
         )
@@ -106,8 +105,7 @@ class Endpoint:
         self.parking = Parking(limits, time.monotonic, self._moved)
         """The sessions that can be resumed, `Parking.statistics` counts them."""
         self._watchdog = Watchdog(limits.blocked)
-        self._refused = 0
-        self._refused_since = 0.0
+        mask_access_logs()
 
     @property
     def limits(self) -> Limits:
@@ -166,63 +164,13 @@ class Endpoint:
 
     # ---------------------------------------------------------- the opening
 
-    def refusal(self, headers: Headers, secure: bool) -> tuple[int, str] | None:
+    def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """The HTTP status and the reason with which an upgrade is refused, or None; it is logged.
 
         A page of another site could open a WebSocket with the cookies of its visitor, so the
-        origin is checked before the upgrade (docs/security.md, threats A1 to A3 and A8).
+        origin is checked before the upgrade.
         """
-        refused = self._refusal(headers, secure)
-        if refused is not None:
-            self._log_refusal(*refused)
-        return refused
-
-    def _log_refusal(self, status: int, reason: str) -> None:
-        """A page is told nothing of it, so this is where its author sees why."""
-        now = time.monotonic()
-        if now - self._refused_since > REFUSALS_SECONDS:
-            self._refused_since, self._refused = now, 0
-        self._refused += 1
-        if self._refused <= REFUSALS:
-            logger.warning("an upgrade was refused with %d: %s", status, reason)
-
-    def _refusal(self, headers: Headers, secure: bool) -> tuple[int, str] | None:
-        hosts = headers("host")
-        if len(hosts) != 1 or not self._is_our_host(hosts[0]):
-            return 400, (
-                f"the host {_shown(hosts)} is not served here; "
-                "allow it with hosts=[…] or `pbweb serve --allow-host`"
-            )
-        here = f"{'https' if secure else 'http'}://{hosts[0]}"
-        origins = headers("origin")
-        if origins and not (len(origins) == 1 and self._may_connect(origins[0], here)):
-            return 403, (
-                f"the origin {_shown(origins)} may not connect to {_shown([here])}; "
-                "allow it with `pbweb serve --origin` or origins=[…]"
-            )
-        offered = [
-            name.strip() for value in headers("sec-websocket-protocol") for name in value.split(",")
-        ]
-        if PROTOCOL not in offered:
-            return 400, f"the subprotocol {PROTOCOL} has to be offered, as pbweb's clients do"
-        return None
-
-    def _is_our_host(self, host: str) -> bool:
-        if self.hosts is None:
-            return True
-        try:
-            parts = urlsplit(f"//{host}")
-            _ = parts.port  # raises for what is no number
-        except ValueError:
-            return False
-        name = (parts.hostname or "").rstrip(".")
-        return parts.netloc == host and "@" not in host and name in self.hosts
-
-    def _may_connect(self, origin: str, here: str) -> bool:
-        if "*" in self.origins:
-            return True
-        normal = _normal_origin(origin)
-        return normal != "" and (normal == _normal_origin(here) or normal in self.origins)
+        return self.gate.refusal(scope)
 
     async def identify(self, scope: Scope) -> Any:
         """Who asks for the upgrade of *scope*; None where nobody is to be authenticated.
@@ -280,7 +228,7 @@ class Endpoint:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        refused = self.refusal(_headers_of(scope), scope.get("scheme") in ("wss", "https"))
+        refused = self.refusal(scope)
         if refused is not None:
             await _refuse(scope, send, Refused(*refused))
             return
@@ -291,21 +239,23 @@ class Endpoint:
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         link = _AsgiLink(send, self.limits)
-        headers, client = _headers_of(scope), scope.get("client")
-        address = str(client[0]) if client else ""
-        link.connection = self.connect(link, Principal(identity, _origin(headers), address))
+        link.connection = self.connect(link, principal(identity, scope))
         try:
             await link.pump(receive)
         finally:
             self.forget(link.connection)
 
     async def _file(self, scope: Scope, send: Send) -> None:
+        refused = self.gate.host_refusal(scope)
         # Whatever a mount did with its prefix (Starlette leaves it, others take it off, Litestar
         # adds a slash at the end): the last part names the file.
         found = client_files().get(scope["path"].rstrip("/").rpartition("/")[2])
-        if found is None or scope["method"] not in ("GET", "HEAD"):
+        kind = "text/plain; charset=utf-8"
+        if refused is not None:
+            status, body = refused[0], f"{refused[1]}\n".encode()
+        elif found is None or scope["method"] not in ("GET", "HEAD"):
             body = b"pbweb: connect here by WebSocket, or load pbweb.js\n"
-            status, kind = (404 if found is None else 405), "text/plain; charset=utf-8"
+            status = 404 if found is None else 405
         else:
             status, (kind, body) = 200, found
         headers = [
@@ -489,41 +439,7 @@ def _path_in_application(scope: Scope) -> str:
     return path.removeprefix(prefix) if f"{path}/".startswith(f"{prefix}/") else path
 
 
-def _headers_of(scope: Scope) -> Headers:
-    def headers(name: str) -> list[str]:
-        wanted = name.encode()
-        return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
-
-    return headers
-
-
-def _origin(headers: Headers) -> str | None:
-    """The page that asks, for a session to be resumed from nowhere else."""
-    return next(iter(headers("origin")), None)
-
-
-def _normal_origin(origin: str) -> str:
-    """*origin* as ``scheme://host:port``, "*" as it is, and "" for what is no origin."""
-    if origin == "*":
-        return origin
-    try:
-        parts = urlsplit(origin)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return ""
-    if (
-        parts.scheme not in _DEFAULT_PORTS
-        or not parts.hostname
-        or parts.username is not None
-        or parts.path
-        or parts.query
-        or parts.fragment
-        or len(origin) > 300
-    ):
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port}"
-
-
-def _shown(values: list[str]) -> str:
-    return ascii(", ".join(values)[:100])
+def principal(identity: Any, scope: Scope) -> Principal:
+    """Who may resume the session that the request of *scope* begins: nobody else, from nowhere."""
+    origin = next(iter(headers_of(scope, "origin")), None)
+    return Principal(identity, origin, address_of(scope))

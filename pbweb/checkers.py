@@ -8,7 +8,6 @@ them is made.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import stat
 import tempfile
@@ -30,6 +29,7 @@ from .cred import (
     UsernamePassword,
 )
 from .errors import LimitExceeded, UnauthorizedLogin
+from .logs import logger
 
 __all__ = [
     "AllowAnonymousAccess",
@@ -41,7 +41,6 @@ __all__ = [
     "set_password",
 ]
 
-logger = logging.getLogger("pbweb")
 
 WORKERS = 4
 """Passwords that are hashed at a time: each takes a core, and 64 MiB as argon2-cffi has it.

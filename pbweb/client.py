@@ -18,11 +18,12 @@ from websockets.frames import Frame
 from websockets.protocol import Event
 from websockets.typing import Origin, Subprotocol
 
-from .connection import Connection, logger
+from .connection import Connection
 from .errors import Error, PBConnectionLost
 from .flavors import REGISTRY, Registry
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .logs import logger
 from .references import RemoteReference
 from .runtime import DEADLINE, Options
 from .websocket import WebSocketLink

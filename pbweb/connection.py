@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from .broker import Broker
 from .cred import proof_of
+from .logs import Allowance, logger, printable
 from .promises import RemotePromise
 from .references import RemoteReference
 from .runtime import Handle, Options
@@ -31,10 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Link"]
 
-logger = logging.getLogger("pbweb")
 
 REPORTS = 10  # of one cause and connection
-CAUSES = 100  # that are told apart: a peer can have its own words in some
+CAUSES = 20  # that are told apart: a peer can have its own words in some
 REPORT_SECONDS = 60.0
 _EAGER = sys.version_info >= (3, 12)
 
@@ -170,7 +170,7 @@ class Connection:
         """Writes at once what many get; set by a link that can, while it can."""
         self._flushing = False
         self._reading = False
-        self._reports: dict[str, int] | None = None
+        self._reports: Allowance | None = None
         self._summing: asyncio.TimerHandle | None = None
         self._finished: asyncio.Future[None] | None = None
         self.watchdog: Watchdog | None = None
@@ -528,33 +528,21 @@ class Connection:
     def report(self, what: str, error: BaseException | None = None) -> str:
         """Log *what*; of one cause ten times a minute, then how many there were."""
         entry = os.urandom(4).hex()
-        cause = re.sub(r"\d+", "", what)[:80]
         if self._reports is None:
-            self._reports = {}
+            self._reports = Allowance(REPORTS, CAUSES)
             if not self.session.ended:
                 self._summing = self._loop.call_later(REPORT_SECONDS, self._sum_up)
-        if len(self._reports) >= CAUSES and cause not in self._reports:
-            cause = "many different things were reported"
-        count = self._reports[cause] = self._reports.get(cause, 0) + 1
-        if count <= REPORTS:
+        if self._reports.take(re.sub(r"\d+", "", what)[:80]):
             level = logging.WARNING if error is None else logging.ERROR
-            logger.log(level, "%s [%s]", _printable(what), entry, exc_info=error)
+            logger.log(level, "%s [%s]", printable(what), entry, exc_info=error)
         return entry
 
     def _sum_up(self) -> None:
-        reports, self._reports, self._summing = self._reports or {}, None, None
-        for cause, count in reports.items():
-            if count > REPORTS:
-                logger.warning(
-                    "%s … and %d more of these in a minute", _printable(cause), count - REPORTS
-                )
+        reports, self._reports, self._summing = self._reports, None, None
+        for cause, count in reports.left_out() if reports is not None else ():
+            logger.warning("%s … and %d more of these in a minute", cause, count)
 
 
 def _can_be_sent(code: int) -> bool:
     """Whether a WebSocket close can carry *code*; a frame ``close`` may hold any number."""
     return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
-
-
-def _printable(text: str) -> str:
-    """*text* on one line, without anything that a terminal would obey."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:400])

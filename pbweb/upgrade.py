@@ -12,7 +12,7 @@ from http import HTTPStatus
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from .connection import logger
+from .logs import logger
 
 if TYPE_CHECKING:
     from starlette.exceptions import HTTPException

@@ -8,16 +8,15 @@ watched, and a method that never returns is named as well.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
 import time
 from pathlib import Path
 from types import CodeType
 
-__all__ = ["Watchdog"]
+from .logs import logger
 
-logger = logging.getLogger("pbweb")
+__all__ = ["Watchdog"]
 
 WATCH_SECONDS = 2.0  # that the loop is watched after a message of a peer's
 QUIET_SECONDS = 60.0  # in which one method is named once

@@ -10,18 +10,21 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pbweb.asgi import Endpoint
 from pbweb.flavors import Root
+from pbweb.opening import Gate
 
 __all__ = ["BadTarget", "Target", "application", "find", "load"]
 
 DEFAULT_PATH = "/pb"
+HEALTH = ("/healthz", "/readyz")  # which are asked for by address
 
 
 class BadTarget(ValueError):
@@ -110,7 +113,24 @@ def application(
         routes.append(Mount("/", _Pages(directory=pages, html=True)))
     elif page is not None:
         routes.append(Route("/", _page(page)))
-    return Starlette(routes=routes)
+    gate = next(iter(endpoints.values())).gate if endpoints else None
+    return Starlette(routes=routes, middleware=[Middleware(_Hosts, gate=gate)] if gate else [])
+
+
+class _Hosts:
+    """Answers requests for hosts that are served here, and everybody who asks for the health."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in HEALTH:
+            refused = self._gate.host_refusal(scope)
+            if refused is not None:
+                await PlainTextResponse(f"{refused[1]}\n", refused[0])(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class _Pages(StaticFiles):

@@ -117,11 +117,21 @@ def pbweb() -> None:
     metavar="URL",
 )
 @setting(
+    "--require-origin",
+    "Refuse what says no Origin, as programs do; browsers always say it.",
+    is_flag=True,
+)
+@setting(
     "--allow-host",
-    "Answer to this Host. May be given often; on a loopback address the default is its names, "
-    "else all.",
+    "Answer to this Host; * for all. May be given often; by default, who comes to a loopback "
+    "address has to use its names.",
     multiple=True,
     metavar="NAME",
+)
+@setting(
+    "--url-secrets",
+    "Take URLs that have what looks like a secret in their query.",
+    is_flag=True,
 )
 @setting(
     "--trust-proxy",

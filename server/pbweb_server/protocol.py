@@ -8,9 +8,9 @@ guards of `pbweb.websocket` sit. The HTTP class bounds what a peer may take for 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -23,7 +23,7 @@ from websockets.protocol import Protocol, Side
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from pbweb.asgi import Endpoint
+from pbweb.asgi import Endpoint, principal
 from pbweb.frames import PROTOCOL
 from pbweb.limits import DEFAULT, Limits
 from pbweb.parking import Principal
@@ -185,39 +185,43 @@ class PBWebSocketProtocol(asyncio.Protocol):
             self._answer(endpoint, websocket, cast(Request, events[0]))
 
     def _answer(self, endpoint: Endpoint, websocket: ServerProtocol, request: Request) -> None:
-        refused = endpoint.refusal(request.headers.get_all, self._is_secure(request))
+        scope = self._scope(request)
+        refused = endpoint.refusal(scope)
         if refused is not None:
             self._refuse(websocket.reject(refused[0], f"{refused[1]}\n"))
         elif endpoint.authenticate is None:
-            self._accept(endpoint, websocket, request, None)
+            self._accept(endpoint, websocket, request, principal(None, scope))
         else:
             self._transport.pause_reading()
-            self._identifying = asyncio.ensure_future(self._identify(endpoint, websocket, request))
+            identifying = self._identify(endpoint, websocket, request, scope)
+            self._identifying = asyncio.ensure_future(identifying)
 
     async def _identify(
-        self, endpoint: Endpoint, websocket: ServerProtocol, request: Request
+        self, endpoint: Endpoint, websocket: ServerProtocol, request: Request, scope: dict[str, Any]
     ) -> None:
         """Let the application say who this is; nothing is read meanwhile."""
         try:
-            identity = await endpoint.identify(await self._scope(request))
+            identity = await endpoint.identify(scope)
         except Refused as refused:
             response = websocket.reject(refused.status, f"{refused.reason}\n")
             for name, value in refused.headers.items():
                 response.headers[name] = value
             self._refuse(response)
         else:
-            self._accept(endpoint, websocket, request, identity)
+            self._accept(endpoint, websocket, request, principal(identity, scope))
             self._transport.resume_reading()
 
-    async def _scope(self, request: Request) -> dict[str, Any]:
-        """The request as ASGI has it, with the client that a trusted proxy names."""
+    def _scope(self, request: Request) -> dict[str, Any]:
+        """The request as ASGI has it, with the client and the scheme that a trusted proxy names."""
         path, _, query = request.path.partition("?")
-        peer, here = map(self._transport.get_extra_info, ("peername", "sockname"))
+        peer, here, tls = map(
+            self._transport.get_extra_info, ("peername", "sockname", "sslcontext")
+        )
         scope: Any = {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
-            "scheme": "wss" if self._is_secure(request) else "ws",
+            "scheme": "ws" if tls is None else "wss",
             "path": unquote(path),
             "raw_path": path.encode(),
             "query_string": query.encode(),
@@ -228,15 +232,20 @@ class PBWebSocketProtocol(asyncio.Protocol):
             ],
             "client": tuple(peer[:2]) if isinstance(peer, tuple) else None,
             "server": tuple(here[:2]) if isinstance(here, tuple) else None,
-            "subprotocols": [PROTOCOL],
+            "subprotocols": [
+                name.strip()
+                for value in request.headers.get_all("Sec-WebSocket-Protocol")
+                for name in value.split(",")
+            ],
         }
         if self._config.proxy_headers:
-            trusted = self._config.forwarded_allow_ips
-            await ProxyHeadersMiddleware(_nothing, trusted)(scope, _nothing, _nothing)
+            middleware = ProxyHeadersMiddleware(_nothing, self._config.forwarded_allow_ips)
+            with suppress(StopIteration):  # it waits for nothing but the application behind it
+                middleware(scope, _nothing, _nothing).send(None)
         return cast(dict[str, Any], scope)
 
     def _accept(
-        self, endpoint: Endpoint, websocket: ServerProtocol, request: Request, identity: Any
+        self, endpoint: Endpoint, websocket: ServerProtocol, request: Request, who: Principal
     ) -> None:
         response = websocket.accept(request)
         if response.status_code != 101:
@@ -244,8 +253,7 @@ class PBWebSocketProtocol(asyncio.Protocol):
             return
         websocket.send_response(response)
         self._transport.write(b"".join(websocket.data_to_send()))
-        origin = next(iter(request.headers.get_all("Origin")), None)
-        connection = endpoint.connect(principal=Principal(identity, origin, self._address(request)))
+        connection = endpoint.connect(principal=who)
         # A protocol of its own: the one of the handshake would keep the request for ever.
         limit = endpoint.limits.message
         protocol = Protocol(Side.SERVER, max_size=limit, logger=_quiet)
@@ -257,34 +265,9 @@ class PBWebSocketProtocol(asyncio.Protocol):
         # uvicorn sets this object as the transport's protocol right after the first data.
         asyncio.get_running_loop().call_soon(self._transport.set_protocol, link)
 
-    def _address(self, request: Request) -> str:
-        """The address of the peer, or that which a trusted proxy names."""
-        peer = self._transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) else ""
-        trusted = self._config.forwarded_allow_ips
-        if self._config.proxy_headers:
-            named = ",".join(request.headers.get_all("X-Forwarded-For")).split(",")
-            while named and _is_trusted(address, trusted):
-                address = named.pop().strip() or address
-        return address
-
     def _refuse(self, response: Response) -> None:
         self._transport.write(response.serialize())
         self._transport.close()
-
-    def _is_secure(self, request: Request) -> bool:
-        """Whether the page's side of the connection is TLS: ours, or that of a trusted proxy."""
-        transport = self._transport
-        if transport.get_extra_info("sslcontext") is not None:
-            return True
-        peer = transport.get_extra_info("peername")
-        forwarded = request.headers.get_all("X-Forwarded-Proto")
-        if not (self._config.proxy_headers and forwarded and peer):
-            return False
-        return _is_trusted(peer[0], self._config.forwarded_allow_ips) and forwarded[-1].strip() in (
-            "https",
-            "wss",
-        )
 
     def eof_received(self) -> bool | None:
         """The peer sends no more."""
@@ -300,20 +283,6 @@ class PBWebSocketProtocol(asyncio.Protocol):
 
 async def _nothing(*_: Any) -> Any:
     """The application behind a middleware that only changes the scope."""
-
-
-def _is_trusted(peer: str, allowed: str | list[str] | None) -> bool:
-    """Whether *peer* is a proxy whose headers are believed (uvicorn's ``forwarded_allow_ips``)."""
-    entries = allowed.split(",") if isinstance(allowed, str) else allowed or ["127.0.0.1"]
-    names = [entry.strip() for entry in entries]
-    if "*" in names or peer in names:
-        return True
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    networks = [name for name in names if "/" in name]
-    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
 
 
 def http_class(limits: Limits) -> type[GuardedHttp]:

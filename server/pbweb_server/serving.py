@@ -14,11 +14,12 @@ import uvicorn
 
 from pbweb.asgi import Endpoint, client_files
 from pbweb.limits import DEFAULT, Limits
+from pbweb.opening import LOOPBACK
 from pbweb.upgrade import Authenticate
 
 from .app import BadTarget, Target, application, find, load
 from .protocol import http_class, websocket_class
-from .settings import LOOPBACK, Settings
+from .settings import Settings
 
 __all__ = ["Server", "run", "serve", "serve_target"]
 
@@ -113,7 +114,9 @@ def _endpoints(target: Target, settings: Settings, limits: Limits) -> dict[str, 
             authenticate=authenticate,
             limits=limits,
             origins=settings.origin,
+            require_origin=settings.require_origin,
             hosts=settings.hosts,
+            url_secrets=settings.url_secrets,
             mask_errors=settings.mask_errors,
             unsafe_tracebacks=settings.unsafe_tracebacks,
         )

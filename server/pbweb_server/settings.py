@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LOOPBACK", "Settings"]
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+__all__ = ["Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +18,9 @@ class Settings:
     pages: Path | None = None
     authenticate: str | None = None
     origin: tuple[str, ...] = ()
+    require_origin: bool = False
     allow_host: tuple[str, ...] = ()
+    url_secrets: bool = False
     trust_proxy: tuple[str, ...] = ("127.0.0.1", "::1")
     limit: tuple[tuple[str, float], ...] = ()
     mask_errors: bool = False
@@ -30,5 +30,5 @@ class Settings:
 
     @property
     def hosts(self) -> tuple[str, ...] | None:
-        """The hosts to answer to; None for all."""
-        return self.allow_host or (LOOPBACK if self.host in LOOPBACK else None)
+        """The hosts to answer to; None for what `Endpoint` does by default."""
+        return self.allow_host or None

@@ -133,7 +133,8 @@ async def test_paths() -> None:
         assert await gate.refused(path="/pb") == 101
         assert await gate.refused(path="/pb/") == 101
         assert await gate.refused(path="/%70b") == 101
-        assert await gate.refused(path="/pb?token=1") == 101
+        assert await gate.refused(path="/pb?room=1") == 101
+        assert await gate.refused(path="/pb?token=1") == 400
         assert await gate.refused(path="/") == 404
         assert await gate.refused(path="/other") == 404
         assert await gate.refused(path="/pb/more") == 404

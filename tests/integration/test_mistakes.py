@@ -179,7 +179,8 @@ def test_an_origin_that_is_not_allowed(server: Process) -> None:
         "; allow it with `pbweb serve --origin` or origins=[…]"
     )
     assert said == f" answered {way_out}"
-    server.wait_for(re.escape(f"WARNING pbweb: an upgrade was refused with {way_out}"))
+    logged = f"WARNING pbweb: an upgrade from '127.0.0.1' was refused with {way_out}"
+    server.wait_for(re.escape(logged))
 
 
 def test_the_way_out_of_a_wrong_origin_is_one() -> None:

@@ -200,7 +200,6 @@ def test_causes_in_a_peers_own_words_are_counted_as_one():
         one = connection()
         for number in range(2 * CAUSES):
             one.report(f"the call of {chr(0x4E00 + number)!r} failed")
-        assert len(one._reports) == CAUSES + 1
         one.session.end("over")
         one.lost("over")
 

@@ -63,7 +63,7 @@ class Scene:
     """One HTTP connection of a gateway with one endpoint at /pb."""
 
     def __init__(self, limits: Limits = DEFAULT, *, info: Any = None, **options: Any) -> None:
-        self.endpoint = Endpoint(pb.Root, limits=limits)
+        self.endpoint = Endpoint(pb.Root, limits=limits, hosts=["pb.example"])
         config = uvicorn.Config(
             _application,
             http=http_class(limits),

@@ -1,0 +1,173 @@
+"""pbweb.logs: lines of the log with what peers sent in them, and secrets in URLs."""
+
+import io
+import logging
+
+import pytest
+
+from pbweb.logs import (
+    LINE,
+    PEERS_TEXT,
+    Allowance,
+    MaskSecrets,
+    is_secret,
+    logger,
+    mask_access_logs,
+    masked,
+    printable,
+    shown,
+)
+
+HOSTILE = [
+    "a\nb",
+    "a\r\n2026-01-01 ERROR pbweb: all is lost",
+    "a\x1b[2Jb",
+    "a\x9b31mb",
+    "a\x00\x07\x7fb",
+    "a\u202eb\u2066c\u200fd",
+    "a\u2028b\u2029c\x85d",
+    "a\ud800b\udfffc",
+    "a\ufeffb\U000e0041",
+]
+
+
+@pytest.fixture
+def written():
+    """What a plain handler writes of the records of pbweb's logger."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    yield stream
+    logger.removeHandler(handler)
+
+
+def lines_of(stream):
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_of_a_peers_is_on_one_line_and_plain(text, written):
+    assert printable(text).isprintable()
+    assert shown(text).isascii()
+    logger.warning("the peer said %s", text)
+    [line] = lines_of(written)
+    assert line.isprintable()
+    line.encode()
+    assert line.startswith("WARNING pbweb: the peer said a")
+
+
+def test_long_texts_are_cut(written):
+    assert shown("x" * 10**6) == "'" + "x" * PEERS_TEXT + "'..."
+    assert len(shown("\ud800" * 10**6)) == PEERS_TEXT + 5
+    assert len(printable("\ud800" * 10**6)) == LINE + 1
+    assert shown("x" * PEERS_TEXT) == "'" + "x" * PEERS_TEXT + "'"
+    logger.warning("x" * 10**6)
+    [line] = lines_of(written)
+    assert len(line) < LINE + 30
+
+
+def test_what_is_plain_is_left_as_it_is(written):
+    logger.warning("%d of %s", 5, "naïve — 日本")
+    assert lines_of(written) == ["WARNING pbweb: 5 of naïve — 日本"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_line_of_a_traceback_can_pass_for_another_entry(text, written):
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        logger.error("it failed", exc_info=error)
+    first, *more = lines_of(written)
+    assert first == "ERROR pbweb: it failed"
+    assert more[0] == "  Traceback (most recent call last):"
+    assert "raise ValueError(text)" in " ".join(more)
+    for line in more:
+        assert line.startswith("  ")
+        assert line.isprintable()
+        line.encode()
+
+
+def test_a_traceback_has_a_bound(written):
+    try:
+        raise ValueError("x\n" * 10**5 + "y" * 10**6)
+    except ValueError as error:
+        logger.error("it failed", exc_info=error)
+    lines = lines_of(written)
+    assert len(lines) < 130
+    assert max(map(len, lines)) < LINE + 10
+    assert "lines …" in written.getvalue()
+
+
+def test_no_exception_is_no_traceback(written):
+    logger.error("it failed", exc_info=(None, None, None))
+    assert lines_of(written)[0] == "ERROR pbweb: it failed"
+
+
+def test_an_allowance_is_for_each_cause_and_counts_the_rest():
+    some = Allowance(2, 3)
+    assert [some.take("a") for _ in range(5)] == [True, True, False, False, False]
+    assert [some.take(cause) for cause in "bc"] == [True, True]
+    assert [some.take(cause) for cause in "defg"] == [True, True, False, False]
+    assert dict(some.left_out()) == {"a": 3, "many different things were reported": 2}
+    assert list(some.left_out()) == []
+    assert some.take("a")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("token", "TOKEN", "access_token", "accesstoken", "idToken", "refresh-token", "token2"),
+        *("password", "user_password", "passwd", "pwd", "secret", "client_secret", "auth"),
+        *("Authorization", "api_key", "apikey", "API-KEY", "jwt", "%74oken", "credentials"),
+    ],
+)
+def test_a_key_that_looks_like_a_secret(key):
+    assert is_secret(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "author", "tokenize", "room", "authority", "keyboard", "passenger", "q", "1", "ä"]
+)
+def test_a_key_that_does_not(key):
+    assert not is_secret(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown_as"),
+    [
+        ("/pb?token=MARK", "/pb?token=***"),
+        ("/pb?room=5&password=MARK&x=1", "/pb?room=5&password=***&x=1"),
+        ("GET /pb?a=1;api_key=MARK HTTP/1.1", "GET /pb?a=1;api_key=*** HTTP/1.1"),
+        ("ws://host/pb?%74oken=MARK#top", "ws://host/pb?%74oken=***#top"),
+        ("/pb?room=5", "/pb?room=5"),
+        ("token=MARK", "token=MARK"),  # no query
+        ("no URL", "no URL"),
+    ],
+)
+def test_secrets_in_urls_are_hidden(text, shown_as):
+    assert masked(text) == shown_as
+
+
+def test_the_access_log_of_uvicorn_is_masked():
+    mask_access_logs()
+    mask_access_logs()
+    for name in ("uvicorn.access", "uvicorn.error"):
+        log = logging.getLogger(name)
+        assert len([one for one in log.filters if isinstance(one, MaskSecrets)]) == 1
+        stream = io.StringIO()
+        handler = logging.StreamHandler(stream)
+        log.addHandler(handler)
+        level, log.level = log.level, logging.INFO
+        try:
+            log.info('%s - "%s %s" %d', "127.0.0.1", "GET", "/pb?token=MARK", 400)
+            log.info("/pb?token=MARK")
+            log.info({"an": "object"})
+        finally:
+            log.removeHandler(handler)
+            log.level = level
+        assert stream.getvalue().splitlines() == [
+            '127.0.0.1 - "GET /pb?token=*** HTTP" 400'.replace(" HTTP", ""),
+            "/pb?token=***",
+            "{'an': 'object'}",
+        ]
