@@ -65,6 +65,7 @@ if _typing.TYPE_CHECKING:
         StringPager,
         getAllPages,
     )
+    from .threads import in_loop, in_thread
 
 __all__ = [
     "ANONYMOUS",
@@ -120,6 +121,8 @@ __all__ = [
     "copyable",
     "endpoint",
     "getAllPages",
+    "in_loop",
+    "in_thread",
     "live",
     "remote",
     "revocable",
@@ -151,6 +154,8 @@ if not _typing.TYPE_CHECKING:  # where it would hide what is missing
         "Pager": "paging",
         "StringPager": "paging",
         "getAllPages": "paging",
+        "in_loop": "threads",
+        "in_thread": "threads",
     }
 
     def __getattr__(name: str) -> _typing.Any:

@@ -24,7 +24,7 @@ from .parking import Parking, Principal
 from .runtime import Options
 from .session import Message, Session
 from .upgrade import Authenticate, Refused, identify
-from .watchdog import Watchdog
+from .watchdog import watchdog
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -104,7 +104,6 @@ class Endpoint:
         """The connections that are open."""
         self.parking = Parking(limits, time.monotonic, self._moved)
         """The sessions that can be resumed, `Parking.statistics` counts them."""
-        self._watchdog = Watchdog(limits.blocked)
         mask_access_logs()
 
     @property
@@ -131,7 +130,7 @@ class Endpoint:
         if principal is not None:
             connection.broker.identity = principal.identity
             self.parking.expect(connection.session, principal)
-        connection.watchdog = self._watchdog
+        connection.watchdog = watchdog(self.limits.blocked)
         self.connections.add(connection)
         return connection
 

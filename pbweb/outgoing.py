@@ -98,6 +98,8 @@ class Outgoing:
         timeout: float | None = None,
     ) -> RemotePromise:
         """Call *name* on *target*: see `RemoteReference.call`."""
+        if not self._broker.runtime.is_here():
+            raise _elsewhere(name)
         promise = RemotePromise(self._broker, target)
         deadline = DEADLINE.get()
         if timeout is not None:
@@ -118,6 +120,8 @@ class Outgoing:
 
     def call_only(self, target: Target, name: str, args: Sequence[Any], kw: dict[str, Any]) -> None:
         """Call *name* on *target* without an answer: see `RemoteReference.callRemoteOnly`."""
+        if not self._broker.runtime.is_here():
+            raise _elsewhere(name)
         if self.must_hold():
             self.hold(Held(None, target, name, args, kw, DEADLINE.get()))
         else:
@@ -658,6 +662,14 @@ def _note_pipelined(promise: RemotePromise, target: Target) -> None:
             source.behind.popleft()()
 
     promise.then_call(settled)
+
+
+def _elsewhere(name: str) -> RuntimeError:
+    return RuntimeError(
+        f"{name!r} is called in another thread than its connection's event loop runs in. In a "
+        f"method of pb.in_thread: pb.in_loop(reference.callRemote, {name!r}, …); elsewhere: "
+        "asyncio.run_coroutine_threadsafe(…, loop)"
+    )
 
 
 def _out_of_time(promise: RemotePromise) -> TimeoutError:

@@ -26,6 +26,9 @@ class Target:
         Called on a promise it is sent at once and waits at the other side. The arguments are
         encoded at once, or when the peer has room for the call again.
 
+        Raises:
+            RuntimeError: this is another thread than its event loop's: see `in_loop`.
+
         Raises (when awaited):
             DeadReferenceError: the reference is dead.
             PBConnectionLost: the session went before the answer came.
@@ -55,5 +58,6 @@ class Target:
         Raises:
             DeadReferenceError: the reference is dead.
             InsecureJelly, LimitExceeded: an argument cannot be sent.
+            RuntimeError: this is another thread than its event loop's.
         """
         self.broker.outgoing.call_only(self, _name, args, kw)

@@ -1,8 +1,9 @@
-"""Names in the log the method that blocks the event loop.
+"""Names in the log what blocks the event loop.
 
 A thread asks the loop for a sign of life while peers are calling, and sleeps in between. When
 none comes in time it looks where the loop's thread is. So a call pays nothing for being
-watched, and a method that never returns is named as well.
+watched, and a method that never returns is named as well. There is one for each loop, whatever
+number of endpoints are in it.
 """
 
 from __future__ import annotations
@@ -12,26 +13,33 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
+from weakref import WeakValueDictionary
 
 from .logs import logger
 
-__all__ = ["Watchdog"]
+__all__ = ["Watchdog", "watchdog"]
 
 WATCH_SECONDS = 2.0  # that the loop is watched after a message of a peer's
 QUIET_SECONDS = 60.0  # in which one method is named once
-PREFIX = "remote_"
+
+LOOP = frozenset({"asyncio.base_events", "asyncio.events", "asyncio.runners"})
+"""Modules of the loop itself: what called it has nothing to do with what it runs."""
+
+NOT_THE_APPLICATION = sys.stdlib_module_names | {
+    *("pbweb", "pbweb_server", "starlette", "uvicorn", "uvloop", "websockets")
+}
 
 
 class Watchdog:
-    """Watches the event loop in which an endpoint's connections are.
+    """Watches an event loop.
 
     Args:
-        seconds: how long a method may hold up the loop; one that takes half as long again is
-            named for certain.
+        seconds: how long the loop may be held up; what takes half as long again is named for
+            certain.
     """
 
-    __slots__ = ("_alive", "_lock", "_named", "_step", "_thread", "armed")
+    __slots__ = ("__weakref__", "_alive", "_lock", "_named", "_step", "_thread", "armed")
 
     def __init__(self, seconds: float) -> None:
         self._step = seconds / 2
@@ -86,18 +94,14 @@ class Watchdog:
             logger.warning("%s blocked the event loop for %d ms", method, _since(asked))
 
     def _name(self, loop_thread: int, asked: float) -> str | None:
-        """The method that the loop's thread is in, as the log was told of it."""
-        frame, found = sys._current_frames().get(loop_thread), None
-        while frame is not None:
-            if frame.f_code.co_name.startswith(PREFIX):
-                found = frame  # the outermost one is what the peer called
-            frame = frame.f_back
+        """What of the application's the loop's thread is in, as the log was told of it."""
+        found = _outermost(sys._current_frames().get(loop_thread))
         if found is None or self._was_named(found.f_code):
             return None
         method = found.f_code.co_qualname
         logger.warning(
             "%s has blocked the event loop for %d ms and goes on, at line %d of %s: nobody is "
-            "served meanwhile. Await what it waits for, or leave it to asyncio.to_thread.",
+            "served meanwhile. Await what it waits for, or have it run in a thread: pb.in_thread.",
             method,
             _since(asked),
             found.f_lineno,
@@ -111,6 +115,33 @@ class Watchdog:
             return True
         self._named[code] = now
         return False
+
+
+def _outermost(frame: FrameType | None) -> FrameType | None:
+    """Where the loop has come to code of the application's, if *frame* came of that.
+
+    That is a method which a peer called, or what pbweb asks of an object (``getStateToCopy``,
+    ``observe_*``, ``logout``), or a task of the application's own.
+    """
+    found = None
+    while frame is not None and (name := frame.f_globals.get("__name__", "")) not in LOOP:
+        if name.partition(".")[0] not in NOT_THE_APPLICATION:
+            found = frame
+        frame = frame.f_back
+    return found
+
+
+_OF_LOOPS: WeakValueDictionary[tuple[int, float], Watchdog] = WeakValueDictionary()
+"""By the id() of the loop, and the seconds: each is there while a connection of the loop is."""
+
+
+def watchdog(seconds: float) -> Watchdog:
+    """The watchdog of the running loop."""
+    key = id(asyncio.get_running_loop()), seconds
+    found = _OF_LOOPS.get(key)
+    if found is None:
+        found = _OF_LOOPS[key] = Watchdog(seconds)
+    return found
 
 
 def _since(moment: float) -> float:

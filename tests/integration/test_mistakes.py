@@ -353,7 +353,7 @@ def test_a_method_that_blocks_the_loop(server: Process, name: str) -> None:
     server.wait_for(
         rf"WARNING pbweb: Newcomer\.remote_{name} has blocked the event loop for \d+ ms and goes "
         r"on, at line \d+ of mistakes_app\.py: nobody is served meanwhile\. Await what it waits "
-        r"for, or leave it to asyncio\.to_thread\."
+        r"for, or have it run in a thread: pb\.in_thread\."
     )
     ended = server.wait_for(rf"Newcomer\.remote_{name} blocked the event loop for (\d+) ms")
     assert int(ended[1]) > 100

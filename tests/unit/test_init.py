@@ -68,6 +68,8 @@ PUBLIC = {
     "endpoint",
     "live",
     "getAllPages",
+    "in_loop",
+    "in_thread",
     "remote",
     "revocable",
     "setUnjellyableFactoryForClass",

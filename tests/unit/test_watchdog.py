@@ -2,6 +2,7 @@
 blocks until the log has named it, and whoever waits waits for an entry or for a thread's end."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 
@@ -10,6 +11,7 @@ import pytest
 import pbweb as pb
 from pbweb import watchdog
 from pbweb.asgi import Endpoint
+from pbweb.testing import pair
 from pbweb.watchdog import Watchdog
 from tests.unit.paired import MINUTE
 
@@ -43,7 +45,39 @@ def log():
     logger.removeHandler(log)
 
 
-class Blocking(pb.Referenceable):
+class Slow(pb.Copyable):
+    """Blocks when a copy of it is made."""
+
+    def __init__(self, wait):
+        self.wait = wait
+
+    def getStateToCopy(self):
+        self.wait()
+        return {}
+
+
+class Pond(pb.Cacheable):
+    pbType = "watchdog.Pond"
+
+    def getStateToCacheAndObserveFor(self, perspective, observer):
+        self.observer = observer
+        return {}
+
+    def stoppedObserving(self, perspective, observer):
+        pass
+
+
+class PondCopy(pb.RemoteCache):
+    wait = None
+
+    def observe_fill(self):
+        PondCopy.wait()
+
+
+pb.setUnjellyableForClass("watchdog.Pond", PondCopy)
+
+
+class Blocking(pb.Root):
     def __init__(self, wait):
         self.wait = wait
 
@@ -55,6 +89,25 @@ class Blocking(pb.Referenceable):
 
     async def remote_block_in_a_task(self):
         await asyncio.sleep(0)
+        self.wait()
+
+    async def remote_block_in_what_it_awaits(self):
+        await asyncio.wait_for(self.remote_block_in_a_task(), MINUTE)
+
+    def remote_copy(self):
+        return [Slow(self.wait)]
+
+    async def remote_update(self):
+        await self.pond.observer.callRemote("fill")
+
+    def remote_getPond(self):
+        self.pond = Pond()
+        return self.pond
+
+    async def remote_start_a_task(self):
+        await asyncio.create_task(self.own_task())
+
+    async def own_task(self):
         self.wait()
 
 
@@ -75,23 +128,47 @@ def run(body):
     assert not threads()
 
 
-@pytest.mark.parametrize("name", ["remote_block", "remote_block_in_a_task"])
-def test_a_method_that_blocks_is_named_while_it_does_and_when_it_ends(log, name):
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("block", "Blocking.remote_block"),
+        ("block_in_a_task", "Blocking.remote_block_in_a_task"),
+        ("copy", "Slow.getStateToCopy"),
+        ("update", "PondCopy.observe_fill"),
+        ("start_a_task", "Blocking.own_task"),
+    ],
+)
+def test_what_blocks_is_named_while_it_does_and_when_it_ends(log, called, name):
     async def body():
-        Watchdog(SECONDS).arm()
-        result = getattr(Blocking(lambda: log.wait_for(1)), name)()
-        if result is not None:
-            await result
-        await asyncio.to_thread(log.wait_for, 2)
+        PondCopy.wait = lambda: log.wait_for(1)
+        async with pair(Blocking(PondCopy.wait)) as both:
+            copy = await both.root.callRemote("getPond")
+            Watchdog(SECONDS).arm()
+            with contextlib.suppress(pb.Error):  # nobody knows the type of the copy
+                await both.root.callRemote(called)
+            await asyncio.to_thread(log.wait_for, 2)
+            del copy
 
     run(body)
-    first, second = log.texts
-    assert first.startswith(f"Blocking.{name} has blocked the event loop for ")
+    first, second = log.texts[:2]
+    assert first.startswith(f"{name} has blocked the event loop for ")
     assert " ms and goes on, at line " in first
     assert "of test_watchdog.py: nobody is served meanwhile" in first
-    assert "asyncio.to_thread" in first
-    assert second.startswith(f"Blocking.{name} blocked the event loop for ")
+    assert "pb.in_thread" in first
+    assert second.startswith(f"{name} blocked the event loop for ")
     assert int(second.rstrip(" ms").rpartition(" ")[2]) >= 1000 * SECONDS
+
+
+def test_what_a_peer_called_is_named_whatever_it_awaits(log):
+    async def body():
+        async with pair(Blocking(lambda: log.wait_for(1))) as both:
+            Watchdog(SECONDS).arm()
+            await both.root.callRemote("block_in_what_it_awaits")
+            await asyncio.to_thread(log.wait_for, 2)
+
+    run(body)
+    # before Python 3.12 wait_for runs it in a task of its own
+    assert log.texts[0].startswith("Blocking.remote_block_in_")
 
 
 class Looking(Watchdog):
@@ -107,11 +184,12 @@ class Looking(Watchdog):
         return found
 
 
-def test_what_no_peer_called_is_not_named(log):
+def test_what_is_none_of_the_applications_is_not_named(log):
     async def body():
         watch = Looking()
         watch.arm()
-        Blocking(lambda: watch.looked.wait(MINUTE)).inner()
+        asyncio.get_running_loop().call_soon(watch.looked.wait, MINUTE)
+        await asyncio.sleep(0)
 
     run(body)
     assert log.texts == []
@@ -121,16 +199,18 @@ def test_one_method_is_named_once_a_minute(log, monkeypatch):
     async def body():
         watch = Looking()
         watch.arm()
-        Blocking(lambda: log.wait_for(1)).remote_block()
+        block = asyncio.get_running_loop().call_soon
+        block(Blocking(lambda: log.wait_for(1)).remote_block)
         await asyncio.to_thread(log.wait_for, 2)
         watch.looked.clear()
         watch.arm()
-        Blocking(lambda: watch.looked.wait(MINUTE)).remote_block()
+        block(Blocking(lambda: watch.looked.wait(MINUTE)).remote_block)
+        await asyncio.to_thread(watch.looked.wait, MINUTE)
         assert len(log.texts) == 2
-        await asyncio.sleep(0)  # the sign of life
         monkeypatch.setattr(watchdog, "QUIET_SECONDS", 0.0)
         watch.arm()
-        Blocking(lambda: log.wait_for(3)).remote_block()
+        block(Blocking(lambda: log.wait_for(3)).remote_block)
+        await asyncio.to_thread(log.wait_for, 3)
 
     run(body)
 
@@ -170,5 +250,19 @@ def test_an_endpoint_watches_while_its_peers_call():
         assert connection.watchdog.armed
         connection.session.end("over")
         connection.lost("over")
+
+    run(body)
+
+
+def test_endpoints_of_one_loop_have_one_watchdog():
+    async def body():
+        limits = pb.Limits(blocked=SECONDS)
+        one, other = Endpoint(pb.Root, limits=limits), Endpoint(pb.Root, limits=limits)
+        connections = [one.connect(), other.connect(), Endpoint(pb.Root).connect()]
+        watches = [connection.watchdog for connection in connections]
+        assert watches[0] is watches[1] is not watches[2]
+        for connection in connections:
+            connection.session.end("over")
+            connection.lost("over")
 
     run(body)
