@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import logging
 import signal
 import socket
 import sys
@@ -121,6 +122,7 @@ async def opened(port: int, path: str = "/pb/", **options: Any) -> Peer:
     [
         (starlette_routes, ("/pb", "/pb/"), "websockets-sansio"),
         (starlette_routes, ("/pb", "/pb/"), "auto"),
+        (starlette_routes, ("/pb", "/pb/"), "wsproto"),
         (starlette_mount, ("/pb/",), "websockets-sansio"),
         (fastapi_routes, ("/pb", "/pb/"), "websockets-sansio"),
         (fastapi_mount, ("/pb/",), "websockets-sansio"),
@@ -184,6 +186,41 @@ def test_refusals_under_stock_uvicorn() -> None:
         await until(lambda: not endpoint.connections)
 
     no_faults(test)
+
+
+MARK = "MARKOFASECRET"
+
+
+@pytest.mark.parametrize("ws", ["websockets-sansio", "wsproto"])
+def test_hosts_and_secrets_in_urls_under_stock_uvicorn(
+    ws: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is mounted has the guards against DNS rebinding and tokens in URLs without an option."""
+    endpoint = pb.endpoint(IntegrationRoot)
+    caplog.set_level(logging.INFO)
+
+    async def page(port: int, host: str) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with Peer(reader, writer) as peer:
+            head = f"GET /pb/pbweb.js HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            peer.send_bytes(head.encode())
+            return (await read_head(reader))[0]
+
+    async def test() -> None:
+        async with stock_uvicorn(starlette_routes(endpoint), ws=ws) as port:
+            for host, status in (("localhost", 101), ("127.0.0.1:1", 101), ("evil.test", 400)):
+                async with await opened(port, hosts=[host]) as peer:
+                    assert peer.status == status  # type: ignore[attr-defined]
+                assert await page(port, host) == (200 if status == 101 else 400)
+            for query in (f"token={MARK}", f"a=1&pass%77ord={MARK}"):
+                async with await opened(port, f"/pb/?{query}") as peer:
+                    assert peer.status == 400  # type: ignore[attr-defined]
+        await until(lambda: not endpoint.connections)
+
+    no_faults(test)
+    assert "token=***" in caplog.text
+    assert MARK not in caplog.text
+    assert endpoint.gate.refused == {"host": 2, "url": 2}
 
 
 def test_hypercorn() -> None:

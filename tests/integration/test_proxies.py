@@ -210,6 +210,36 @@ def test_pages_and_sessions_and_a_reload(kind: type[Proxy], behind: int, tmp_pat
             assert answer.url == f"https://{proxy.host}/app/"
 
 
+@pytest.mark.parametrize("kind", [Nginx, Caddy])
+def test_the_address_in_the_log_is_the_one_that_the_proxy_saw(
+    kind: type[Proxy], tmp_path: Path
+) -> None:
+    """And none that the client names; one who comes past the proxy names nothing at all."""
+
+    async def refused(port: int, host: str, ssl: Any) -> int:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=ssl, local_addr=("127.0.0.2", 0)
+        )
+        spoofed = [("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=6.6.6.6")]
+        spoofed += [("X-Real-IP", "6.6.6.6"), ("X-Forwarded-Host", "evil.example")]
+        async with Peer(reader, writer) as peer:
+            evil = ("Origin", "https://evil.example")
+            peer.send_bytes(upgrade(host, headers=[evil, *spoofed]))
+            return (await read_head(reader))[0]
+
+    async def scene(proxy: Proxy) -> None:
+        assert await refused(proxy.port, proxy.host, TLS) == 403
+        assert await refused(proxy.behind, f"localhost:{proxy.behind}", None) == 403
+
+    with serving(ROOT) as gateway:
+        proxy = kind(tmp_path, gateway.port)
+        with proxy.running():
+            asyncio.run(asyncio.wait_for(scene(proxy), SECONDS))
+        for _ in range(2):
+            gateway.wait_for("an upgrade from '127.0.0.2' was refused with 403")
+        assert "6.6.6.6" not in gateway.output
+
+
 def watch(connection: Any) -> asyncio.Event:
     """What is set when *connection* is gone."""
     gone = asyncio.Event()

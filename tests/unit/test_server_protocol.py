@@ -14,7 +14,9 @@ from websockets.http11 import Request
 import pbweb as pb
 from pbweb.asgi import Endpoint
 from pbweb.limits import DEFAULT, Limits
+from pbweb.parking import Principal
 from pbweb_server.protocol import GuardedHttp, http_class, websocket_class
+from tests.unit.paired import LogRecords
 
 
 class Transport(asyncio.Transport):
@@ -278,6 +280,49 @@ def test_whose_word_on_tls_is_taken(
         it.lose()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("peer", "allowed", "forwarded", "address"),
+    [
+        ("127.0.0.1", None, [], "127.0.0.1"),
+        ("127.0.0.1", None, ["192.0.2.7"], "192.0.2.7"),
+        ("127.0.0.1", None, ["192.0.2.7:4000"], "192.0.2.7"),
+        ("127.0.0.1", None, ["[2001:db8::7]:4000"], "2001:db8::7"),
+        ("127.0.0.1", None, ["6.6.6.6, 192.0.2.7"], "192.0.2.7"),
+        ("127.0.0.1", None, ["6.6.6.6", "192.0.2.7"], "192.0.2.7"),
+        ("127.0.0.1", "127.0.0.1,10.0.0.0/8", ["6.6.6.6, 192.0.2.7, 10.0.0.5"], "192.0.2.7"),
+        ("127.0.0.1", "127.0.0.1,10.0.0.0/8", ["10.0.0.4, 10.0.0.5"], "10.0.0.4"),
+        ("127.0.0.1", None, [""], "127.0.0.1"),
+        ("127.0.0.1", None, [","], "127.0.0.1"),
+        ("192.0.2.9", None, ["6.6.6.6"], "192.0.2.9"),
+        ("192.0.2.9", "10.0.0.0/8", ["6.6.6.6"], "192.0.2.9"),
+        ("192.0.2.9", "*", ["6.6.6.6, 192.0.2.7"], "6.6.6.6"),
+    ],
+)
+def test_whose_word_on_the_address_is_taken(
+    peer: str, allowed: Any, forwarded: list[str], address: str
+) -> None:
+    """For the bounds and for the log: of trusted proxies alone, and not what stands before them."""
+
+    async def scene() -> None:
+        options = {} if allowed is None else {"forwarded_allow_ips": allowed}
+        it = Scene(info={"peername": (peer, 5)}, **options)
+        expected: list[Principal] = []
+        it.endpoint.parking.expect = lambda _, who: expected.append(who)  # type: ignore[method-assign]
+        headers = [f"X-Forwarded-For: {value}" for value in forwarded]
+        assert it.upgrade(*headers).split(" ")[1] == "101"
+        assert [who.address for who in expected] == [address]
+        await asyncio.sleep(0)
+        it.lose()
+        it = Scene(info={"peername": (peer, 5)}, **options)
+        it.upgrade("Origin: http://evil.test", *headers)
+        it.lose()
+
+    with LogRecords() as records:
+        asyncio.run(scene())
+    [record] = records
+    assert f"from '{address}' was refused with 403" in record.getMessage()
 
 
 def test_no_proxy_headers_no_word() -> None:
