@@ -48,7 +48,7 @@ __all__ = ["Incoming"]
 
 MAX_REFUSED_CALLS = 1000  # in REFUSED_SECONDS
 REFUSED_SECONDS = 10.0
-MAX_COPIED = 262_144  # items of answers that calls name, at once
+MAX_COPIED = 131_072  # items of answers that calls name, at once
 COPIED_A_SECOND = 131_072  # and from then on
 MAX_HINTS = 16  # looking for what a peer may have meant takes time
 LONGEST_TIMER = 1e6  # seconds; a deadline further away is none

@@ -73,7 +73,7 @@ def snapshot(
     """A copy of the containers in *value*: what the peer would have sent back.
 
     Args:
-        charge: told the number of items of each container before they are copied.
+        charge: told of each container, before it is copied, its number of items and one more.
         start_copy: gives the state of a copyable object, the copy without it, and what
             makes the copy of the state.
         perspective: the avatar that the value was made for.
@@ -99,7 +99,7 @@ def snapshot(
             return copies[id(item)]
         if id(item) not in copies:
             if charge is not None:
-                charge(len(item))
+                charge(1 + len(item))
             if kind is dict:
                 made: dict[Any, Any] = {}
                 copies[id(item)] = made

@@ -1,12 +1,50 @@
-"""Every test here runs on asyncio's loop and on uvloop, which `pbweb serve` uses."""
+"""Every test here runs on asyncio's loop and on uvloop, which `pbweb serve` uses.
+
+And beside each a canary calls all the time, which may not fail nor wait (`canary.py`).
+"""
 
 import asyncio
 import gc
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
+
+import pbweb as pb
+from tests.hostile.canary import Canary, bystander, nothing_left
+from tests.hostile.kit import gateway
+
+
+class Quiet(pb.Root):
+    def remote_echo(self, value: object) -> object:
+        return value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> Iterator[None]:
+    """What is imported and made once is not taken for what the first test has left."""
+
+    async def once() -> None:
+        async with gateway(Quiet) as gate, await gate.peer(), bystander():
+            pass
+
+    for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(once())
+    gc.collect()
+    gc.freeze()  # so that collecting after each test costs little
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def canary(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each attack has a canary beside it, and leaves nothing behind."""
+    with nothing_left():
+        yield
+        if inspect.iscoroutinefunction(request.node.obj):
+            assert Canary.born, "no canary sang beside this test: see gateway() and bystander()"
 
 
 @pytest.fixture(params=["asyncio", "uvloop"], autouse=True)

@@ -18,11 +18,13 @@ from uvicorn.server import ServerState
 
 import pbweb as pb
 from pbweb.asgi import Endpoint
+from pbweb.connection import Connection
 from pbweb.frames import PROTOCOL, UNCOUNTED
 from pbweb.limits import DEFAULT, Limits
 from pbweb.testing import tables
 from pbweb_server.app import application
 from pbweb_server.protocol import http_class, websocket_class
+from tests.hostile.canary import MARK, Secrets, Singer, singing
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 SECONDS = 30.0  # for what takes milliseconds on a quiet machine
@@ -115,8 +117,12 @@ class Peer:
             return True
         if opcode == BINARY:
             payload = payload[4 : 4 + int.from_bytes(payload[:4], "little")]
+        assert MARK.encode() not in payload, payload
         message = json.loads(payload)
         frames = [message] if isinstance(message[0], str) else message
+        for frame in frames:
+            if frame[0] == "version":
+                Secrets.note(frame)
         self.received += sum(frame[0] not in UNCOUNTED for frame in frames)
         self.frames += frames
         return True
@@ -219,6 +225,7 @@ class Gateway:
         self.host = f"localhost:{port}"
         self.client_tls = context
         self.canary: Any = None
+        self.beside: Connection | None = None  # the canary's, on the server
 
     @property
     def url(self) -> str:
@@ -256,6 +263,10 @@ class Gateway:
             peer.greet()
             await peer.next("version")
         return peer
+
+    def attacked(self) -> list[Connection]:
+        """The server's connections, but for the canary's."""
+        return [one for one in self.endpoint.connections if one is not self.beside]
 
     async def check_canary(self) -> None:
         async with asyncio.timeout(SECONDS):
@@ -306,9 +317,12 @@ async def gateway(
     try:
         async with pb.connect(gate.url, ssl=client_tls) as canary:
             gate.canary = await canary.getRootObject()
-            yield gate
-            await gate.only_canary()
-            session = next(iter(endpoint.connections)).session
+            [gate.beside] = endpoint.connections
+            session = gate.beside.session
+            gate.beside.setNameForLocal("singer", Singer())
+            async with singing(canary.remoteForName("singer")):
+                yield gate
+                await gate.only_canary()
         assert not any(tables(session).values()), tables(session)
         assert not any(tables(canary.session).values()), tables(canary.session)
     finally:

@@ -121,7 +121,7 @@ FAULTS: dict[str, Any] = {
     "recursion": lambda: RecursionError("too deep"),
     "memory": MemoryError,
     "textless": Textless,
-    "long": lambda: ValueError("m" * 10_000_000),
+    "long": lambda: ValueError("m" * 1_000_000),
     "surrogate": lambda: ValueError("\ud800"),
 }
 

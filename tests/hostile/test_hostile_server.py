@@ -13,6 +13,7 @@ import pbweb as pb
 from pbweb.client import ConnectFailed
 from pbweb.frames import PROTOCOL
 from pbweb.testing import tables
+from tests.hostile.canary import bystander
 from tests.hostile.kit import timers, with_limits
 
 VERSION = ["version", 1, {"software": "hostile", "window": 0, "resumed": False}]
@@ -39,7 +40,10 @@ async def hostile(script: Script) -> AsyncIterator[str]:
         await over.wait()
 
     options = {"subprotocols": [PROTOCOL], "compression": None, "ping_interval": None}
-    async with serve(handler, "127.0.0.1", 0, close_timeout=0.2, **options) as server:  # type: ignore[arg-type]
+    async with (
+        bystander(),
+        serve(handler, "127.0.0.1", 0, close_timeout=0.2, **options) as server,  # type: ignore[arg-type]
+    ):
         try:
             yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/pb"
         finally:
@@ -235,7 +239,7 @@ async def test_a_server_of_something_else() -> None:
         async for message in websocket:
             await websocket.send(message)
 
-    async with serve(echo, "127.0.0.1", 0, close_timeout=0.2) as server:
+    async with bystander(), serve(echo, "127.0.0.1", 0, close_timeout=0.2) as server:
         with pytest.raises(ConnectFailed, match="no pbweb endpoint"):
             await pb.connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
 

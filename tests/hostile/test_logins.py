@@ -11,9 +11,10 @@ import pytest
 
 import pbweb as pb
 from pbweb.checkers import AllowAnonymousAccess, CallableChecker, InMemoryUsernamePasswordDatabase
+from tests.hostile.canary import MARK
 from tests.hostile.kit import Peer, gateway, until, with_limits
 
-SECRET = "hunter2-do-not-tell"
+SECRET = f"{MARK}hunter2"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 

@@ -12,6 +12,7 @@ import pbweb as pb
 from pbweb import client as client_module
 from pbweb.client import backoff
 from pbweb.testing import tables
+from tests.hostile.canary import bystander
 from tests.hostile.cutting_proxy import cutting_proxy
 from tests.hostile.kit import gateway, until, with_limits
 from tests.integration.test_mounted import stock_uvicorn
@@ -133,7 +134,7 @@ async def test_every_call_is_executed_once_and_in_order(seed):
             # one for each cut, but for those while nothing was resumed yet
             assert statuses.count("interrupted") == statuses.count("connected") > 10
             assert ledger.gone == 0
-            server = next(c for c in gate.endpoint.connections if c.session.sent > 200)
+            server = next(c for c in gate.attacked() if c.session.sent > 200)
             del calls, answers
             await root.callRemote("echo", 1)
             await until(lambda: not server.session.broker.statistics()["handed_out"])
@@ -221,9 +222,7 @@ async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another(
         assert await root.callRemote("echo", 1) == 1
         running = root.callRemote("hang")
         await ledger.wait.wait()
-        [server] = [
-            c for c in gate.endpoint.connections if c.broker.statistics()["calls_in_progress"]
-        ]
+        [server] = gate.attacked()
         proxy.is_down = True
         proxy.cut()
         await until(lambda: server.status == "interrupted")
@@ -244,9 +243,7 @@ async def test_a_connection_without_a_set_up_is_over_with_its_session():
         connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
         root = await connection.getRootObject()
         await root.callRemote("echo", 1)
-        [server] = [
-            c for c in gate.endpoint.connections if c.session.sent == 1 and c.session.received == 1
-        ]
+        [server] = gate.attacked()
         server.session.broker.disconnect()
         await asyncio.wait_for(connection.wait_closed(), 10)
         assert connection.status == "ended"
@@ -432,6 +429,7 @@ async def test_under_somebody_elses_server_it_is_the_same():
     ledger = Ledger()
     endpoint = pb.endpoint(ledger, limits=LIMITS)
     async with (
+        bystander(),
         stock_uvicorn(Starlette(routes=endpoint.routes("/pb")), ws="websockets-sansio") as port,
         cutting_proxy(port, seed=1) as proxy,
         pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,

@@ -209,7 +209,7 @@ async def test_a_gap_is_told_and_nothing_is_guessed():
         first.send(["message", 1, "root", "echo", [1]])
         await first.answer(1)
         first.acknowledge()
-        await until(lambda: any(c.session.window.acked for c in gate.endpoint.connections))
+        await until(lambda: any(c.session.window.acked for c in gate.attacked()))
         await first.cut()
         await until(lambda: away(gate) == 1)
         peer = await resume(gate, said, received=0, sent=1)
