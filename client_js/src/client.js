@@ -35,19 +35,21 @@ export async function connect(urlOrTransport, options = {}) {
   if (typeof urlOrTransport !== "string" && !(urlOrTransport instanceof URL)) {
     return new Connection(urlOrTransport, others).open(signal);
   }
-  const dial = () => openWebSocket(urlOrTransport, WebSocket);
+  // Once: the secret of a session goes to no other address, whatever the page's base is by then.
+  const url = resolveUrl(urlOrTransport);
+  const dial = () => openWebSocket(url, WebSocket);
   return new Connection(dial(), { dial, ...others }).open(signal);
 }
 
 /**
- * @param {string | URL} url
+ * @param {string} url
  * @param {ConnectOptions["WebSocket"]} [WebSocket]
  */
 function openWebSocket(url, WebSocket = /** @type {any} */ (globalThis).WebSocket) {
   if (!WebSocket) {
     throw new TypeError("No WebSocket here: pass one, as connect(url, { WebSocket }).");
   }
-  return new WebSocket(resolveUrl(url), [SUBPROTOCOL]);
+  return new WebSocket(url, [SUBPROTOCOL]);
 }
 
 /** @param {string | URL} url */

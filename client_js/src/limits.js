@@ -39,8 +39,25 @@ export const ACK_FRAMES = 32;
 export const ACK_BYTES = 65536;
 export const ACK_SECONDS = 0.25;
 
-/** Seconds: a full window without an acknowledgement, the first frame, an answer to `ping`. */
+/** Seconds: a full window without an acknowledgement, the first frame, a connection made again. */
 export const STALL_SECONDS = 10;
+
+/**
+ * Liveness, in seconds: of silence before `ping` while a call waits (else the peer's `heartbeat`), for
+ * an answer to it, and for that of a page that comes back (section 6).
+ */
+export const WAITING_SECONDS = 6;
+export const ANSWER_SECONDS = 8;
+export const BACK_SECONDS = 5;
+
+/**
+ * Connecting again, in seconds: at the soonest and at the latest, where a server says when, and after
+ * it said that it is overloaded; and tries in a minute that resume nothing (section 6).
+ */
+export const SOONEST_TRY = 0.25;
+export const LONGEST_TRY = 300;
+export const OVERLOAD_SECONDS = 5;
+export const MOST_TRIES = 10;
 
 /** Unknown frames that are answered in a minute, and limits broken before the session ends. */
 export const UNKNOWN_FRAMES = 16;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
 import { connect, Referenceable, Root, UnauthorizedLogin } from "../src/pbweb.js";
+import { Clock } from "./support/clock.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { settled } from "./support/peer.js";
 
@@ -173,6 +174,76 @@ test("codes that a page may not close with are replaced", async () => {
   }
 });
 
+test("a transport that fails to send is given up, and does no harm", async () => {
+  for (const more of [{}, { readyState: 1 }]) {
+    const logged = [];
+    const transport = fake(more);
+    const connection = await connect(transport, { log: (_error, where) => logged.push(where) });
+    transport.deliver(["version", 1]);
+    transport.send = () => {
+      throw new Error("no");
+    };
+    const lost = failed((await connection.getRootObject()).callRemote("x"));
+    assert.equal((await lost).type, "PBConnectionLost");
+    assert.equal((await connection.closed).code, 1006);
+    assert.deepEqual(logged, ["sending"]);
+    assert.equal(transport.closed.length, 1);
+    // Also where it fails at the end.
+    const other = fake(more);
+    const last = await connect(other, { log: (_error, where) => logged.push(where) });
+    other.send = transport.send;
+    await last.close();
+    assert.deepEqual(logged, ["sending", "sending"]);
+  }
+});
+
+test("a transport that never says that it is closed is waited for no longer than 10 s", async (t) => {
+  const clock = new Clock(t);
+  const transport = fake({ readyState: 1 });
+  const connection = await connect(transport);
+  transport.deliver(["version", 1]);
+  let isClosed = false;
+  connection.close().then(() => {
+    isClosed = true;
+  });
+  await clock.pass(9);
+  assert.equal(isClosed, false);
+  assert.equal(connection.status, "ended");
+  transport.deliver(["ping", 0, 0]); // too late
+  await clock.pass(1);
+  assert.equal(isClosed, true);
+});
+
+test("the address is the first one's for good, whatever becomes of the page's base", async (t) => {
+  const clock = new Clock(t);
+  const opened = [];
+  class Recorder {
+    readyState = 0;
+    constructor(url) {
+      opened.push([url, this]);
+    }
+    send() {}
+  }
+  t.after(() => {
+    delete globalThis.document;
+  });
+  globalThis.document = { baseURI: "http://example.org/app/" };
+  const attempt = connect("pb", { WebSocket: Recorder });
+  const [[, first]] = opened;
+  first.onopen();
+  const connection = await attempt;
+  const ticket = { session: "id", secret: "s", window: 60, resumed: false };
+  first.onmessage({ data: JSON.stringify(["version", 1, ticket]) });
+  globalThis.document.baseURI = "http://evil.example/";
+  first.onclose({ code: 1006 });
+  await clock.pass(2);
+  assert.deepEqual(
+    opened.map(([url]) => url),
+    ["ws://example.org/app/pb", "ws://example.org/app/pb"],
+  );
+  await connection.close();
+});
+
 test("a transport that fails to close does no harm", async () => {
   const transport = fake({
     close: () => {
@@ -200,39 +271,30 @@ test("what is published must be an object that can be called", async () => {
   await connection.close();
 });
 
-const immediately = () => new Promise((resolve) => setImmediate(resolve));
-
-test("no version within 10 s, and no answer to a ping, are 4408 without a close frame", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  let time = 0;
-  t.mock.method(performance, "now", () => time);
-  const pass = (seconds) => {
-    time += seconds * 1000;
-    t.mock.timers.tick(seconds * 1000);
-  };
+test("no version within 10 s, and a peer that is silent, are 4408 without a close frame", async (t) => {
+  const clock = new Clock(t);
   const silent = fake();
   const first = await connect(silent);
-  pass(10);
+  await clock.pass(10);
   assert.equal((await first.closed).code, 4408);
   assert.equal(silent.sent.length, 1);
   const transport = fake();
   const connection = await connect(transport);
   transport.deliver(["version", 1, { heartbeat: 15 }]);
   transport.sent.length = 0;
-  pass(14);
-  pass(1);
-  await immediately();
+  await clock.pass(14);
+  assert.deepEqual(transport.sent, []);
+  await clock.pass(1);
   assert.deepEqual(transport.sent.splice(0), ['["ping",0,0]']);
-  pass(9);
+  await clock.pass(7);
   transport.deliver(["pong", 0, 0]);
-  pass(6);
+  await clock.pass(8);
   assert.equal(!!connection.broker.ending, false);
-  pass(9);
-  await immediately();
+  await clock.pass(7);
   assert.deepEqual(transport.sent.splice(0), ['["ping",0,0]']);
-  pass(10);
+  await clock.pass(8);
   assert.equal((await connection.closed).code, 4408);
-  assert.deepEqual(transport.closed, [[4408, "The peer did not answer a ping within 10 s."]]);
+  assert.deepEqual(transport.closed, [[4408, "The peer was silent for 23 s."]]);
 });
 
 test("a page that comes back asks at once, one that goes for good says so", async () => {

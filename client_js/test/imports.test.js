@@ -28,12 +28,16 @@ const ORDER = [
   "incoming",
   "broker",
   "session",
+  "clock",
+  "tries",
+  "liveness",
+  "shell",
   "connection",
   "client",
   "core",
   "pbweb",
 ];
-const SHELL = ["connection", "client", "core", "pbweb"];
+const SHELL = ["clock", "tries", "liveness", "shell", "connection", "client", "core", "pbweb"];
 const FORBIDDEN =
   /(?<![#.])\b(?:setTimeout|setInterval|setImmediate|queueMicrotask|console|WebSocket|MessagePort|performance|Date\.now|fetch|document\.|window\.|process|require\(|eval\(|innerHTML)|new Function/;
 

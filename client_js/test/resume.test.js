@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { connect, Referenceable } from "../src/pbweb.js";
+import { Clock } from "./support/clock.js";
 import { FixtureRoot } from "./support/fixture.js";
 import { framesOf, Peer, settled } from "./support/peer.js";
 
@@ -375,6 +376,323 @@ test("an attempt that fails is over, whatever is to be set up", async () => {
   assert.equal((await attempt).outcome, "not_executed");
   await settled();
   assert.equal(transports.length, 1);
+});
+
+/** When the transports of a server that is never there were made, in seconds. */
+async function tried(t, { seconds, lost, random = 1, options = {}, page = () => {} }) {
+  const clock = new Clock(t);
+  t.mock.method(Math, "random", () => random);
+  const { transports, dial } = dialed();
+  const times = [];
+  const timed = () => {
+    times.push(clock.time - 1000);
+    return dial();
+  };
+  const attempt = connect(timed(), { dial: timed, onSession() {}, ...options });
+  transports[0].open();
+  const connection = await attempt;
+  transports[0].deliver(["version", 1, TICKET]);
+  lost(transports[0]);
+  for (let second = 0; second < seconds; second++) {
+    const last = transports.at(-1);
+    if (last.readyState === 0) last.lose();
+    page(second);
+    await clock.pass(1);
+  }
+  await connection.close();
+  return times.slice(1);
+}
+
+const gaps = (times) => times.slice(1).map((time, at) => Math.round(time - times[at]));
+
+test("tries become rarer, up to one in 20 s", async (t) => {
+  const times = await tried(t, { seconds: 140, lost: (transport) => transport.lose() });
+  assert.equal(times[0], 0.5);
+  // A try that fails is noticed at the next full second.
+  assert.deepEqual(gaps(times), [2, 2, 4, 8, 16, 20, 20, 20, 20, 20]);
+});
+
+for (const [name, range, random, first] of [
+  ["at once", [0, 0], 0, 0.25],
+  ["in years", [1e9, 1e9], 0, 300],
+  ["in a range that is none", [30, 5], 1, 30],
+]) {
+  test(`a server that wants a client back ${name} is believed within bounds`, async (t) => {
+    const lost = (transport) => {
+      transport.deliver(["close", 1012, "restart", range]);
+      transport.lose(1012);
+    };
+    const times = await tried(t, { seconds: 301, lost, random });
+    assert.equal(times[0], first);
+  });
+}
+
+test("what a server asks for holds for the first try, and never for more than 10 in a minute", async (t) => {
+  const clock = new Clock(t);
+  t.mock.method(Math, "random", () => 0);
+  const { transports, dial } = dialed();
+  const attempt = connect(dial(), { dial, onSession() {} });
+  transports[0].open();
+  const connection = await attempt;
+  // The server sends this client away each time.
+  for (let turn = 0; turn < 600; turn++) {
+    const last = transports.at(-1);
+    if (last.readyState === 0) last.open();
+    if (last.readyState === 1) {
+      last.deliver(["version", 1, TICKET]);
+      last.deliver(["close", 1012, "again", [0, 0]]);
+      last.lose(1012);
+    }
+    await clock.pass(0.1);
+  }
+  assert.ok(transports.length <= 12, String(transports.length));
+  assert.ok(transports.length > 9, String(transports.length));
+  await connection.close();
+});
+
+test("a page that is shown again and again tries no more than 10 times a minute", async (t) => {
+  const page = new EventTarget();
+  const { addEventListener } = globalThis;
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  t.after(() => {
+    globalThis.addEventListener = addEventListener;
+  });
+  const times = await tried(t, {
+    seconds: 58,
+    lost: (transport) => transport.lose(),
+    page: () => page.dispatchEvent(new Event("online")),
+  });
+  assert.equal(times.length, 10);
+  assert.ok(times.at(-1) < 12);
+});
+
+for (const code of [1013, 4429]) {
+  test(`after ${code} a client comes back in 5 s at the soonest`, async (t) => {
+    const lost = (transport) => transport.lose(code);
+    const [first, second] = await tried(t, { seconds: 30, lost });
+    assert.equal(first, 5.5);
+    assert.ok(second - first < 2);
+  });
+}
+
+test("a connection that does not come about in 10 s is given up for another", async (t) => {
+  const { connection, transports } = await connected(t);
+  transports[0].lose();
+  const hanging = await next(t, transports);
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(hanging.closed, [[4408, "There was no connection in time."]]);
+  const transport = await next(t, transports);
+  transport.open();
+  transport.deliver(resumed(0, 0));
+  assert.equal(connection.status, "connected");
+  assert.equal(hanging.onopen, null);
+  connection.close();
+});
+
+test("a dial that throws is logged, and tried again", async (t) => {
+  const logged = [];
+  const { transports, dial } = dialed();
+  let isBroken = false;
+  const breaking = () => {
+    if (isBroken) throw new Error("no more");
+    return dial();
+  };
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const log = (error, where) => logged.push([error.message, where]);
+  const attempt = connect(breaking(), { dial: breaking, log });
+  transports[0].open();
+  const connection = await attempt;
+  transports[0].deliver(["version", 1, TICKET]);
+  isBroken = true;
+  transports[0].lose();
+  t.mock.timers.tick(500);
+  assert.deepEqual(logged, [["no more", "connecting again"]]);
+  isBroken = false;
+  (await next(t, transports)).open();
+  transports[1].deliver(resumed(0, 0));
+  assert.equal(connection.status, "connected");
+  connection.close();
+});
+
+test("a transport that fails to send is lost, and another goes on with what it lost", async (t) => {
+  const logged = [];
+  const log = (error, where) => logged.push([error.message, where]);
+  const { connection, transports } = await connected(t, { log });
+  transports[0].send = () => {
+    throw new Error("broken");
+  };
+  const answer = (await connection.getRootObject()).callRemote("echo", 1);
+  await settled();
+  assert.deepEqual(logged, [["broken", "sending"]]);
+  assert.equal(connection.status, "interrupted");
+  assert.equal(transports[0].closed.length, 1);
+  const transport = await next(t, transports);
+  transport.open();
+  transport.deliver(resumed(0, 0));
+  await settled();
+  transport.deliver(["answer", 1, 1]);
+  assert.equal(await answer, 1);
+  connection.close();
+});
+
+for (const onSession of [undefined, (root) => root]) {
+  const what = onSession ? "it carries a new session" : "it is given up";
+  test(`when the window passes while a connection is made, ${what}`, async (t) => {
+    const clock = new Clock(t);
+    t.mock.method(Math, "random", () => 1);
+    const { transports, dial } = dialed();
+    const attempt = connect(dial(), { dial, onSession });
+    transports[0].open();
+    const connection = await attempt;
+    transports[0].deliver(["version", 1, TICKET]);
+    const lost = failed((await connection.getRootObject()).callRemote("x"));
+    await settled();
+    transports[0].lose();
+    await clock.pass(59);
+    assert.equal(connection.status, "interrupted");
+    const last = transports.at(-1);
+    assert.deepEqual([last.readyState, last.closed], [0, []]);
+    await clock.pass(1);
+    assert.equal((await lost).outcome, "unknown");
+    if (onSession) {
+      assert.equal(connection.status, "interrupted");
+      last.open();
+      assert.equal(connection.status, "connected");
+      assert.equal(last.sent[0][2].resume, undefined);
+      connection.close();
+      last.lose(1000);
+    } else {
+      assert.equal((await connection.closed).reason, "The window has passed.");
+      assert.equal(last.closed.length, 1);
+    }
+    await connection.closed;
+    assert.equal(connection.status, "ended");
+  });
+}
+
+test("a server that was asked in time may answer when the window has passed", async (t) => {
+  const clock = new Clock(t);
+  t.mock.method(Math, "random", () => 1);
+  for (const isAnswered of [true, false]) {
+    const { transports, dial } = dialed();
+    const attempt = connect(dial(), { dial });
+    transports[0].open();
+    const connection = await attempt;
+    transports[0].deliver(["version", 1, { ...TICKET, window: 5 }]);
+    transports[0].lose();
+    await clock.pass(1);
+    transports[1].lose();
+    await clock.pass(1);
+    transports[2].open();
+    await clock.pass(4);
+    assert.equal(connection.status, "interrupted");
+    if (isAnswered) {
+      transports[2].deliver(resumed(0, 0));
+      assert.equal(connection.status, "connected");
+      await Promise.race([connection.close(), clock.pass(10)]);
+    } else {
+      await clock.pass(6);
+      assert.equal(connection.status, "ended");
+      assert.equal((await connection.closed).code, 4408);
+    }
+  }
+});
+
+test("a new session begins when there is a connection, and what fails in its set-up is told", async (t) => {
+  const clock = new Clock(t);
+  const logged = [];
+  const begun = [];
+  let fails = false;
+  const { transports, dial } = dialed();
+  const attempt = connect(dial(), {
+    dial,
+    log: (error, where) => logged.push([error.message, where]),
+    async onSession(root) {
+      begun.push(clock.time);
+      if (fails) throw new Error("no board");
+      if (begun.length > 1) await root.callRemote("getBoard");
+    },
+  });
+  transports[0].open();
+  const connection = await attempt;
+  const events = [];
+  for (const name of ["interrupted", "resumed", "ended", "status"]) {
+    connection.addEventListener(name, () => events.push(`${name}: ${connection.status}`));
+  }
+  transports[0].deliver(["version", 1]); // no window
+  /** The one that is there is lost; the next one. */
+  const another = async () => {
+    const { length } = transports;
+    transports.at(-1).lose();
+    while (transports.length === length) await clock.pass(0.1);
+    return transports.at(-1);
+  };
+  for (let tries = 0; tries < 3; tries++) await another();
+  assert.equal(begun.length, 1);
+  (await another()).open();
+  assert.equal(begun.length, 2);
+  const last = await another(); // the set-up was lost with its session: the next one is to come
+  assert.deepEqual(logged, []);
+  fails = true;
+  last.open();
+  await settled();
+  assert.deepEqual(logged, [["no board", "onSession"]]);
+  connection.close();
+  transports.at(-1).lose(1000);
+  await connection.closed;
+  assert.deepEqual(events, [
+    "interrupted: interrupted",
+    "status: interrupted",
+    "status: connected",
+    "interrupted: interrupted",
+    "status: interrupted",
+    "status: connected",
+    "ended: ended",
+    "status: ended",
+  ]);
+});
+
+test("what a page closes while another connection is made stays closed", async (t) => {
+  for (const hasSession of [true, false]) {
+    const { connection, transports } = await connected(t, { onSession() {} });
+    if (!hasSession) transports[0].deliver(["close", 1012, "restart", true]);
+    transports[0].lose(1012);
+    const transport = await next(t, transports);
+    await connection.close();
+    await connection.close();
+    assert.equal(transport.closed.length, 1);
+    assert.equal(transport.onopen, null);
+    assert.equal(connection.status, "ended");
+    t.mock.timers.reset();
+  }
+});
+
+test("a connection that is taken over is not made again: two that have one secret do not fight", async (t) => {
+  const { connection, transports } = await connected(t, { onSession() {} });
+  transports[0].lose(4409);
+  assert.equal((await connection.closed).code, 4409);
+  t.mock.timers.tick(600_000);
+  assert.equal(transports.length, 1);
+});
+
+test("answers for which there is no room wait while there is no connection", async () => {
+  const peer = await resumable();
+  const long = "x".repeat(300_000);
+  for (const id of [1, 2, 3, 4, 5, 6]) await peer.feed(m(id, "echo", long));
+  peer.messages.splice(0);
+  peer.session.detach(1006);
+  await peer.pass(50);
+  assert.equal(peer.statistics().running, 2);
+  assert.equal(peer.broker.ending, null);
+  rejoin(peer);
+  await peer.feed(resumed(4, 6));
+  await settled();
+  const ids = peer.frames().map(([name, id]) => [name, id]);
+  assert.deepEqual(ids, [
+    ["answer", 5],
+    ["answer", 6],
+  ]);
+  assert.equal(peer.statistics().running, 0);
 });
 
 // The vectors (tests/vectors/README.md).

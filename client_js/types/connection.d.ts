@@ -1,6 +1,5 @@
 /**
- * The shell: it pumps a transport into a session, with the clocks and the page's life
- * (docs/protocol.md, section 6). Below are no sockets, timers or console.
+ * `Connection`: what an application has of a session, whatever carries it.
  *
  * @module
  */
@@ -85,7 +84,8 @@ export type Credentials = {
 };
 /**
  * A connection and its session, which outlives the loss of a WebSocket where the server lets it:
- * the events `interrupted`, `resumed` and `ended` say so.
+ * the events `interrupted`, `resumed` and `ended` say so, and `status` comes with each of them, and
+ * when a new session has begun.
  * @template [Api=any]
  */
 export declare class Connection<Api = any> extends EventTarget {
@@ -95,7 +95,10 @@ export declare class Connection<Api = any> extends EventTarget {
      * @param {ConnectionOptions} [options]
      */
     constructor(transport: Transport, options?: ConnectionOptions);
-    /** Whether there is a connection, or one is looked for, or all is over. */
+    /**
+     * "connected"; "interrupted": a connection is looked for, and calls wait; or "ended": all is over.
+     * The event `status` says that it is another one.
+     */
     get status(): "connected" | "ended" | "interrupted";
     /** Resolved when the session is over. */
     get closed(): Promise<import("./broker.js").Ending>;

@@ -57,8 +57,23 @@ export declare const WINDOW_BYTES = 1048576;
 export declare const ACK_FRAMES = 32;
 export declare const ACK_BYTES = 65536;
 export declare const ACK_SECONDS = 0.25;
-/** Seconds: a full window without an acknowledgement, the first frame, an answer to `ping`. */
+/** Seconds: a full window without an acknowledgement, the first frame, a connection made again. */
 export declare const STALL_SECONDS = 10;
+/**
+ * Liveness, in seconds: of silence before `ping` while a call waits (else the peer's `heartbeat`), for
+ * an answer to it, and for that of a page that comes back (section 6).
+ */
+export declare const WAITING_SECONDS = 6;
+export declare const ANSWER_SECONDS = 8;
+export declare const BACK_SECONDS = 5;
+/**
+ * Connecting again, in seconds: at the soonest and at the latest, where a server says when, and after
+ * it said that it is overloaded; and tries in a minute that resume nothing (section 6).
+ */
+export declare const SOONEST_TRY = 0.25;
+export declare const LONGEST_TRY = 300;
+export declare const OVERLOAD_SECONDS = 5;
+export declare const MOST_TRIES = 10;
 /** Unknown frames that are answered in a minute, and limits broken before the session ends. */
 export declare const UNKNOWN_FRAMES = 16;
 export declare const VIOLATIONS = 4;

@@ -1,0 +1,104 @@
+/**
+ * Whether the link is alive (docs/protocol.md, section 6), also where timers hardly run.
+ *
+ * @module
+ */
+
+import { now, startTimer } from "./clock.js";
+import { ANSWER_SECONDS, BACK_SECONDS, WAITING_SECONDS } from "./limits.js";
+
+/** @typedef {ReturnType<typeof newLiveness>} Liveness */
+
+const page = /** @type {any} */ (globalThis);
+
+export const isHidden = () => page.document?.visibilityState === "hidden";
+
+/** How far the clock on the wall is ahead of the one that may stand still while a machine sleeps. */
+const ahead = () => Date.now() / 1000 - now();
+
+/**
+ * @param {() => import("./session.js").Session} current the session that is carried
+ * @param {(silence: number) => void} timeOut called when nothing has come for too long
+ */
+export function newLiveness(current, timeOut) {
+  /** @type {(() => void) | undefined} */
+  let stopTimer;
+  /** When it was looked at last, and when it was to be looked at next. */
+  let looked = 0;
+  let due = Infinity;
+  let drift = ahead();
+  /** Until when the peer may answer; 0 when it was not asked. */
+  let deadline = 0;
+
+  function stop() {
+    stopTimer?.();
+    stopTimer = undefined;
+    due = Infinity;
+    deadline = 0;
+  }
+
+  /** Look at it again after so many seconds. @param {number} seconds */
+  function plan(seconds) {
+    stopTimer?.();
+    looked = now();
+    due = looked + seconds;
+    drift = ahead();
+    stopTimer = startTimer(seconds, look);
+  }
+
+  const heard = () => Number(current().heard);
+
+  function look() {
+    const time = now();
+    const { waiting, peer } = current().broker;
+    const silence = time - heard();
+    const heartbeat = Math.max(peer.heartbeat, 1);
+    const hidden = isHidden();
+    // Timers of a hidden tab are as late as those of a machine that was asleep, or of a page that was frozen.
+    const slept = Math.max(time - due, ahead() - drift) > BACK_SECONDS;
+    // The peer asks as well: so long it is not silent, though this side's question may wait for a minute.
+    if (hidden && silence >= 2 * heartbeat) return timeOut(silence);
+    if (slept && !hidden) return ask(BACK_SECONDS);
+    if (deadline) return time < deadline ? plan(deadline - time) : timeOut(silence);
+    const most = waiting.size ? Math.min(WAITING_SECONDS, heartbeat) : heartbeat;
+    if (silence >= most) return ask(ANSWER_SECONDS);
+    plan(Math.min(WAITING_SECONDS, most - silence));
+  }
+
+  /** Ask whether the link is alive, and take it for lost when nothing has come in time. @param {number} seconds */
+  function ask(seconds) {
+    const time = now();
+    deadline = Math.min(deadline > time ? deadline : Infinity, time + seconds);
+    current().probe();
+    plan(deadline - time);
+  }
+
+  return {
+    look,
+    ask,
+    stop,
+    /** Something has come: a timer that this starts, and no other timer, is hardly late in a hidden tab. */
+    came() {
+      if (stopTimer && !deadline && heard() - looked <= BACK_SECONDS) return;
+      deadline = 0;
+      look();
+    },
+  };
+}
+
+/**
+ * Call `back` whenever the page comes back, and `gone` when it goes for good.
+ * @param {AbortSignal} signal
+ * @param {() => void} back
+ * @param {() => void} gone
+ */
+export function watchPage(signal, back, gone) {
+  const watch = (/** @type {any} */ event) => {
+    if (event.type === "pagehide") return event.persisted || gone();
+    if (!isHidden()) back();
+  };
+  for (const name of ["visibilitychange", "online", "pageshow", "pagehide"]) {
+    page.addEventListener?.(name, watch, { signal });
+  }
+  page.document?.addEventListener?.("resume", watch, { signal });
+}
