@@ -24,6 +24,7 @@ from pbweb.opening import Gate
 __all__ = ["BadTarget", "Target", "application", "find", "load"]
 
 DEFAULT_PATH = "/pb"
+FILE_HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 HEALTH = ("/healthz", "/readyz")  # which are asked for by address
 
 
@@ -140,7 +141,8 @@ class _Pages(StaticFiles):
         if any(part.startswith((".", "__")) for part in Path(path).parts if part != "."):
             raise HTTPException(404)
         response = await super().get_response(path, scope)
-        response.headers.setdefault("cache-control", "no-cache")
+        for name, value in FILE_HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
 
@@ -150,6 +152,6 @@ async def _healthy(_request: Request) -> Response:
 
 def _page(page: Path) -> Any:
     async def index(_request: Request) -> Response:
-        return FileResponse(page, headers={"cache-control": "no-cache"})
+        return FileResponse(page, headers=FILE_HEADERS)
 
     return index

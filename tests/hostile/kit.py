@@ -10,6 +10,7 @@ import struct
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -292,6 +293,7 @@ async def gateway(
     limits: Limits = DEFAULT,
     context: tls.SSLContext | None = None,
     client_tls: tls.SSLContext | None = None,
+    pages: Path | None = None,
     **options: Any,
 ) -> AsyncIterator[Gateway]:
     """Serve *root* as `pbweb serve` does. At the end nothing of any peer may be left."""
@@ -299,7 +301,7 @@ async def gateway(
     options = {"hosts": ("localhost", "127.0.0.1"), **options}
     endpoint = Endpoint(root, limits=limits, **options)
     config = uvicorn.Config(
-        application({"/pb": endpoint}),
+        application({"/pb": endpoint}, pages=pages),
         http=http_class(limits),
         ws=websocket_class({"/pb": endpoint}),
         log_config=None,
