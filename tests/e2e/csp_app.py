@@ -18,7 +18,7 @@ PAGE = """<!doctype html>
     <link rel="icon" href="/icon.svg">
     <script type="module" src="/page.js"></script>
   </head>
-  <body><output></output></body>
+  <body><output></output><p></p></body>
 </html>
 """
 
@@ -29,9 +29,22 @@ const connection = await connect("/pb/"); // what a Mount answers; "/pb" it does
 const root = await connection.getRootObject();
 const answer = await root.callRemote("echo", ["under", new Map([[1, "policy"]])]);
 document.querySelector("output").textContent = `${answer[0]} ${answer[1].get(1)}`;
+try {
+  await root.callRemote("refuse");
+} catch (error) {
+  document.querySelector("p").textContent = `${error.type}: ${error.message}`;
+}
 await connection.close();
 document.body.dataset.state = "done";
 """
+
+
+HTML = "<img src=x onerror=\"document.title='hurt'\"><script>document.title='hurt'</script>"
+
+
+class Refusing(EchoRoot):
+    def remote_refuse(self) -> None:
+        raise pb.Error(HTML)
 
 
 class WithPolicy:
@@ -69,7 +82,7 @@ app = WithPolicy(
             Route("/", page),
             Route("/page.js", script),
             Route("/icon.svg", icon),
-            Mount("/pb", pb.endpoint(EchoRoot())),
+            Mount("/pb", pb.endpoint(Refusing())),
         ]
     ),
     POLICY,

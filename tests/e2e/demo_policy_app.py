@@ -28,7 +28,8 @@ def hashes(tag: str) -> str:
 POLICY = (
     "default-src 'none'; base-uri 'self'; connect-src 'self'; frame-src 'self'; "
     f"img-src 'self' data:; script-src 'self' {hashes('script')}; "
-    f"style-src 'self' {hashes('style')}"
+    f"style-src 'self' {hashes('style')}; "
+    "require-trusted-types-for 'script'; trusted-types pbweb-demo"
 )
 
 endpoints = {path: pb.endpoint(root) for path, root in demo.SERVICES.items()}

@@ -788,6 +788,27 @@ def test_it_works_under_a_strict_policy(start: Start, page: Page) -> None:
     expect(page.locator("#guide li:not(.seen)")).to_have_count(0)
 
 
+def test_what_others_write_stays_text_in_the_page_and_in_its_frames(
+    start: Start, page: Page
+) -> None:
+    """And there is nothing that the policy would have to refuse (threat G7)."""
+    uvicorn = [sys.executable, "-m", "uvicorn", "tests.e2e.demo_policy_app:app"]
+    gateway = start(command=uvicorn, ready="/readyz")
+    text = "<img src=x onerror=\"document.title='hurt'\"><script>document.title='hurt'</script>"
+    page.goto(f"{gateway.page}/#chat")
+    chat = page.frame_locator("iframe[data-testid=chat]")
+    chat.get_by_test_id("name").fill("<img src=x>")
+    chat.get_by_role("button", name="Join").click()
+    chat.get_by_test_id("text").fill(text)
+    chat.get_by_role("button", name="Send").click()
+    expect(chat.get_by_test_id("log").locator("li").last).to_contain_text(text)
+    expect(frames(page, "message").last).to_contain_text("<img src=x")
+    frames(page, "message").last.click()
+    assert page.locator("img[src=x]").count() == 0
+    assert chat.locator("img[src=x], #log script").count() == 0
+    assert "hurt" not in page.title()
+
+
 def test_readme_shows_a_picture_of_it() -> None:
     (shown,) = re.findall(r"!\[.*?\]\((.*?)\)", (PROJECT / "README.md").read_text())
     assert 50_000 < (PROJECT / shown).stat().st_size <= 400_000, "make picture"
