@@ -14,6 +14,7 @@ from examples.identity import app as identity
 from examples.login import app as login
 from examples.pond import app as pond
 from examples.references import app as references
+from examples.resilience import app as resilience
 from examples.stale import app as stale
 
 SERVICES = {
@@ -29,4 +30,5 @@ SERVICES = {
     "/files/pb": files.FilesRoot,
     "/chat/pb": chat.ChatRoot,
     "/login/pb": login.portal,
+    "/resilience/pb": resilience.ResilienceRoot,
 }

@@ -381,4 +381,39 @@ export const EXAMPLES = [
       },
     ],
   },
+  {
+    name: "resilience",
+    title: "Resilience",
+    group: "Faults",
+    target: "ResilienceRoot",
+    wide: true,
+    lead: "Networks break, pages freeze, servers restart. A session outlives its connections: what was under way goes on, each call is done once, and the programs on both sides notice nothing. What cannot be kept is told truly. Break something.",
+    points: [
+      {
+        text: "The server calls the page, the page the server, and a live object tells both what changes: once in a second, all the time.",
+        sees: (frame) => isCall(frame) && fromServer(frame) && frame.items[3] === "beat",
+      },
+      {
+        text: "Cut the link. The page connects again, and names its session, the secret that it has for it, and how many frames it has received.",
+        sees: ({ name, side, items }) =>
+          name === "version" && side === "page" && Boolean(items[2]?.resume),
+      },
+      {
+        text: "The server goes on with that very session: the tables of who holds what stand as they were.",
+        sees: ({ name, items }) => name === "version" && items[2]?.resumed === true,
+      },
+      {
+        text: "The call that was under way has been done meanwhile. Its answer comes once, though its connection is gone.",
+        sees: (frame) =>
+          frame.name === "answer" &&
+          fromServer(frame) &&
+          frame.message.time - (frame.call?.frame.message.time ?? 0) > 1500,
+      },
+      {
+        text: "Crash the server. It does not know this session: `resumed` is false, all that was held is dead, and a new session begins.",
+        sees: ({ name, items }) =>
+          name === "version" && items[2]?.resumed === false && Boolean(items[2].why),
+      },
+    ],
+  },
 ];

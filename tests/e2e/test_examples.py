@@ -160,6 +160,7 @@ OTHERS = {
     "files": "FilesRoot",
     "login": "portal",
     "pond": "PondRoot",
+    "resilience": "ResilienceRoot",
 }
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 
