@@ -1,11 +1,10 @@
-"""Runs one target under atheris; `fuzz_session.py` and `fuzz_values.py` call it.
+"""Runs one target under atheris; `fuzz_session.py` and those beside it call it.
 
 It begins with the corpus and all vectors. What reaches new code is kept in tests/fuzz/findings/
 (or the folder that is named on the command line), and a fault there in a file ``crash-…``: put
 it into tests/fuzz/corpus/, where every test run replays it.
 """
 
-import json
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
@@ -37,20 +36,9 @@ def main(name: str) -> None:
 
 def seeds(name: str) -> str:
     """A folder with the vectors in the form that the target takes."""
+    from tests.fuzz.seeds import texts_of
+
     folder = Path(mkdtemp(prefix="pbweb-seeds-"))
-    vectors = PROJECT / "tests" / "vectors"
-    if name == "session":
-        texts = [
-            "\n".join(json.dumps(step["receive"]) for step in vector["steps"] if "receive" in step)
-            for vector in json.loads((vectors / "scenarios.json").read_text())
-        ]
-        texts += [one["message"] for one in json.loads((vectors / "frames.json").read_text())]
-    else:
-        texts = [
-            one["wire"]
-            for file in ("values", "rejected_values")
-            for one in json.loads((vectors / f"{file}.json").read_text())
-        ]
-    for number, text in enumerate(texts):
+    for number, text in enumerate(texts_of(name)):
         (folder / str(number)).write_text(text)
     return str(folder)

@@ -18,6 +18,7 @@ from pbweb.frames import check, parse, split_batch
 from pbweb.jelly import Jellier, Tagged
 from pbweb.testing import tables
 from pbweb.unjelly import Unjellier
+from tests.fuzz import resuming
 from tests.unit.vectors import PeerUnderTest, fixture_registry, same
 
 LIMITS = pb.Limits(depth=20, digits=40, batch=50, calls=8, references=8, message=65_536)
@@ -122,6 +123,8 @@ def session(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "client": resuming.client,
+    "resume": resuming.server,
     "session": session,
     "values": lambda data: (frames(data), values(data))[-1],
 }
