@@ -94,7 +94,7 @@ docs: .venv/dev.stamp docs/typedoc/node_modules/.stamp
 bench: .venv/dev.stamp $(PEERS)/.venv/.stamp $(PEERS)/node_modules/.stamp
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
-fuzz: .venv/dev.stamp
+fuzz: .venv/dev.stamp client_js/node_modules/.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # The wheel is built from the sdist, so that what is published can be built from what is published.

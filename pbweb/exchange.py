@@ -160,8 +160,8 @@ class Exchange:
         if self._first and self._begin(frames, data):
             return
         received = self._check(frames)
-        if attachments is not None:
-            _check_binary(frames, attachments, is_batch=frames is message)
+        if attachments is not None or b'"at"' in data:
+            _check_bytes(frames, attachments, is_batch=frames is message)
         if received != self.receipts.received:
             self.receipts.came(received, size)
         self.liveness.heard += 1
@@ -439,8 +439,12 @@ class Exchange:
         self.liveness.stop()
 
 
-def _check_binary(frames: list[Frame], attachments: Sequence[Any], *, is_batch: bool) -> None:
-    """Whether a binary message is one as section 8 has it."""
+def _check_bytes(frames: list[Frame], attachments: Sequence[Any] | None, *, is_batch: bool) -> None:
+    """Whether a binary message is one as section 8 has it; beside a text stand no bytes."""
+    if attachments is None:
+        for frame in frames:
+            check_attachments(frame, 0)
+        return
     if is_batch:
         raise ProtocolError("a binary message holds one frame, not a batch")
     if attachments and frames[0][0] in WITHOUT_BYTES:

@@ -274,8 +274,8 @@ class Unjellier:
 
     def _def_id(self, tagged: Tagged) -> int:
         number = tagged.get("id")
-        if type(number) is not int:
-            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a whole number 'id'")
+        if type(number) is not int or number < 1:
+            raise InsecureJelly(f"a tagged {tagged['$']!r} needs a positive whole number 'id'")
         return number
 
     def _untag_def(self, tagged: Tagged, depth: int) -> Any:
@@ -444,9 +444,9 @@ class Unjellier:
         special = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "-0": -0.0}
         if text in special:
             return special[text]
-        if not _FLOAT(text):
+        if not _FLOAT.fullmatch(text) or not isfinite(value := float(text)):
             raise InsecureJelly("the value of a tagged 'float' is no number")
-        return float(text)
+        return value
 
     def _untag_decimal(self, tagged: Tagged, _depth: int) -> Decimal:
         text = self.text(tagged)
@@ -495,18 +495,7 @@ _SECONDS = re.compile(r"-?\d{1,14}(\.\d{1,6})?", re.ASCII)
 _DECIMAL = re.compile(
     r"[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf(inity)?|s?nan\d*)", re.ASCII | re.IGNORECASE
 )
-
-
-def _FLOAT(text: str) -> bool:
-    """Whether *text* is a finite decimal number and nothing else (no spaces, no underscores)."""
-    return text.isascii() and not set(text) - set("0123456789+-.eE") and _parses(text)
-
-
-def _parses(text: str) -> bool:
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False
+_FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 
 
 def _refuse_callable(key: str, item: Json) -> None:

@@ -107,7 +107,7 @@ export function decodeMessage(data, limits) {
   const [text, ...attachments] = isText ? [data] : splitBinary(bytes);
   const value = parse(text);
   /** @type {Frame[]} */
-  const frames = isText && isList(value?.[0]) ? value : [value];
+  const frames = isText && isList(value) && isList(value[0]) ? value : [value];
   checkLimit(limits, "batch", frames.length);
   frames.forEach(checkEnvelope);
   if (!isText || text.includes('"bytes"')) checkAttachments(frames, attachments);

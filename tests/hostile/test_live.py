@@ -55,10 +55,10 @@ WRONG: dict[str, Any] = {
             ["title"],
             "set",
             [
-                {"$": "def", "id": 0, "value": ["x" * 1000] * 10},
+                {"$": "def", "id": 1, "value": ["x" * 1000] * 10},
                 *[
                     {"$": "def", "id": n, "value": [{"$": "use", "id": n - 1}] * 10}
-                    for n in range(1, 9)
+                    for n in range(2, 10)
                 ],
             ],
         ]

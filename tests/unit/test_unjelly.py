@@ -99,8 +99,8 @@ def test_of_equal_keys_the_last_holds():
 
 
 def test_keys_that_double_are_bounded():
-    value = {"$": "def", "id": 0, "value": []}
-    for number in range(1, 60):
+    value = {"$": "def", "id": 1, "value": []}
+    for number in range(2, 60):
         inner = [value, {"$": "use", "id": number - 1}]
         value = {"$": "def", "id": number, "value": inner}
     with pytest.raises(LimitExceeded):

@@ -46,7 +46,9 @@ export class Item extends Copyable {
   static fromState(state) {
     const { name, count = 1, tags = [], ...others } = state;
     const isText = (value) => typeof value === "string";
-    if (!isText(name) || !Number.isInteger(count) || !tags.every(isText)) throw new InsecureJelly();
+    const isWhole = (value) => typeof value === "bigint" || Number.isInteger(value);
+    const isRight = isText(name) && isWhole(count) && Array.isArray(tags);
+    if (!isRight || !tags.every(isText)) throw new InsecureJelly();
     if (Array.isArray(state) || Object.keys(others).length) throw new InsecureJelly();
     return new Item(name, count, tags);
   }
