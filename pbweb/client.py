@@ -23,7 +23,7 @@ from .errors import Error, PBConnectionLost
 from .flavors import REGISTRY, Registry
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
-from .logs import logger
+from .logs import logger, masked, printable
 from .references import RemoteReference
 from .runtime import DEADLINE, Options
 from .websocket import WebSocketLink
@@ -97,6 +97,7 @@ class connect:
         **options: Any,
     ) -> None:
         self._url = url
+        self._shown = masked(str(url))  # in errors and in the log
         self._names = dict(names or {})
         self._limits = limits
         self._registry = registry
@@ -169,8 +170,8 @@ class connect:
         if websocket.subprotocol != PROTOCOL:
             websocket.transport.abort()
             raise ConnectFailed(
-                f"{self._url} is a WebSocket, but no pbweb endpoint: it does not speak {PROTOCOL}; "
-                "is another program at this port or path?"
+                f"{self._shown} is a WebSocket, but no pbweb endpoint: it does not speak "
+                f"{PROTOCOL}; is another program at this port or path?"
             )
         return websocket
 
@@ -187,27 +188,27 @@ class connect:
                 **self._options,
             )
         except InvalidURI:
-            raise ValueError(_no_url(self._url)) from None
+            raise ValueError(_no_url(self._shown)) from None
         except InvalidStatus as error:
             raise ConnectFailed(self._explain(error)) from None
         except (InvalidHandshake, EOFError) as error:
             raise ConnectFailed(
-                f"{self._url} does not answer as a WebSocket: {error}; is it the port of another "
+                f"{self._shown} does not answer as a WebSocket: {error}; is it the port of another "
                 "program, or does it speak TLS (wss://)?"
             ) from error
         except TimeoutError:
             raise ConnectFailed(
-                f"{self._url} did not answer within {self._open_timeout:g} s; is the address "
+                f"{self._shown} did not answer within {self._open_timeout:g} s; is the address "
                 "right, and does a firewall let you through?"
             ) from None
         except OSError as error:
-            raise ConnectFailed(f"{self._url}: {_advice(error)}") from error
+            raise ConnectFailed(f"{self._shown}: {_advice(error)}") from error
 
     def _explain(self, error: InvalidStatus) -> str:
         """What to look at when there is an HTTP server that makes no WebSocket of this."""
         response = error.response
         status = response.status_code
-        said = (response.body or b"").decode(errors="replace").strip()[:200]
+        said = printable((response.body or b"").decode(errors="replace").strip())
         advice = {
             401: "the endpoint wants to know who you are: pass headers={…}",
             403: "the server lets nobody in at this path (many say so where there is nothing), or "
@@ -216,7 +217,7 @@ class connect:
         }.get(status, "the endpoint refused the upgrade")
         if status < 400 or said.startswith("<"):
             said = "there are pages under this path, no pbweb endpoint; `pbweb serve` has it at /pb"
-        return f"{self._url} answered {status}: {said or advice}"
+        return f"{self._shown} answered {status}: {said or advice}"
 
 
 def backoff(attempt: int) -> float:

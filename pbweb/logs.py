@@ -44,6 +44,7 @@ _SECRETS = frozenset(
 )
 _SECRET_ENDS = ("token", "secret", "password", "apikey", "passwd")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_USER = re.compile(r"//[^/?#\s]*@")
 _PAIR = re.compile(r"([?&;])([^=&;?\s\"']+)=([^&;#\s\"']+)")
 
 
@@ -137,7 +138,9 @@ def is_secret(key: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """*text* with `HIDDEN` in the place of the secrets in URLs' queries."""
+    """*text* with `HIDDEN` in the place of the secrets in URLs: in queries, and before an @."""
+    if "@" in text:
+        text = _USER.sub(f"//{HIDDEN}@", text)
     return _PAIR.sub(_masked_pair, text) if "=" in text else text
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .limits import Limits
@@ -30,7 +30,7 @@ REMEMBERED = 10
 class Principal:
     """Who opened a connection, as its upgrade tells: the same has to come back."""
 
-    identity: Any = None
+    identity: Any = field(default=None, repr=False)
     origin: str | None = None
     address: str = ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
@@ -54,7 +54,7 @@ class Asked:
     """What a client says that wants to resume."""
 
     session: str
-    secret: str
+    secret: str = field(repr=False)
     received: int
     sent: int
 

@@ -93,6 +93,21 @@ def test_nobody_answers():
     run(body)
 
 
+def test_no_error_shows_a_secret_of_the_url():
+    async def body():
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            for scheme in ("ws", "http"):
+                url = f"{scheme}://ann:MARK@127.0.0.1:{port}/pb?token=MARK&room=5"
+                with pytest.raises((pb.ConnectFailed, ValueError)) as raised:
+                    await pb.connect(url)
+                assert f"{port}/pb?token=***&room=5" in str(raised.value)
+                assert "MARK" not in str(raised.value)
+
+    run(body)
+
+
 def test_a_server_that_does_not_answer_in_time():
     async def body():
         left = asyncio.Event()

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+import pbweb as pb
 from pbweb.logs import (
     LINE,
     PEERS_TEXT,
@@ -17,6 +18,8 @@ from pbweb.logs import (
     printable,
     shown,
 )
+from pbweb.parking import Principal
+from pbweb.resuming import Asked
 
 HOSTILE = [
     "a\nb",
@@ -140,6 +143,9 @@ def test_a_key_that_does_not(key):
         ("/pb?room=5&password=MARK&x=1", "/pb?room=5&password=***&x=1"),
         ("GET /pb?a=1;api_key=MARK HTTP/1.1", "GET /pb?a=1;api_key=*** HTTP/1.1"),
         ("ws://host/pb?%74oken=MARK#top", "ws://host/pb?%74oken=***#top"),
+        ("ws://ann:MARK@host/pb?a=b", "ws://***@host/pb?a=b"),
+        ("ws://ann:MA@RK@host/@b", "ws://***@host/@b"),
+        ("ws://host/pb?mail=ann@host", "ws://host/pb?mail=ann@host"),
         ("/pb?room=5", "/pb?room=5"),
         ("token=MARK", "token=MARK"),  # no query
         ("no URL", "no URL"),
@@ -172,3 +178,16 @@ def test_the_access_log_of_uvicorn_is_masked():
             "/pb?token=***",
             "{'an': 'object'}",
         ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Asked(session="s", secret="MARK", received=0, sent=0),
+        Principal(identity="MARK"),
+        pb.UsernamePassword("MARK", "MARK"),
+        pb.Token("MARK"),
+    ],
+)
+def test_what_is_secret_is_in_no_repr(value):
+    assert "MARK" not in f"{value!r} {value} {[value]}"
