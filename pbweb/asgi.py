@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+)
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -181,6 +189,23 @@ class Endpoint:
             return None
         return await identify(self.authenticate, scope, self.limits.first_frame)
 
+    def close(self) -> None:
+        """The application stops: sessions without a connection end, and no more are kept.
+
+        So logouts and the callbacks of `notifyOnDisconnect` have run when it ends. An endpoint
+        that is the whole application does it by itself, and so does `or_else`; where it is
+        mounted, call this at the end of the application's lifespan, or use `lifespan`.
+        """
+        self.parking.close()
+
+    @asynccontextmanager
+    async def lifespan(self, _application: Any = None) -> AsyncIterator[None]:
+        """`close` at the end: ``Starlette(routes=…, lifespan=endpoint.lifespan)``."""
+        try:
+            yield
+        finally:
+            self.close()
+
     # ---------------------------------------------------------------- ASGI
 
     def routes(self, path: str = "/pb") -> list[BaseRoute]:
@@ -199,7 +224,7 @@ class Endpoint:
         """An application that is this endpoint at *path* and beneath, and *application* elsewhere.
 
         For frameworks that mount nothing, Django and Quart among them. What the server says of
-        its start and end (the lifespan) goes to *application*: an endpoint has nothing to start.
+        its start and end (the lifespan) goes to *application*; at the end the endpoint is closed.
 
         Raises:
             ValueError: *path* does not begin with a slash, or would leave nothing over.
@@ -209,6 +234,9 @@ class Endpoint:
             raise ValueError(f"a path for an endpoint beside others is like '/pb', not {path!r}")
 
         async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                await application(scope, self._until_shutdown(receive), send)
+                return
             asked = _path_in_application(scope)
             chosen = self if asked == own or asked.startswith(f"{own}/") else application
             await chosen(scope, receive, send)
@@ -223,7 +251,7 @@ class Endpoint:
         elif kind == "http":
             await self._file(scope, send)
         elif kind == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -243,6 +271,25 @@ class Endpoint:
             await link.pump(receive)
         finally:
             self.forget(link.connection)
+
+    def _until_shutdown(self, receive: Receive) -> Receive:
+        """As *receive*, with which a server says that it starts and stops; then `close`."""
+
+        async def received() -> MutableMapping[str, Any]:
+            event = await receive()
+            if event["type"] == "lifespan.shutdown":
+                self.close()
+            return event
+
+        return received
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        receive = self._until_shutdown(receive)
+        while True:
+            event = await receive()
+            await send({"type": f"{event['type']}.complete"})
+            if event["type"] == "lifespan.shutdown":
+                return
 
     async def _file(self, scope: Scope, send: Send) -> None:
         refused = self.gate.host_refusal(scope)
@@ -421,14 +468,6 @@ async def _refuse(scope: Scope, send: Send, refused: Refused) -> None:
         {"type": "websocket.http.response.start", "status": refused.status, "headers": headers}
     )
     await send({"type": "websocket.http.response.body", "body": f"{refused.reason}\n".encode()})
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        event = await receive()
-        await send({"type": f"{event['type']}.complete"})
-        if event["type"] == "lifespan.shutdown":
-            return
 
 
 def _path_in_application(scope: Scope) -> str:

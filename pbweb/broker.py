@@ -30,7 +30,7 @@ from .incoming import Incoming
 from .jelly import Jellier, Tagged
 from .outgoing import Outgoing
 from .promises import PromisedItem, RemotePromise, follow
-from .references import DEAD, Exports, Imports, RemoteReference, dead_reference
+from .references import Exports, Imports, RemoteReference, dead_reference
 from .runtime import Options, Runtime
 from .shared import SharedFrames
 from .streams import Items, Producer, RemoteStream, Streams
@@ -80,12 +80,14 @@ class Broker:
         "disconnected",
         "exports",
         "express",
+        "gone",
         "identity",
         "imports",
         "incoming",
         "limits",
         "line",
         "login_due",
+        "may_resume",
         "message_after_login",
         "options",
         "outbox",
@@ -117,12 +119,16 @@ class Broker:
         self.close = close
         self.disconnected = False
         """Whether the session is gone."""
+        self.gone = ""
+        """Why it is."""
         self.away = False
         """Whether the session has no connection at the moment (section 6)."""
         self.identity: Any = None
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
         self.login_due = False
         """Whether the peer has to log in before it may send messages of the usual length."""
+        self.may_resume: Callable[[], bool] | None = None
+        """Whether the peer may come back, as those say that let it in; None: it may."""
         self.message_after_login = 0  # bytes that the peer takes once we have logged in to it
         self.exports = Exports(limits.references)
         self.imports = Imports(self, limits.references, wake)
@@ -226,7 +232,7 @@ class Broker:
             DeadReferenceError: it is dead.
         """
         if reference.isDead():
-            raise DeadReferenceError(DEAD)
+            raise self.dead()
         if self._when_dead is None:
             self._when_dead = {}
         self._when_dead.setdefault(reference, []).append(callback)
@@ -239,6 +245,10 @@ class Broker:
             if not callbacks[reference]:
                 del callbacks[reference]
 
+    def dead(self) -> DeadReferenceError:
+        """What is wrong with a reference of ours that is dead."""
+        return DeadReferenceError(f"the reference is dead: {self.gone or 'it was released'}")
+
     def _tell_dead(self, reference: RemoteReference, why: Error) -> None:
         for callback in (self._when_dead or {}).pop(reference, ()):
             callback(reference, why)
@@ -249,7 +259,7 @@ class Broker:
         if pairs:
             self.send(["decref", *pairs])
         if self._when_dead and type(reference) is RemoteReference:
-            self._tell_dead(reference, DeadReferenceError(DEAD))
+            self._tell_dead(reference, self.dead())
 
     def adopt(self, entrance: Entrance, avatar: Any) -> None:
         """A login has its *avatar*: what came in it, or in calls on it, is of its perspective."""
@@ -653,6 +663,7 @@ class Broker:
         if self.disconnected:
             return
         self.disconnected = True
+        self.gone = str(error)
         unsent, self.outbox = self.outbox, []
         self.attachments.clear()
         self.exports.clear()

@@ -248,7 +248,7 @@ class _WayBack:
 
     def begin(self, wait: bool | list[float]) -> bool:
         """See `connection.Return`."""
-        if self._setting_up is not None:  # of a session that is no more
+        if self._setting_up is not None and not self._stopped:  # of a session that is no more
             self._setting_up.cancel()
         if self._task is not None:
             if not self._is_wanted():
@@ -268,8 +268,9 @@ class _WayBack:
     def stop(self) -> None:
         """See `connection.Return`."""
         self._stopped = True
+        # A set-up may close the connection itself, and waits for that.
         for task in (self._task, self._setting_up):
-            if task is not None:
+            if task is not None and task is not asyncio.current_task():
                 task.cancel()
         self._task = None
 

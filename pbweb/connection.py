@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from .broker import Broker
 from .cred import proof_of
+from .exchange import Ending
 from .logs import Allowance, logger, printable
 from .promises import RemotePromise
 from .references import RemoteReference
@@ -268,6 +269,11 @@ class Connection:
             return "ended"
         return "interrupted" if self.session.detached else "connected"
 
+    @property
+    def ending(self) -> Ending | None:
+        """Why the session has ended: a ``code`` (protocol section 7) and a ``reason``, or None."""
+        return self.session.ending
+
     def on_status(self, callback: Callable[[Status], object]) -> None:
         """Call *callback* with the `status` whenever it changes (protocol section 6)."""
         self._status.append(callback)
@@ -288,13 +294,18 @@ class Connection:
         self._finish()
         await self.wait_closed()
 
-    async def wait_closed(self) -> None:
-        """Wait until the connection is closed, by whomever, and no other is to follow."""
-        if self._is_over():
-            return
-        if self._finished is None:
-            self._finished = self._loop.create_future()
-        await asyncio.shield(self._finished)
+    async def wait_closed(self) -> Ending:
+        """Wait until the connection is closed, by whomever, and no other is to follow.
+
+        Returns:
+            Why: the ``code`` of protocol section 7, and a ``reason`` for people.
+        """
+        if not self._is_over():
+            if self._finished is None:
+                self._finished = self._loop.create_future()
+            await asyncio.shield(self._finished)
+        assert self.session.ending is not None
+        return self.session.ending
 
     # -------------------------------------------------------------- resuming
 

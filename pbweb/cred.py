@@ -229,6 +229,11 @@ class Realm(Protocol):
         *logout* is called without arguments, exactly once, when the login has ended: the
         client released or dropped the avatar's reference, or its session went, or what it had
         proved has expired. It may be an ``async`` function.
+
+        A realm may have a function ``may_resume(avatarId, avatar)`` beside it. It is called when
+        the client comes back after its connection was lost (protocol section 6), for each login
+        of its session. If it returns False, or fails, the session ends: an account was blocked,
+        a password changed. It must not wait for anything.
         """
 
 
@@ -309,6 +314,7 @@ class _Door(Dispatcher):
         self._checking = 0
         self._line: deque[Any] = deque()  # futures of those that wait for their turn
         broker.login_due = required
+        broker.may_resume = self._may_resume
         self._wait_for_login()
         broker.notifyOnDisconnect(self._lost)
 
@@ -453,6 +459,13 @@ class _Door(Dispatcher):
         if all(other.perspective is not login.perspective for other in self.logins):
             broker.revoke(login.perspective, stop)
         self._wait_for_login()
+
+    def _may_resume(self) -> bool:
+        """Whether the realm lets all who are logged in come back."""
+        may_resume = getattr(self.portal.realm, "may_resume", None)
+        return may_resume is None or all(
+            may_resume(login.avatarId, login.perspective) for login in self.logins
+        )
 
     def _wait_for_login(self) -> None:
         """Close the connection if nobody logs in in time, where somebody has to."""

@@ -8,7 +8,7 @@ shell closes the connection after that. `session.Session` is what outlives a con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -37,7 +37,7 @@ from .window import Receipts, Window
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["RECONNECT", "WITHOUT_CLOSE", "Exchange", "cut_reason"]
+__all__ = ["RECONNECT", "WITHOUT_CLOSE", "Ending", "Exchange", "cut_reason"]
 
 REASON_BYTES = 123
 
@@ -61,6 +61,14 @@ def cut_reason(reason: str) -> str:
     return clean[:REASON_BYTES].decode(errors="ignore")
 
 
+class Ending(NamedTuple):
+    """Why a session has ended."""
+
+    code: int
+    """As in section 7; 1006 where nobody said one."""
+    reason: str
+
+
 class Exchange:
     """One side of what is said on a connection.
 
@@ -80,6 +88,7 @@ class Exchange:
         "closing",
         "come_back",
         "ended",
+        "ending",
         "is_server",
         "limits",
         "liveness",
@@ -108,6 +117,8 @@ class Exchange:
         self.broker = broker = Broker(runtime, options, wake, self.close)
         self.closing: tuple[int, str] | None = None
         self.ended = False
+        self.ending: Ending | None = None
+        """Why it has ended, if it has."""
         self.come_back: bool | list[float] = True
         """Whether a client is to connect again when the session has ended, or in which time."""
         self.successor: Session | None = None
@@ -425,7 +436,7 @@ class Exchange:
         Args:
             received: how many frames the peer says that it had.
         """
-        self.ended = True
+        self.ended, self.ending = True, Ending(code, why)
         self._stop_timers()
         not_handled, unsure = self.window.end(received)
         error = PBConnectionLost(f"the session is gone: {why}")

@@ -96,6 +96,8 @@ class Limits:
     """Such sessions of one identity: the oldest goes when there is one more."""
     away_per_address: int = 64
     """Such sessions of one address, or 64 bits of an IPv6 one: log in, drop it, and again."""
+    resume_failures: int = 5
+    """Wrong secrets of one address in a minute; for more the connection is closed: guesses."""
 
     blocked: float = 0.1
     """Seconds that one of our own methods may hold up the event loop before the log names it."""

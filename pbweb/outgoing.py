@@ -22,7 +22,7 @@ from .frames import Frame
 from .jelly import Jellier, size_as_it_is
 from .methods import find_method
 from .promises import PromisedItem, RemotePromise, follow
-from .references import DEAD, RemoteReference
+from .references import RemoteReference
 from .runtime import DEADLINE
 from .shared import SharedCall
 from .targets import Target
@@ -302,7 +302,7 @@ class Outgoing:
         """
         if type(target) is RemoteReference:
             if target.isDead():
-                raise DeadReferenceError(DEAD)
+                raise self._broker.dead()
             return target.luid
         path: Sequence[str | int] = ()
         if isinstance(target, PromisedItem):

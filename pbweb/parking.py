@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .errors import ProtocolError
 from .limits import Limits
 from .resuming import Asked, Refusal, Why
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["NOBODY", "Parking", "Principal"]
 
 GOING_AWAY = "the server is going away"
+
+FAILURES_SECONDS = 60.0
 
 REMEMBERED = 10
 """For so many windows it is known why a session that is over cannot be resumed."""
@@ -44,13 +47,17 @@ class Principal:
     def groups(self, limits: Limits) -> Iterator[tuple[Hashable, int]]:
         """What its sessions are counted among when they are away, and how many may be in each."""
         yield None, limits.away
-        yield ("address", _network_of(self.address)), limits.away_per_address
+        yield ("address", self.network()), limits.away_per_address
         try:
             hash(self.identity)
         except TypeError:  # it cannot be looked up; the bound of its address holds
             return
         if self.identity is not None:
             yield ("identity", self.identity), limits.away_per_identity
+
+    def network(self) -> str | bytes:
+        """Its address; of IPv6 the first 64 bits: one who connects has all that begin with them."""
+        return _network_of(self.address)
 
 
 NOBODY = Principal()
@@ -103,7 +110,7 @@ def _are_same(one: bytes, other: bytes) -> bool:
 
 
 def _network_of(address: str) -> str | bytes:
-    """*address*; of IPv6 its first 64 bits, since one who connects has all that begin with them."""
+    """See `Principal.network`."""
     from ipaddress import IPv6Address, ip_address  # noqa: PLC0415
 
     try:
@@ -148,7 +155,10 @@ class Parking:
         self._away: dict[Hashable, OrderedDict[str, _Place]] = {}
         self._tombstones: OrderedDict[str, _Tombstone] = OrderedDict()
         self._weight = 0
-        self._is_closed = False
+        self.is_closed = False
+        """Whether the server stops, and no session stays without a connection."""
+        # wrong secrets by network, and since when they are counted: the oldest first
+        self._failures: OrderedDict[str | bytes, tuple[float, int]] = OrderedDict()
 
     def statistics(self) -> dict[str, int]:
         """How many sessions there are, how many without a connection, and what those keep."""
@@ -175,14 +185,21 @@ class Parking:
         return name, secret, self._limits.resume_window
 
     def resume(self, session: Session, asked: Asked) -> Session | Refusal:
-        """See `session.Door`."""
+        """See `session.Door`.
+
+        Raises:
+            ProtocolError: the counts cannot be, or too much was guessed (4429).
+        """
         principal = self._principals.get(session, NOBODY)
         place = self._places.get(asked.session)
         if place is None:
             return self._remembered(asked, principal)
         proof = place.knows(asked.secret)
         if proof is None or not place.principal.is_same(principal):
-            return Refusal("unknown")
+            return self._wrong(principal)
+        if not place.session.may_resume():
+            place.session.end("its client may not come back", 4410)
+            return self._remembered(asked, principal)
         found, secret = place.session, self._token(32)
         self._back(asked.session)
         if not found.take_over(asked, secret):
@@ -198,7 +215,7 @@ class Parking:
 
     def detached(self, session: Session) -> None:
         """See `session.Door`; the oldest go where there are too many."""
-        if self._is_closed:
+        if self.is_closed:
             session.end(GOING_AWAY)
             return
         place = self._places[session.id]
@@ -247,7 +264,8 @@ class Parking:
 
     def close(self) -> None:
         """The server stops: what has no connection ends now, and is told what an end brings."""
-        self._is_closed = True
+        self.is_closed = True
+        self._failures.clear()
         for place in list(self._away.get(None, {}).values()):
             place.session.end(GOING_AWAY)
 
@@ -262,8 +280,28 @@ class Parking:
         hashed = _hashed(asked.secret)
         known = [_are_same(hashed, known) for known in tombstone.hashes]
         if not any(known) or not tombstone.principal.is_same(principal):
-            return Refusal("unknown")
+            return self._wrong(principal)
         return Refusal(tombstone.why, tombstone.received)
+
+    def _wrong(self, principal: Principal) -> Refusal:
+        """*principal* does not prove that a session is its own.
+
+        An id that nobody knows is not counted: after a restart every client has one. Nor does
+        it count against who has the right secret: many may share an address.
+        """
+        now, network, failures = self._clock(), principal.network(), self._failures
+        since, number = failures.pop(network, (now, 0))
+        if now - since >= FAILURES_SECONDS:
+            since, number = now, 0
+        failures[network] = since, number + 1
+        if len(failures) > self._limits.away:
+            failures.popitem(last=False)
+        if number >= self._limits.resume_failures:
+            raise ProtocolError(
+                f"resume_failures: {self._limits.resume_failures} wrong secrets in a minute",
+                code=4429,
+            )
+        return Refusal("unknown")
 
     def _back(self, name: str) -> None:
         """The session is away no more: it has a connection, or is over."""

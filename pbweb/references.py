@@ -24,7 +24,6 @@ __all__ = ["Exports", "Imports", "RemoteReference", "dead_reference"]
 HeldKey = int | str | tuple[int | str, int]
 """A luid or name; with the id() of the avatar in whose calls it came, if there is one."""
 
-DEAD = "the reference is dead: it was released, or its session is gone"
 NOTHING_THERE = (
     "the reference names nothing: it was released or revoked, its login has ended, or it is not of "
     "this session"

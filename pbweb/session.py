@@ -73,12 +73,14 @@ class Session(Exchange):
 
     __slots__ = (
         "__weakref__",
+        "_away_since",
         "_away_timer",
         "_changed",
         "_door",
         "_opened",
         "_refused",
         "_secret",
+        "_stuck_at",
         "_taken_over",
         "detached",
         "id",
@@ -116,6 +118,8 @@ class Session(Exchange):
         self.refusal: Refusal | None = None  # of the session that the client asked for
         self._secret = ""  # a client's
         self._away_timer: Handle | None = None
+        self._away_since = 0.0
+        self._stuck_at = -1  # what was acknowledged when this was resumed, if more was kept
         self._taken_over = False  # nothing has come yet since `take_over`
         super().__init__(runtime, options, wake, is_server=is_server, software=software)
 
@@ -208,6 +212,15 @@ class Session(Exchange):
         """How much is kept for the peer."""
         return self.window.kept_bytes
 
+    def may_resume(self) -> bool:
+        """Whether the application lets the client of this session come back."""
+        may_resume = self.broker.may_resume
+        try:
+            return may_resume is None or bool(may_resume())
+        except Exception as error:
+            self.runtime.report("may_resume failed", error)
+            return False
+
     def is_at_rest(self) -> bool:
         """Whether every call that has come has got control, or waits for an answer by name."""
         return not self.broker.incoming.unstarted()
@@ -228,7 +241,13 @@ class Session(Exchange):
         self._lose()
         if not first:  # of a connection on which nothing was resumed
             return
-        self._away_timer = self.runtime.call_later(self.lasts, self._expire)
+        # A message that no connection survives must not be sent again for ever: as long as
+        # nothing of what is kept arrives, the window of the first loss goes on.
+        now = self.runtime.clock()
+        if self.window.acked > self._stuck_at:
+            self._away_since = now
+        left = self._away_since + self.lasts - now
+        self._away_timer = self.runtime.call_later(max(left, 0), self._expire)
         self._wake()  # what stands in the outbox is to be numbered
         if self._door is not None:
             self._door.detached(self)
@@ -353,6 +372,7 @@ class Session(Exchange):
             self._away_timer = None
         self.detached = self.broker.away = False
         window.resume(received, sent)
+        self._stuck_at = window.acked if window.kept else -1
         receipts.resume()
         self.liveness.begin()
         if not self.broker.has_window():

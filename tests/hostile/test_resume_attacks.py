@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -356,3 +357,184 @@ async def test_no_secret_is_written_into_a_log(caplog):
         await first.cut()
     for secret in filter(None, SECRETS):
         assert secret not in caplog.text
+
+
+async def test_guessed_secrets_are_4429_after_a_few_and_who_has_the_right_one_comes_in():
+    async with attacked(Root(), limits=LIMITS) as gate:
+        first, said = await begin(gate)
+        for number in range(8):
+            thief = await resume(gate, said, secret=f"{number:064}")
+            if number < 5:
+                assert (await answer(thief))["why"] == "unknown"
+                await end(thief)
+            else:
+                code, close = await thief.closed()
+                assert (code, close[1], close[3]) == (4429, 4429, [5, 30])
+        second = await resume(gate, said)
+        assert (await answer(second))["resumed"] is True
+        await end(second)
+        await first.cut()
+
+
+async def test_a_session_that_an_attacker_began_is_of_no_use_in_somebody_elses_page():
+    """Fixation (E2): the victim's page is given the id and secret of the attacker's session."""
+    async with attacked(
+        Root(), limits=LIMITS, authenticate=lambda request: request.headers.get("x-user")
+    ) as gate:
+
+        async def peer(user):
+            raw = await gate.raw()
+            PEERS.append(raw)
+            raw.send_bytes(upgrade(gate.host, headers=[("X-User", user)]))
+            assert (await read_head(raw.reader))[0] == 101
+            return raw
+
+        attacker = await peer("mallory")
+        # an id of the client's own choice is none
+        attacker.greet(session="mine", secret="mine")
+        said = (await attacker.next("version"))[2]
+        assert said["session"] != "mine"
+        assert said["secret"] != "mine"
+        victim = await peer("alice")
+        asked = {"session": said["session"], "secret": said["secret"], "received": 0, "sent": 0}
+        victim.greet(resume=asked)
+        theirs = await answer(victim)
+        assert (theirs["resumed"], theirs["why"]) == (False, "unknown")
+        assert theirs["session"] != said["session"]
+        await end(attacker, victim)
+
+
+async def test_a_live_connection_is_taken_over_a_thousand_times_and_one_is_current():
+    """Two sockets race with one secret (E3): each call is executed once, by who has the session."""
+    async with attacked(root := Root(), limits=LIMITS) as gate:
+        last, said = await begin(gate)
+        done = 0
+        for _ in range(1000):
+            racers = [await resume(gate, said, done, done) for _ in range(2)]
+            for racer in racers:
+                racer.send(["message", done + 1, "root", "note", [done + 1]])
+            winners = []
+            for racer in racers:
+                try:
+                    fresh = await answer(racer)
+                    if fresh["resumed"]:
+                        await racer.answer(done + 1)
+                        winners.append((racer, fresh))
+                except AssertionError:
+                    assert racer.close_code in (4400, 4409), racer.close_reason
+            assert len(winners) == 1
+            done += 1
+            await last.cut()
+            last, fresh = winners[0]
+            said = {**said, "secret": fresh["secret"]}
+            for racer in racers:
+                if racer is not last:
+                    await racer.cut()
+            PEERS[:] = [last]
+        assert root.noted == list(range(1, done + 1))
+        assert gate.endpoint.parking.statistics()["sessions"] <= 2 + 1000
+        await end(last)
+
+
+class Members(pb.Avatar):
+    def __init__(self, realm, name):
+        self.realm = realm
+        self.name = name
+
+    def perspective_whoami(self):
+        return self.name
+
+
+class Club(pb.Root):
+    """The first peer is the canary; the others log in, and may be blocked."""
+
+    def __init__(self):
+        self.blocked: set[str] = set()
+        self.logouts: list[str] = []
+        names = pb.checkers.CallableChecker(pb.UsernamePassword, lambda given: given.username)
+        self.portal = pb.Portal(self, [names])
+        self.has_canary = False
+
+    def rootObject(self, broker):
+        if self.has_canary:
+            return self.portal.rootObject(broker)
+        self.has_canary = True
+        return self
+
+    def remote_echo(self, value):
+        return value
+
+    def requestAvatar(self, avatarId, _mind, _interface):
+        return pb.IPerspective, Members(self, avatarId), lambda: self.logouts.append(avatarId)
+
+    def may_resume(self, avatarId, avatar):
+        assert isinstance(avatar, Members)
+        return avatarId not in self.blocked
+
+
+async def log_in(peer):
+    fields = {"username": "ann", "password": "a"}
+    peer.send(["message", 1, "root", "login", ["password", fields]])
+    assert (await peer.answer(1))[0] == "answer"
+
+
+async def test_before_a_login_there_is_no_window():
+    async with attacked(Club(), limits=LIMITS) as gate:
+        peer, said = await begin(gate)
+        await peer.cut()
+        await until(lambda: gate.endpoint.parking.statistics()["remembered"] == 1)
+        late = await resume(gate, said)
+        assert (await answer(late))["why"] == "ended"
+        await end(late)
+
+
+@pytest.mark.parametrize("how", ["blocked", "kicked"])
+async def test_who_is_blocked_or_kicked_meanwhile_does_not_come_back(how):
+    realm = Club()
+    async with attacked(realm, limits=LIMITS) as gate:
+        peer, said = await begin(gate)
+        await log_in(peer)
+        [server] = [c for c in gate.endpoint.connections if c.session.id == said["session"]]
+        await peer.cut()
+        await until(lambda: away(gate) == 1)
+        assert realm.logouts == []
+        if how == "blocked":
+            realm.blocked.add("ann")
+        else:
+            server.broker.disconnect()
+            await until(lambda: realm.logouts)
+        late = await resume(gate, said, 1, 1)
+        assert (await answer(late))["why"] == "ended"
+        await until(lambda: realm.logouts == ["ann"])
+        await end(late)
+
+
+async def test_who_is_not_blocked_comes_back_logged_in():
+    realm = Club()
+    async with attacked(realm, limits=LIMITS) as gate:
+        peer, said = await begin(gate)
+        await log_in(peer)
+        await peer.cut()
+        await until(lambda: away(gate) == 1)
+        again = await resume(gate, said, 1, 1)
+        assert (await answer(again))["resumed"] is True
+        again.send(["message", 2, 1, "whoami"])
+        assert (await again.answer(2))[2] == "ann"
+        await end(again)
+        await until(lambda: realm.logouts == ["ann"])
+
+
+async def test_the_wall_clock_may_jump(monkeypatch):
+    """Only a clock that rises counts (E8)."""
+    real = time.time
+    async with attacked(Root(), limits=LIMITS) as gate:
+        peer, said = await begin(gate)
+        for hours in (1, -1):
+            await peer.cut()
+            await until(lambda: away(gate) == 1)
+            monkeypatch.setattr(time, "time", lambda hours=hours: real() + hours * 3600)
+            peer = await resume(gate, said)
+            fresh = await answer(peer)
+            assert fresh["resumed"] is True
+            said = {**said, "secret": fresh["secret"]}
+        await end(peer)

@@ -28,10 +28,8 @@ class ResumablePair(SteppedPair):
         self.limits = limits
         self.publish = publish
         self.principal = Principal("somebody", "http://here")
-        number = iter(range(10**9))
-        self.parking = Parking(
-            limits, self.runtime.clock, self._moved, lambda size: f"{size}-{next(number)}"
-        )
+        self.number = iter(range(10**9))
+        self.forget_everything()
         self.refusals = []
         self.changes = {"client": [], "server": []}
         self.client = Session(
@@ -48,6 +46,12 @@ class ResumablePair(SteppedPair):
         self.wires = []
         self.connect()
         self.server = self.wires[0].server
+
+    def forget_everything(self):
+        """The server is one that knows of no session."""
+        self.parking = Parking(
+            self.limits, self.runtime.clock, self._moved, lambda size: f"{size}-{next(self.number)}"
+        )
 
     # ------------------------------------------------------------- the shells
 

@@ -7,6 +7,7 @@ call is executed once (I3), one connection is current (I4), an end is final (I5)
 kept than is allowed (I8), and what a lost call says is true.
 """
 
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
@@ -163,6 +164,8 @@ class ResumedSessions(Sessions):
             assert started <= 1
             if outcome == "not_executed":
                 assert not started, number
+            elif outcome == "executed_answer_lost":
+                assert started or number not in side.sent, number
 
     def starts_are_in_order(self) -> None:
         super().starts_are_in_order()
@@ -214,7 +217,7 @@ class ExpiringSessions(ResumedSessions):
     """With a window that passes now and then."""
 
     limits = pb.Limits(resume_window=3)
-    may_close = (1006,)
+    may_close = (1006, 4440)
     expires = True
 
     @rule(really=st.integers(0, 4), seconds=st.sampled_from([2.5, 3.5]))
@@ -222,6 +225,23 @@ class ExpiringSessions(ResumedSessions):
         if not really:
             self.link.cut()
             self.runtime.advance(seconds)
+
+    @rule(by_client=TO_SERVER, method=METHODS, arrives=st.booleans(), acked=st.booleans())
+    def call_and_never_hear(self, by_client: bool, method: str, arrives: bool, acked: bool) -> None:
+        """The connection goes when a call has come; the server has no room for who is away."""
+        side, _ = self.sides(by_client)
+        self.call(side, side.root(), method, [])
+        side.sent.append(self.number)
+        self.link.flush()
+        if arrives:
+            self.link.deliver(to_server=by_client)
+        if acked:
+            self.runtime.advance(0.3)
+            self.link.flush()
+            self.link.deliver(to_server=not by_client)
+        self.link.cut()
+        if self.link.server.detached:
+            self.link.server.overflow()
 
 
 class NarrowResumedSessions(ResumedSessions):
@@ -231,6 +251,58 @@ class NarrowResumedSessions(ResumedSessions):
     patience = 100
     may_close = (4440,)
     expires = True
+
+
+@settings(BOUNDED, max_examples=200)
+@given(
+    methods=st.lists(METHODS, min_size=1, max_size=6),
+    together=st.booleans(),
+    arrive=st.integers(0, 6),
+    answers=st.integers(0, 6),
+    acked=st.booleans(),
+    up=BYTES,
+    end=st.sampled_from(["overflow", "expired", "closed", "nobody knows it"]),
+)
+def test_what_a_lost_call_says_is_true_and_as_much_as_can_be_known(
+    methods, together, arrive, answers, acked, up, end
+):
+    """Some calls arrive, some answers come back, then the session is lost in one of four ways."""
+    sessions = ExpiringSessions()
+    sessions.connect()
+    link, client = sessions.link, sessions.client
+    for method in methods:
+        sessions.call(client, client.root(), method, [])
+        client.sent.append(sessions.number)
+        if not together:
+            link.flush()
+    link.flush()
+    for _ in range(arrive):
+        link.deliver(to_server=True)
+    if acked:
+        sessions.runtime.advance(0.3)
+    link.flush()
+    for _ in range(answers):
+        link.deliver(to_server=False)
+    link.cut(up=up)
+    started = set(sessions.server.ledger.started)
+    if end == "expired":
+        sessions.runtime.advance(4)
+    elif end == "nobody knows it":
+        link.forget_everything()
+    elif end == "overflow":
+        link.server.overflow()
+    else:
+        link.server.close(4410, "enough")
+        link.server.messages()
+    link.settle()
+    sessions.what_a_lost_call_says_is_true()
+    lost = {number: outcome for number, (outcome, _) in sessions.outcomes.items()}
+    if end == "overflow":  # the server knows all, and tells it
+        assert lost == {
+            number: "executed_answer_lost" if number in started else "not_executed"
+            for number in lost
+        }
+    sessions.teardown()
 
 
 TestResumedSessions = ResumedSessions.TestCase

@@ -12,7 +12,7 @@ from tests.unit.vectors import FixtureRoot
 class Alone:
     """A session whose peer is the test; nothing is fed to it before."""
 
-    def __init__(self, *, is_server=True, opened=None, **limits):
+    def __init__(self, *, is_server=True, opened=None, refused=None, **limits):
         self.runtime = SteppedRuntime()
         self.woken = 0
 
@@ -29,6 +29,7 @@ class Alone:
             is_server=is_server,
             software="alone",
             opened=opened or publish,
+            refused=refused,
         )
 
     def feed(self, *frames):

@@ -265,8 +265,54 @@ def test_lifespan_is_answered():
         async def send(event):
             sent.append(event["type"])
 
-        await Endpoint(Root)({"type": "lifespan"}, receive, send)
+        app = Endpoint(Root)
+        await app({"type": "lifespan"}, receive, send)
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+        assert app.parking.is_closed
+
+    run(body)
+
+
+def test_at_the_end_of_a_mounted_endpoint_sessions_without_a_connection_end():
+    async def body():
+        app = Endpoint(Root, limits=pb.Limits(resume_window=60))
+        client = Client(app, scope())
+        await client.sent.get()
+        client.send(["version", 1])
+        await client.frames()
+        [connection] = app.connections
+        async with app.lifespan():
+            await client.leave(1006)
+            assert connection.status == "interrupted"
+            assert not app.parking.is_closed
+        assert connection.status == "ended"
+        assert app.parking.is_closed
+
+    run(body)
+
+
+def test_or_else_closes_the_endpoint_before_the_application_stops():
+    async def application(_scope, receive, _send):
+        assert (await receive())["type"] == "lifespan.startup"
+        assert not app.parking.is_closed
+        assert (await receive())["type"] == "lifespan.shutdown"
+        assert app.parking.is_closed
+
+    async def has_none(_scope, _receive, _send):
+        raise ValueError("as Django says")
+
+    app, other = Endpoint(Root), Endpoint(Root)
+
+    async def body():
+        events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+        async def receive():
+            return events.pop(0)
+
+        await app.or_else(application)({"type": "lifespan"}, receive, None)
+        with pytest.raises(ValueError, match="Django"):
+            await other.or_else(has_none)({"type": "lifespan"}, receive, None)
+        assert not other.parking.is_closed
 
     run(body)
 

@@ -239,3 +239,35 @@ def test_a_block_that_raises_closes_the_connection():
             assert connection.session.ended
 
     run(body)
+
+
+def test_a_set_up_of_a_later_session_may_close_the_connection():
+    async def body():
+        begun, closed = [], []
+
+        async def on_session(_root, connection):
+            begun.append(connection)
+            if len(begun) == 2:
+                closed.append(await connection.close(4401, "no more"))
+                closed.append("and the set-up went on")
+
+        served = []
+
+        async def handler(websocket):
+            served.append(websocket)
+            await websocket.send('["version",1]')
+            if len(served) == 1:
+                await websocket.send('["close",1012,"a restart",[0.25,0.25]]')
+            await websocket.wait_closed()
+
+        async with serve(handler, "127.0.0.1", 0, subprotocols=["pb.json.1"]) as server:
+            port = server.sockets[0].getsockname()[1]
+            connection = await pb.connect(f"ws://127.0.0.1:{port}/pb", on_session=on_session)
+            assert await connection.wait_closed() == (4401, "closed here: 4401 no more")
+            while len(closed) < 2:
+                await asyncio.sleep(0)
+        assert closed == [None, "and the set-up went on"]
+        assert len(served) == len(begun) == 2
+        assert connection.ending.code == 4401
+
+    run(body)

@@ -300,3 +300,98 @@ def test_a_server_that_stops_ends_what_is_away_and_what_goes_away_then():
     assert (live.state, told) == ("ended", ["away", "live"])
     statistics = lot.parking.statistics()
     assert (statistics["sessions"], statistics["away"], statistics["bytes_away"]) == (0, 0, 0)
+
+
+def test_who_guesses_secrets_is_closed_with_4429_and_the_right_one_still_holds():
+    lot = Lot()
+    session = lot.away()
+    for _ in range(5):
+        assert lot.ask(session, secret="wrong") == Refusal("unknown")
+    for principal in (ME, Principal("you", None, ME.address)):
+        with pytest.raises(pb.ProtocolError, match="resume_failures: 5 wrong") as found:
+            lot.ask(session, principal, secret="wrong")
+        assert found.value.code == 4429
+    assert lot.ask(session, Principal("me", "http://here", "9.9.9.9"), secret="x").why == "unknown"
+    assert lot.ask(session) is session
+    session.detach("lost")
+    lot.runtime.advance(61)  # which the session does not outlive
+    assert lot.ask(session, secret="wrong") == Refusal("unknown")
+
+
+def test_secrets_of_sessions_that_are_over_are_guesses_too_and_unknown_ids_are_none():
+    lot = Lot()
+    session = lot.live()
+    session.end("over")
+    for _ in range(5):
+        assert lot.ask(session, secret="wrong") == Refusal("unknown")
+    for _ in range(20):  # as all clients ask after a restart
+        assert lot.parking.resume(lot.young(), Asked("x", "y", 0, 0)) == Refusal("unknown")
+    with pytest.raises(pb.ProtocolError):
+        lot.ask(session, secret="wrong")
+    assert lot.ask(session) == Refusal("ended", None)
+
+
+def test_as_many_addresses_are_watched_as_sessions_are_remembered():
+    lot = Lot(away=3)
+    session = lot.away()
+    for number in range(10):
+        lot.ask(session, Principal("you", None, f"10.0.0.{number}"), secret="wrong")
+    assert len(lot.parking._failures) == 3
+    lot.parking.close()
+    assert not lot.parking._failures
+
+
+@pytest.mark.parametrize("answer", [False, None, 1, True])
+def test_the_application_is_asked_whether_the_client_may_come_back(answer):
+    lot = Lot()
+    session = lot.away()
+    session.broker.may_resume = lambda: answer
+    assert (lot.ask(session) is session) == bool(answer)
+    if not answer:
+        assert session.ending.code == 4410
+        assert lot.ask(session) == Refusal("ended", None)
+
+
+def test_nobody_comes_back_where_that_cannot_be_found_out():
+    lot = Lot()
+    session = lot.away()
+    session.broker.may_resume = lambda: 1 / 0
+    assert lot.ask(session) == Refusal("ended", None)
+    [(what, _)] = lot.runtime.reports
+    assert what == "may_resume failed"
+
+
+def test_the_window_goes_on_while_nothing_of_what_is_sent_again_arrives():
+    lot = Lot()
+    session = lot.live()
+    session.broker.send(["decref", 1, 1])
+    session.messages()
+    session.detach("it was too much")
+    for _ in range(5):
+        lot.runtime.advance(11)
+        assert lot.ask(session) is session
+        session.messages()
+        secret = lot.parking._places[session.id]
+        secret.before = _hashed(lot.secrets[session.id])
+        session.detach("again")
+    lot.runtime.advance(6)
+    assert session.state == "ended"
+    assert lot.ask(session).why == "expired"
+
+
+def test_the_window_begins_anew_once_something_of_what_was_sent_again_has_arrived():
+    lot = Lot()
+    session = lot.live()
+    for _ in range(2):
+        session.broker.send(["decref", 1, 1])
+        session.messages()
+    session.detach("lost")
+    lot.runtime.advance(50)
+    assert lot.ask(session) is session
+    session.messages()
+    session.receive(b'["ack",1,0]')
+    session.detach("lost")
+    lot.runtime.advance(50)
+    assert session.state == "detached"
+    lot.runtime.advance(11)
+    assert session.state == "ended"

@@ -125,3 +125,44 @@ def test_a_client_that_is_resumed(vector):
         promise.then_call(lambda promise: promise.error())
     client.session.end("over")
     assert not any(tables(client.session).values())
+
+
+def test_what_is_owed_on_a_connection_that_is_lost_is_not_said_on_the_next():
+    alone = Alone(is_server=False, refused=lambda _session, _said: None)
+    alone.sent()
+    named = {"session": "a", "secret": "b", "window": 60}
+    alone.feed(["version", 1, named])
+    alone.session.receive(b'["ping",0,0]')  # whose pong never goes out
+    alone.runtime.advance(15)  # silence: this side wants to ask as well
+    alone.session.detach("lost")
+    assert alone.sent() == []
+    alone.session.reconnect()
+    assert [frame[0] for frame in alone.sent()] == ["version"]
+    answer = {**named, "resumed": True, "received": 0, "sent": 0}
+    assert alone.feed(["version", 1, answer]) == []
+    assert alone.session.state == "live"
+    assert alone.feed(["ping", 0, 0]) == [["pong", 0, 0]]
+    alone.session.end("over")
+    assert alone.runtime.timers() == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "reason"),
+    [
+        (lambda alone: alone.feed(["close", 4401, "login: none", False]), 4401, "login: none"),
+        (lambda alone: alone.session.close(4410, "enough"), 4410, "enough"),
+        (lambda alone: alone.session.detach("it broke"), 1006, "it broke"),
+        (lambda alone: alone.feed(["ack", 9, 9]), 4400, "the peer has sent 9"),
+    ],
+)
+def test_an_end_says_why(end, code, reason):
+    alone = opened()
+    reference = alone.session.broker.remoteForName("x")
+    assert alone.session.ending is None
+    end(alone)
+    alone.sent()
+    assert alone.session.ending.code == code
+    assert reason in alone.session.ending.reason
+    promise = reference.callRemote("a")
+    assert isinstance(promise.error(), pb.DeadReferenceError)
+    assert reason in str(promise.error())
