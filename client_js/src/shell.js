@@ -346,5 +346,5 @@ function cannotConnect({ url }, { code }) {
  * @param {string} where
  */
 function logToConsole(error, where) {
-  console.error(`Peer will receive PB traceback: in ${where}:`, error);
+  console.error("Peer will receive PB traceback: in %s:", where, error); // no format of a peer's
 }
