@@ -27,7 +27,7 @@ from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
 from .logs import mask_access_logs
-from .opening import Gate, address_of, headers_of
+from .opening import Gate, address_of, headers_of, network_of
 from .parking import Parking, Principal
 from .runtime import Options
 from .session import Message, Session
@@ -137,6 +137,7 @@ class Endpoint:
         )
         if principal is not None:
             connection.broker.identity = principal.identity
+            connection.broker.network = network_of(principal.address)
             self.parking.expect(connection.session, principal)
         connection.watchdog = watchdog(self.limits.blocked)
         self.connections.add(connection)

@@ -8,7 +8,7 @@ Protocol sections 1, 3 and 4.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -89,6 +89,7 @@ class Broker:
         "login_due",
         "may_resume",
         "message_after_login",
+        "network",
         "options",
         "outbox",
         "outgoing",
@@ -125,6 +126,8 @@ class Broker:
         """Whether the session has no connection at the moment (section 6)."""
         self.identity: Any = None
         """What `Endpoint`'s ``authenticate`` returned for the peer's upgrade; else None."""
+        self.network: Hashable = None
+        """Where the peer is: its address, of IPv6 the first 64 bits. None: here, or not known."""
         self.login_due = False
         """Whether the peer has to log in before it may send messages of the usual length."""
         self.may_resume: Callable[[], bool] | None = None

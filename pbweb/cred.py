@@ -26,6 +26,7 @@ from .flavors import (
     Viewable,
     methods_with_prefix,
 )
+from .guesses import Guesses
 from .references import RemoteReference, dead_reference
 
 if TYPE_CHECKING:
@@ -267,6 +268,7 @@ class Portal(Root):
         self.checkers: dict[str, tuple[type[Credentials], list[Checker]]] = {}
         self.leaving: set[Login] = set()
         """The logins whose ``logout`` is still going on."""
+        self.guesses = Guesses()
         if not isinstance(checkers, Iterable):
             raise TypeError(f"the checkers of a portal are a list, not {checkers!r}")
         for checker in checkers:
@@ -368,9 +370,11 @@ class _Door(Dispatcher):
         Raises:
             UnauthorizedLogin: whatever is wrong with them; after too many the connection goes.
         """
+        self._stop_guessing()
         await self._take_turn()
         good = False
         try:
+            self._stop_guessing()
             found = await self._ask(kind, given)
             avatarId, seconds = found, None
             if isinstance(found, ExpiringAvatarId):
@@ -412,7 +416,18 @@ class _Door(Dispatcher):
     def _checkers_of(self, kind: Any) -> tuple[type[Credentials] | None, Sequence[Checker]]:
         return self.portal.checkers.get(kind if type(kind) is str else "", (None, ()))
 
+    def _stop_guessing(self) -> None:
+        """Look at no credentials of an address whose logins failed too often of late."""
+        broker = self.broker
+        limit = broker.limits.login_failures_per_address
+        if self.portal.guesses.of(broker.network, broker.runtime.clock()) >= limit:
+            broker.close(
+                4429, f"login_failures_per_address: {limit} logins have failed in a minute"
+            )
+            raise LimitExceeded("login_failures_per_address: come back in a minute")
+
     def _failed(self, kind: Any) -> None:
+        self.portal.guesses.note(self.broker.network, self.broker.runtime.clock())
         if self.broker.disconnected:
             return
         self._failures += 1

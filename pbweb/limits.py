@@ -73,6 +73,8 @@ class Limits:
     """Bytes of one message before the first login, where one is required."""
     login_failures: int = 10
     """Failed logins of one connection, which is closed then: guessed passwords."""
+    login_failures_per_address: int = 100
+    """The same of one address in a minute, over all its connections: who guesses opens others."""
     logins: int = 4
     """Logins of one connection whose credentials are checked at a time: others wait."""
     message_time: float = 30.0

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from .frames import PROTOCOL
 from .logs import is_secret, logger, shown
 
-__all__ = ["LOOPBACK", "Gate", "address_of", "headers_of"]
+__all__ = ["LOOPBACK", "Gate", "address_of", "headers_of", "network_of"]
 
 Scope = MutableMapping[str, Any]
 
@@ -188,6 +188,19 @@ def address_of(scope: Mapping[str, Any]) -> str:
     """The address of the peer, or the one that a trusted proxy names; "" if there is none."""
     client = scope.get("client")
     return str(client[0]) if client else ""
+
+
+def network_of(address: str) -> bytes | None:
+    """Whose guesses at logins are counted together: *address*, or of IPv6 its first 64 bits.
+
+    None for this machine, from where a proxy may speak for all, and for what is no address.
+    """
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    known = getattr(known, "ipv4_mapped", None) or known
+    return None if known.is_loopback else known.packed[:8]
 
 
 def _normal_origin(origin: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 import pbweb as pb
 from pbweb.checkers import AllowAnonymousAccess, CallableChecker, InMemoryUsernamePasswordDatabase
 from tests.hostile.canary import MARK
-from tests.hostile.kit import Peer, gateway, until, with_limits
+from tests.hostile.kit import Gateway, Peer, gateway, read_head, until, upgrade, with_limits
 
 SECRET = f"{MARK}hunter2"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -167,6 +167,38 @@ async def test_guesses_are_counted_and_end_the_connection(caplog: pytest.LogCapt
         assert (await peer.closed())[0] == 4401
         assert hall.came == 0
     assert SECRET not in caplog.text
+
+
+async def test_guesses_over_many_connections_are_counted_by_their_address() -> None:
+    """After 100 in a minute nothing of that address is looked at, and others log in."""
+    hall = Hall()
+
+    async def come(gate: Gateway, address: str) -> Peer:
+        peer = await gate.raw()
+        peer.send_bytes(upgrade(gate.host, headers=[("X-Forwarded-For", f"6.6.6.6, {address}")]))
+        assert (await read_head(peer.reader))[0] == 101
+        peer.greet()
+        await peer.next("version")
+        return peer
+
+    async with gateway(hall) as gate:
+        codes: list[int | None] = []
+        for _ in range(20):  # each with 10 guesses
+            async with await come(gate, "192.0.2.7") as peer:
+                for request in range(1, 11):
+                    guess = {"username": "alice", "password": f"guess {request}"}
+                    peer.send(login(request, "password", guess))
+                code, said = await peer.closed()
+                assert said is not None
+                codes.append(code)
+        assert codes == [4401] * 10 + [4429] * 10
+        assert said[2] == "login_failures_per_address: 100 logins have failed in a minute"
+        assert said[3] is not False, "whoever mistyped may come back"
+        assert hall.hasher.verified == 100
+        async with await come(gate, "192.0.2.8") as other:
+            await enter(other)
+        async with await gate.peer() as other:  # of this machine: of any client of a proxy's
+            await enter(other)
 
 
 async def test_a_huge_password_is_not_hashed() -> None:

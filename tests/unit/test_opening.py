@@ -2,7 +2,7 @@
 
 import pytest
 
-from pbweb.opening import Gate, address_of, headers_of
+from pbweb.opening import Gate, address_of, headers_of, network_of
 from tests.unit.paired import LogRecords
 
 GOOD = {"host": "example.test", "sec-websocket-protocol": "pb.json.1"}
@@ -265,3 +265,20 @@ def test_what_a_scope_says():
     assert headers_of(scope, "cookie") == []
     assert address_of(scope) == "198.51.100.7"
     assert address_of({**scope, "client": None}) == ""
+
+
+def test_networks():
+    assert network_of("192.0.2.7") == network_of("::ffff:192.0.2.7") != network_of("192.0.2.8")
+    assert (
+        network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
+    )
+    for here in (
+        "127.0.0.1",
+        "127.9.9.9",
+        "::1",
+        "::ffff:127.0.0.1",
+        "",
+        "/run/pb.sock",
+        "unknown",
+    ):
+        assert network_of(here) is None
