@@ -440,6 +440,7 @@ class Broker:
         if not self.line:
             self.line = None
         self.outgoing.let_go()
+        self.incoming.let_go()
 
     def _call_waiting(self, function: Callable[[], object]) -> None:
         try:

@@ -126,6 +126,10 @@ class Exchange:
         self._wake = wake
         self.receipts = Receipts(runtime, wake)
         self.window = Window(runtime, limits, broker, self.close, self.overflow)
+        if is_server:
+            broker.incoming.receipts = self.receipts
+        else:
+            self.window.hears = self.receipts
         self.liveness = Liveness(runtime, limits, wake, self.close, self._is_closing)
         self._greeting: bytes | None = None if is_server else self._version()
         self._first = True  # nothing has come on this connection
@@ -174,7 +178,7 @@ class Exchange:
         if attachments is not None or b'"at"' in data:
             _check_bytes(frames, attachments, is_batch=frames is message)
         if received != self.receipts.received:
-            self.receipts.came(received, size)
+            frames = self.receipts.came(received, size, frames)
         self.liveness.heard += 1
         walk = deep or attachments is not None or has_tags(data)
         broker = self.broker
@@ -374,8 +378,9 @@ class Exchange:
         names, self.liveness.owed = self.liveness.owed, []
         if receipts.is_due and not names:
             names = [b"ack"]
+        handled = self.broker.incoming.handled(receipts.received)
         for name in names:
-            self._append(out, b'["%b",%d,%d]' % (name, receipts.received, self.window.written))
+            self._append(out, b'["%b",%d,%d]' % (name, handled, self.window.written))
         if names:
             receipts.told()
 

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import CO_COROUTINE
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import orjson
+
+from .backlog import Backlog, weight_of
 from .errors import (
     CancelledError,
     Error,
@@ -51,6 +54,7 @@ REFUSED_SECONDS = 10.0
 MAX_COPIED = 131_072  # items of answers that calls name, at once
 COPIED_A_SECOND = 131_072  # and from then on
 MAX_HINTS = 16  # looking for what a peer may have meant takes time
+MOST_OF_A_STATE = 1_048_576  # bytes of an error's state that are weighed
 LONGEST_TIMER = 1e6  # seconds; a deadline further away is none
 
 _VALUES = frozenset({str, int, float, bool, type(None), list, dict, tuple, bytes, set})
@@ -84,6 +88,7 @@ class _Call:
 
     __slots__ = (
         "answering",
+        "before",
         "context",
         "dependents",
         "ended",
@@ -100,6 +105,7 @@ class _Call:
         "task",
         "timer",
         "waits",
+        "weight",
     )
 
     def __init__(self, request: int, key: int, name: str) -> None:
@@ -120,6 +126,8 @@ class _Call:
         self.perspective: Any = None  # the avatar who calls
         self.entrance: Entrance | None = None  # stands for the avatar, in a login
         self.revoked = False  # the avatar's login has ended meanwhile
+        self.before: int | None = None  # it is held: frames received before its message
+        self.weight = 0  # of the call while it is held, of its answer while that waits
 
     def called_by(self, method: Method) -> None:
         """What it calls is known, and so who calls."""
@@ -131,6 +139,17 @@ class _Call:
             )
         else:
             self.perspective = self.entrance = None
+
+
+class Counted(Protocol):
+    """Counts the peer's frames (`window.Receipts` is the one)."""
+
+    @property
+    def before(self) -> int:
+        """How many had come before the message that is being handled."""
+
+    def more(self) -> None:
+        """More may be acknowledged than before."""
 
 
 class Incoming:
@@ -148,10 +167,16 @@ class Incoming:
         "_refused",
         "_refused_since",
         "_unstarted",
+        "backlog",
+        "receipts",
     )
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self.backlog: Backlog[_Call] | None = None
+        """What waits for a peer that reads slowly; None: nothing does."""
+        self.receipts: Counted | None = None
+        """What counts the peer's frames; None: it is not ours to hold calls back."""
         self._calls: dict[int, _Call] = {}
         self._highest = 0
         self._hints = 0  # names of methods that were looked for on behalf of the log
@@ -169,7 +194,15 @@ class Incoming:
 
     def unstarted(self) -> int:
         """How many calls have come that have not got control yet."""
-        return self._unstarted
+        return self._unstarted + len(self.backlog.held if self.backlog is not None else ())
+
+    def handled(self, received: int) -> int:
+        """Of *received* frames, up to which they may be acknowledged: a call that is held is not.
+
+        What is acknowledged counts as executed with the peer, and makes room for more.
+        """
+        held = None if self.backlog is None else self.backlog.first()
+        return received if held is None or held.before is None else min(received, held.before)
 
     # ------------------------------------------------------------ starting
 
@@ -182,7 +215,7 @@ class Incoming:
             self._check_request(request)
         length = len(frame)
         named = type(target) is not str and (type(target) is dict or target < 0)
-        if walk or named or length > 6:
+        if walk or named or length > 6 or self.backlog is not None:
             self._message_walking(frame, attachments, walk)
             return
         try:
@@ -257,7 +290,7 @@ class Incoming:
         elif request:
             raise ProtocolError(f"request {request} is not above {self._highest}")
 
-    def _too_many(self) -> LimitExceeded:
+    def _too_many(self, why: str | None = None) -> LimitExceeded:
         """Why a call is refused; a peer that goes on and on is closed with 4413."""
         broker = self._broker
         now = broker.runtime.clock()
@@ -266,10 +299,9 @@ class Incoming:
         self._refused += 1
         if self._refused >= MAX_REFUSED_CALLS:
             broker.close(4413, f"calls: {self._refused} were refused in {REFUSED_SECONDS:g} s")
-        return LimitExceeded(
-            f"calls: {broker.limits.calls} are in progress, more are not allowed; "
-            "wait for answers before calling again"
-        )
+        if why is None:
+            why = f"{broker.limits.calls} are in progress, more are not allowed"
+        return LimitExceeded(f"calls: {why}; wait for answers before calling again")
 
     def _new_call(self, request: int, name: str) -> _Call:
         key = request
@@ -370,8 +402,7 @@ class Incoming:
         holder: list[Any] = [None]
         method: Method | None = None
         try:
-            if len(self._calls) >= self._broker.limits.calls:
-                raise self._too_many()
+            held = self._weigh_held(frame, attachments)
             if type(target) is str or (type(target) is int and target > 0):
                 holder[0] = broker.exports.find(target)
                 method = find_method(holder[0], name)
@@ -400,7 +431,72 @@ class Incoming:
         kw = frame[5] if len(frame) > 5 else _NO_KW
         call.start = lambda: self._start_with(call, holder[0], args, kw)
         self._set_deadline(call, frame[6].get("deadline") if len(frame) > 6 else None)
+        if held and not call.ended:
+            self._hold_call(call, held)
         self._wait_for(call, unjellier.pending, holder)
+
+    def _weigh_held(self, frame: Frame, attachments: list[memoryview] | None) -> int:
+        """Whether the call in *frame* is to be held: how much it weighs then, else 0.
+
+        Raises:
+            LimitExceeded: there are too many calls, or too much is held.
+        """
+        if len(self._calls) >= self._broker.limits.calls:
+            raise self._too_many()
+        backlog = self.backlog
+        if backlog is None:
+            return 0
+        if self.receipts is None:
+            if backlog.is_full():
+                raise self._too_many("as many answers wait to be read as there is room for")
+            return 0
+        if not backlog.is_slow() and backlog.first() is None:
+            return 0
+        if not backlog.may_hold():
+            raise self._too_many("as many are held behind answers that wait to be read as may be")
+        # characters, as the peer's own window may count them
+        return len(orjson.dumps(frame).decode()) + sum(map(len, attachments or ()))
+
+    def _hold_call(self, call: _Call, weight: int) -> None:
+        """*call* gets control when the answers that wait now have found room."""
+        assert self.backlog is not None
+        assert self.receipts is not None
+        call.before, call.weight = self.receipts.before, weight
+        self.backlog.hold(call, weight)
+
+    def let_go(self) -> None:
+        """Start what was held, as far as there is room for answers again."""
+        backlog = self.backlog
+        if backlog is None or not backlog.held or backlog.is_slow():
+            return
+        while backlog.held and not backlog.is_slow():
+            call = backlog.held.popleft()
+            if not call.ended:
+                self._lighten(call)
+                self._one_is_there(call)
+
+    def _weigh_answer(self, call: _Call, weight: int) -> None:
+        """The answer to *call* waits for room, and weighs so much."""
+        self._lighten(call)
+        if self.backlog is None:
+            self.backlog = Backlog(self._broker.limits)
+        call.weight = weight
+        self.backlog.answers += weight
+
+    def _lighten(self, call: _Call) -> None:
+        """*call* is held no longer, or its answer waits no longer."""
+        backlog, weight, call.weight = self.backlog, call.weight, 0
+        if backlog is None:
+            return
+        if call.before is None:
+            backlog.answers -= weight
+        else:
+            call.before = None
+            backlog.held_bytes -= weight
+            if self.receipts is not None:
+                self.receipts.more()
+        if backlog.is_over():
+            self.backlog = None
 
     def _caller_of(self, target: Pending) -> Any:
         """Whose the references in a call on an answer are: of the avatar that it was made for.
@@ -434,7 +530,7 @@ class Incoming:
         named: dict[int, list[tuple[Any, Any, Pending]]] = {}
         for place in places:
             named.setdefault(place[2].request, []).append(place)
-        call.waits = 1
+        call.waits = 1 if call.before is None else 2
         for request, its_places in named.items():
             if call.ended:
                 return
@@ -606,10 +702,21 @@ class Incoming:
             self._fail(request, name, self._too_many())  # an update, which was not refused
             return
         call = call or self._new_call(request, name)
+        broker = self._broker
+        weight = weight_of(value, broker.peer_limits.message)
+        # items of a stream stay with it, and their number is bounded
+        if (
+            self.backlog is not None
+            and type(value) is not Items
+            and not self.backlog.has_room(weight)
+        ):
+            self._fail(request, name, _no_room(broker.limits.answers), call, log=False)
+            return
         call.answering = True
-        if self._broker.away:
-            self._broker.close(4440, "an answer has no room while there is no connection")
-        self._broker.when_room(partial(self._answer, request, name, value, call, True))
+        self._weigh_answer(call, weight)
+        if broker.away:
+            broker.close(4440, "an answer has no room while there is no connection")
+        broker.when_room(partial(self._answer, request, name, value, call, True))
 
     def _end_unanswered(self, value: Any, call: _Call | None) -> None:
         """Nobody wants to know what *call* returned."""
@@ -684,6 +791,8 @@ class Incoming:
         if failure and broker.line is not None and len(self._calls) < broker.limits.calls:
             call = call or self._new_call(request, name)
             call.answering = True  # behind the answers and updates that were made before
+            state = vars(error) if with_state else None
+            self._weigh_answer(call, len(failure["message"]) + weight_of(state, MOST_OF_A_STATE))
             ended = partial(self._ended_with, request, name, failure, error, with_state, call)
             broker.when_room(ended)
         else:
@@ -736,6 +845,8 @@ class Incoming:
         call.ended = True
         if call.timer is not None:
             call.timer.cancel()
+        if call.weight:
+            self._lighten(call)
         self._calls.pop(call.key, None)
         dependents, call.dependents, call.start, call.context = call.dependents, None, None, None
         for there in dependents or ():
@@ -786,6 +897,7 @@ class Incoming:
     def lost(self) -> None:
         """The session is gone: what runs is cancelled, what waits is forgotten."""
         calls, self._calls = self._calls, {}
+        self.backlog = None
         self._named.clear()
         for call in calls.values():
             call.ended = True
@@ -794,6 +906,14 @@ class Incoming:
                 call.timer.cancel()
             if call.started and call.task is not None:
                 call.task.cancel()
+
+
+def _no_room(limit: int) -> LimitExceeded:
+    """What a call ends with whose answer cannot wait."""
+    return LimitExceeded(
+        f"answers: the call was executed, and there was no room for its answer: {limit} bytes wait "
+        "that were not read; ask for less at a time, or for a stream"
+    )
 
 
 def _makes_coroutine(method: Method) -> bool:

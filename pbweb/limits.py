@@ -57,10 +57,18 @@ class Limits:
     """Bytes sent and not yet acknowledged: replay, flow control and slow readers in one."""
     window_frames: int = 4096
     """Frames sent and not yet acknowledged."""
+    answers: int = 8_388_608
+    """Bytes of answers that wait for a slow reader; one more is replaced by an error."""
     updates: int = 1_048_576
     """Bytes of updates of one live object that wait for a slow reader, where it gets them all."""
     copy_weight: int = 16_777_216
     """Items and characters of one copy of a live object, which its owner may make larger."""
+    connections: int = 20_000
+    """Connections of one endpoint: memory, and the files that a process may have open."""
+    connections_per_address: int = 1000
+    """Connections of one address, or 64 bits of an IPv6 one, but this machine's own."""
+    handshakes: int = 100
+    """Upgrades that one address may ask for in a second: time spent on openings."""
     fragments: int = 64
     """WebSocket fragments of one message: each costs a turn of the parser."""
     slice: int = 16_384

@@ -223,7 +223,7 @@ class Session(Exchange):
 
     def is_at_rest(self) -> bool:
         """Whether every call that has come has got control, or waits for an answer by name."""
-        return not self.broker.incoming.unstarted()
+        return not self.broker.incoming.unstarted() and not self.receipts.repeats
 
     def detach(self, why: str, code: int = 1006) -> None:
         """The connection is gone; the session stays for its window, if it has one.
@@ -373,7 +373,7 @@ class Session(Exchange):
         self.detached = self.broker.away = False
         window.resume(received, sent)
         self._stuck_at = window.acked if window.kept else -1
-        receipts.resume()
+        receipts.resume(self.broker.incoming.handled(receipts.received))
         self.liveness.begin()
         if not self.broker.has_window():
             window.check()

@@ -64,6 +64,11 @@ class Items:
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes wait with the producer."""
+        return self._producer.waiting_bytes()
+
     def encode(self, jellier: Jellier) -> Json:
         """The items that fit into one answer, and whether they are the last.
 
@@ -197,6 +202,10 @@ class Producer(Dispatcher):
             self._waiters.popleft().set_result(None)
 
     # ------------------------------------------------------------ the answers
+
+    def waiting_bytes(self) -> int:
+        """About how many bytes of items were drawn and not sent."""
+        return self._held
 
     def encode_items(self, jellier: Jellier) -> Json:
         """See `Items.encode`."""

@@ -59,6 +59,7 @@ def frames_of(message: Message) -> list[Frame]:
 def tables(session: Session) -> dict[str, int]:
     """How much stands in every table of *session*: all zero when it is idle, or has ended."""
     broker = session.broker
+    backlog = broker.incoming.backlog
     return {
         **broker.statistics(),
         "answers_by_name": len(broker.incoming._named),
@@ -70,6 +71,8 @@ def tables(session: Session) -> dict[str, int]:
         "frames_unacknowledged": len(session.window.kept),
         "bytes_unacknowledged": session.window.kept_bytes if not session.ended else 0,
         "waiting_for_room": len(broker.line or ()),
+        "bytes_of_answers": backlog.answers if backlog is not None else 0,
+        "bytes_of_calls_held": backlog.held_bytes if backlog is not None else 0,
         "identities": len(broker.exports._luids)
         - sum(type(name) is str for name in broker.exports.objects),
         "cache_identities": len(broker.watched._by_object),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from .broker import Broker
 from .errors import ProtocolError
-from .frames import Frame
+from .frames import UNCOUNTED, Frame
 from .limits import Limits
 from .resuming import UNANSWERED, Kept, Message, outline, replay, split_known
 from .runtime import Handle, Runtime
@@ -31,27 +31,46 @@ class Receipts:
         wake: called when an ``ack`` is to be sent.
     """
 
-    __slots__ = ("_owed_bytes", "_runtime", "_told", "_wake", "is_due", "received", "timer")
+    __slots__ = (
+        "_owed_bytes",
+        "_runtime",
+        "_told",
+        "_wake",
+        "before",
+        "is_due",
+        "received",
+        "repeats",
+        "timer",
+    )
 
     def __init__(self, runtime: Runtime, wake: Callable[[], None]) -> None:
         self._runtime = runtime
         self._wake = wake
         self.received = 0
+        self.before = 0
+        """How many had come before the last message."""
+        self.repeats = 0
+        """How many come once more that were handled before the session was resumed."""
         self._told = 0  # how many frames it knows that we have
         self._owed_bytes = 0
         self.is_due = False
         """Whether an ``ack`` is to go with what is sent next."""
         self.timer: Handle | None = None
 
-    def came(self, received: int, size: int) -> None:
-        """There are *received* frames now, with a message of *size* bytes; say so soon."""
-        self.received = received
+    def came(self, received: int, size: int, frames: list[Frame]) -> list[Frame]:
+        """There are *received* frames now, with a message of *size* bytes; say so soon.
+
+        Returns:
+            Those of its *frames* that were not handled before.
+        """
+        self.before, self.received = self.received, received
         self._owed_bytes += size
         if received - self._told >= ACK_FRAMES or self._owed_bytes >= ACK_BYTES:
             self.is_due = True
             self._wake()
         elif self.timer is None:
             self.timer = self._runtime.call_later(ACK_SECONDS, self.time_is_up)
+        return self._without_repeated(frames) if self.repeats else frames
 
     def time_is_up(self) -> None:
         """What has come is to be acknowledged now, if it is not."""
@@ -65,8 +84,27 @@ class Receipts:
         self.is_due = False
         self._told, self._owed_bytes = self.received, 0
 
-    def resume(self) -> None:
-        """What a ``version`` tells frees no answer of the peer's: that takes an ``ack``."""
+    def more(self) -> None:
+        """More may be acknowledged than before, without another frame."""
+        self.is_due = True
+        self._wake()
+
+    def _without_repeated(self, frames: list[Frame]) -> list[Frame]:
+        fresh = []
+        for frame in frames:
+            if self.repeats and frame[0] not in UNCOUNTED:
+                self.repeats -= 1
+            else:
+                fresh.append(frame)
+        return fresh
+
+    def resume(self, handled: int) -> None:
+        """The peer is told that *handled* frames have come, and sends those behind them again.
+
+        What a ``version`` tells frees no answer of the peer's: that takes an ``ack``.
+        """
+        self.repeats += self.received - handled
+        self.received = handled
         self._told, self._owed_bytes = self.received - 1, 0
         self.timer = self._runtime.call_later(ACK_SECONDS, self.time_is_up)
 
@@ -102,6 +140,7 @@ class Window:
         "_stall_timer",
         "acked",
         "flowing",
+        "hears",
         "kept",
         "kept_bytes",
         "reached",
@@ -121,6 +160,8 @@ class Window:
         self._broker = broker
         self._close = close
         self._overflow = overflow
+        self.hears: Receipts | None = None
+        """A client's: a server that sends goes on, though it may acknowledge nothing meanwhile."""
         self.sent = 0
         self.acked = 0
         self.kept: list[Kept] = []
@@ -213,7 +254,7 @@ class Window:
                 self._close(4440, "more than twice the window is not acknowledged")
         elif self._stall_timer is None and not away:
             self._stall_timer = self._runtime.call_later(
-                self._limits.stall, self._check_stall, self.acked
+                self._limits.stall, self._check_stall, self._progress()
             )
 
     def most_bytes(self) -> int:
@@ -225,9 +266,12 @@ class Window:
         if frames > 2 * self._limits.window_frames or size > self.most_bytes():
             self._close(4440, "nothing was read, and too much was asked")
 
-    def _check_stall(self, acked: int) -> None:
+    def _progress(self) -> int:
+        return self.acked + (0 if self.hears is None else self.hears.received)
+
+    def _check_stall(self, progress: int) -> None:
         self._stall_timer = None
-        if self.acked == acked:
+        if self._progress() == progress:
             self._close(4440, f"nothing was acknowledged for {self._limits.stall:g} s")
         elif not self._broker.has_window():
             self.check()

@@ -305,9 +305,37 @@ def test_what_a_lost_call_says_is_true_and_as_much_as_can_be_known(
     sessions.teardown()
 
 
+class SlowResumedSessions(ResumedSessions):
+    """With so few bytes that calls are held behind answers, by a server that is resumed."""
+
+    limits = pb.Limits(resume_window=WINDOW, window=9000)
+    patience = 100
+    may_close = (4440,)
+    expires = True
+
+    @invariant()
+    def what_is_acknowledged_has_got_control(self) -> None:
+        if hasattr(self, "link") and not self.link.client.ended and not self.link.server.ended:
+            incoming = self.link.server.broker.incoming
+            held = () if incoming.backlog is None else incoming.backlog.held
+            known = self.link.client.window.acked
+            assert all(call.ended or call.before >= known for call in held)
+
+    @rule(by_client=TO_SERVER, number=st.integers(1, 30))
+    def call_many_with_much(self, by_client: bool, number: int) -> None:
+        for _ in range(number):
+            self.call_with_much(by_client, 3000)
+
+
 TestResumedSessions = ResumedSessions.TestCase
+TestSlowResumedSessions = SlowResumedSessions.TestCase
 TestExpiringSessions = ExpiringSessions.TestCase
 TestNarrowResumedSessions = NarrowResumedSessions.TestCase
-for _machine in (TestResumedSessions, TestExpiringSessions, TestNarrowResumedSessions):
+for _machine in (
+    TestResumedSessions,
+    TestExpiringSessions,
+    TestNarrowResumedSessions,
+    TestSlowResumedSessions,
+):
     _machine.settings = BOUNDED
 del _machine

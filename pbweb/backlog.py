@@ -1,0 +1,134 @@
+"""What a peer that reads slowly costs: answers that wait for room, and calls held back for them.
+
+Protocol section 6, *Slow readers*. Answers wait in the broker's line; here is only how much they
+weigh. While they weigh more than a quarter of the window no further call of the peer's gets
+control: it is held, in its order, and not acknowledged, so that its caller holds back what comes
+behind it. That goes on in any case, since what waits hangs on nothing but the peer's reading.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from gc import get_referents
+from itertools import compress
+from typing import Any, Generic, Protocol, TypeVar
+
+from .flavors import is_copyable
+from .jelly import plain_type
+from .limits import DEFAULT, Limits
+from .streams import Items
+
+__all__ = ["Backlog", "weight_of"]
+
+ITEM = 8
+"""What anything weighs, beside its characters or bytes."""
+
+_TEXTS = frozenset({str, bytes, bytearray})
+_CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
+_SCALARS = frozenset({int, float, bool, type(None)})
+
+
+class _Ended(Protocol):
+    ended: bool
+
+
+C = TypeVar("C", bound=_Ended)
+
+
+class Backlog(Generic[C]):
+    """The accounts of one session, while something waits.
+
+    Attributes:
+        answers: bytes of the answers that wait for room.
+        held: the calls that wait for those, in their order.
+        held_bytes: bytes of those calls.
+    """
+
+    __slots__ = ("_full", "_hard", "_most_held", "_soft", "answers", "held", "held_bytes")
+
+    def __init__(self, limits: Limits) -> None:
+        self._soft = limits.window // 4
+        self._hard = limits.answers
+        self._full = False
+        self._most_held = max(limits.window, DEFAULT.window)  # a client's, as a rule
+        self.answers = 0
+        self.held: deque[C] = deque()
+        self.held_bytes = 0
+
+    def is_slow(self) -> bool:
+        """Whether so much waits that no further call gets control."""
+        return self.answers > self._soft
+
+    def has_room(self, weight: int) -> bool:
+        """Whether an answer of so many bytes may wait too; one may in any case."""
+        fits = not self.answers or self.answers + weight <= self._hard
+        self._full = self._full or not fits
+        return fits
+
+    def is_full(self) -> bool:
+        """Whether there was no room for an answer, and half of it is not free again."""
+        self._full = self._full and self.answers > self._hard // 2
+        return self._full
+
+    def may_hold(self) -> bool:
+        """Whether one more call may be held: a client that keeps to its own window is let."""
+        return self.held_bytes < self._most_held
+
+    def is_over(self) -> bool:
+        """Whether nothing waits any more."""
+        return not self.answers and not self.held
+
+    def hold(self, call: C, weight: int) -> None:
+        """Let *call* wait behind the others."""
+        self.held.append(call)
+        self.held_bytes += weight
+
+    def first(self) -> C | None:
+        """The call that is held longest."""
+        while self.held and self.held[0].ended:
+            self.held.popleft()
+        return self.held[0] if self.held else None
+
+
+def weight_of(value: Any, most: int) -> int:
+    """About how many bytes *value* takes on the wire; more than *most* are not counted.
+
+    Goes down level by level, with the loops inside the interpreter's C code.
+    """
+    weight = 0
+    seen: set[int] = set()
+    level = [value]
+    while level and weight <= most:
+        types = list(map(type, level))
+        weight += ITEM * len(level)
+        present = set(types)
+        if not present.isdisjoint(_TEXTS):
+            weight += sum(map(len, compress(level, map(_TEXTS.__contains__, types))))
+        below: list[Any] = []
+        if not present.isdisjoint(_CONTAINERS):
+            containers = {id(one): one for one in level if type(one) in _CONTAINERS}
+            fresh = [one for key, one in containers.items() if key not in seen]
+            seen.update(containers)
+            below = get_referents(*fresh)
+        if not present <= _TEXTS | _CONTAINERS | _SCALARS:
+            for one in level:
+                weight += _look_into(one, below, seen)
+        level = below
+    return weight
+
+
+def _look_into(one: Any, below: list[Any], seen: set[int]) -> int:
+    """What an object weighs by itself; what it is made of comes to *below*."""
+    kind = type(one)
+    if isinstance(one, Items):
+        return one.weight
+    plain = plain_type(one)
+    if plain is not kind and plain in _TEXTS:
+        return len(one)
+    if kind not in _CONTAINERS and id(one) not in seen:
+        seen.add(id(one))
+        if plain in _CONTAINERS:
+            below += get_referents(one)
+        elif is_copyable(kind):
+            below.append(getattr(one, "__dict__", None))
+    return 0
