@@ -28,7 +28,9 @@ nitpick_ignore_regex = [
     ("py:class", r"collections\..*|pathlib\.Path"),
     ("py:class", r"Authenticate|BaseRoute|pbweb\.session\.Session"),
     ("py:class", r"pbweb\.(copyables|live)\._C|pbweb\.trees\.FrozenDict"),
-    ("py:class", r"pbweb\.promises\.PromisedStream"),
+    ("py:class", r"pbweb\.promises\.PromisedStream|pbweb\.exchange\.Ending"),
+    ("py:class", r"Params|pbweb\.threads\.Result"),
+    ("py:exc", r"asyncio\.CancelledError"),
 ]
 default_role = "code"
 show_warning_types = True
