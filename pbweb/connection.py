@@ -271,7 +271,7 @@ class Connection:
 
     @property
     def ending(self) -> Ending | None:
-        """Why it has ended, as a ``code`` (protocol section 7) and a ``reason``; None while it goes on."""
+        """Why it has ended, a ``code`` (protocol section 7) and a ``reason``; None until it has."""
         return self.session.ending
 
     def on_status(self, callback: Callable[[Status], object]) -> None:
