@@ -12,6 +12,7 @@ const PAUSE = 1000;
 const TEXTS = {
   connecting: "Connecting …",
   connected: "Connected to the server.",
+  interrupted: "The connection is interrupted; trying again …",
   away: "The server is away. Start it with “make demo”, and this page goes on by itself.",
 };
 
@@ -24,13 +25,15 @@ function say(state) {
 
 /**
  * @param {string} name of an example whose server is watched
- * @param {() => void} onBack is called each time when the server is there
+ * @param {() => void} onBack is called each time when there is another session with the server
  */
 export async function watchServer(name, onBack) {
   try {
     const { connect } = await import(`../${name}/pb/pbweb.js`);
     const connection = await connect(`./${name}/pb`);
-    connection.notifyOnDisconnect(away);
+    connection.addEventListener("interrupted", () => hurry(connection));
+    connection.addEventListener("resumed", () => say("connected"));
+    connection.addEventListener("ended", away);
     say("connected");
     onBack();
   } catch {
@@ -44,8 +47,24 @@ export async function watchServer(name, onBack) {
 
   /** Asks by HTTP first: a browser may never try a module again whose loading failed. */
   async function retry() {
-    const answer = await fetch("./readyz").catch(() => null);
-    if (answer?.ok) watchServer(name, onBack);
+    if (await isReady()) watchServer(name, onBack);
     else setTimeout(retry, PAUSE);
   }
 }
+
+/**
+ * The session outlives its connection for a while. Clients try again ever more rarely, this one and
+ * that of the example: they hear at once when the server answers.
+ * @param {{ status: string }} connection
+ */
+async function hurry(connection) {
+  say("interrupted");
+  while (connection.status === "interrupted") {
+    await new Promise((go) => setTimeout(go, PAUSE));
+    if (!(await isReady())) continue;
+    window.dispatchEvent(new Event("online"));
+    window[0]?.dispatchEvent(new Event("online"));
+  }
+}
+
+const isReady = async () => (await fetch("./readyz").catch(() => null))?.ok ?? false;

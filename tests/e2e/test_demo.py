@@ -25,6 +25,7 @@ from tests.e2e.conftest import (
 
 FOLDERS = sorted(path.parent.name for path in (PROJECT / "examples").glob("*/app.py"))
 PAGES = ("--pages", "examples")
+WINDOW = ("--limit", "resume_window=60")
 
 
 @pytest.fixture(scope="module")
@@ -771,6 +772,44 @@ def test_it_says_when_the_server_is_away_and_goes_on_by_itself(
     assert inner is not None
     run_all(inner)
     expect(frames(page, "answer").first).to_be_attached()
+
+
+def test_it_says_when_the_connection_is_interrupted(
+    start: Start, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    gateway = start("examples.demo:SERVICES", *PAGES, *WINDOW)
+    page.goto(f"{gateway.page}/#board")
+    status = page.get_by_test_id("status")
+    expect(status).to_have_attribute("data-state", "connected")
+    board = page.frame_locator("iframe[data-testid=board]")
+    expect(board.get_by_test_id("status")).to_have_text("1 here")
+    gateway._process.kill()
+    expect(status).to_have_text("The connection is interrupted; trying again …")
+    start("examples.demo:SERVICES", *PAGES, *WINDOW, port=gateway.port)
+    expect(status).to_have_attribute("data-state", "connected")
+
+
+def test_resilience_runs_in_place_and_its_tables_go_on(start: Start, page: Page) -> None:
+    gateway = start("tests.e2e.demo_app:SERVICES", *PAGES, *WINDOW)
+    page.goto(f"{gateway.page}/#resilience")
+    frame = page.frame_locator("iframe[data-testid=resilience]")
+    points = page.locator("#guide li")
+    expect(points.nth(0)).to_have_class("seen")
+    for button, seen in (("cut", 4), ("crash", 5)):
+        frame.get_by_test_id(button).click()
+        expect(frame.get_by_test_id("broken")).to_have_text("Mended.")
+        expect(page.locator("#guide li.seen")).to_have_count(seen)
+        expect(holdings(page)).to_have_count(3)  # the root, the page's listener, the board
+        server = server_tables(gateway)[-1]
+        for owner, kind, table in (
+            ("server", "object", "handed_out"),
+            ("page", "object", "held"),
+            ("server", "cache", "caches_handed_out"),
+        ):
+            assert shown_counts(page, owner, kind) == server[f"{table}_counts"], table
+    lost = frames(page, "message").filter(has_text="lost: the session ended")
+    expect(lost).not_to_have_count(0)
 
 
 # Under a policy: nothing inline but the examples' own scripts and styles, by their hashes.
