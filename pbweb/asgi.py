@@ -9,20 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-    MutableMapping,
-)
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import AbstractAsyncContextManager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .connection import Connection, Link
+from .draining import GOING_AWAY, before_the_server, stop
 from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
@@ -112,6 +106,8 @@ class Endpoint:
         """The connections that are open."""
         self.parking = Parking(limits, time.monotonic, self._moved)
         """The sessions that can be resumed, `Parking.statistics` counts them."""
+        self.stopping = False
+        """Whether nobody is let in any more, since the server stops."""
         mask_access_logs()
 
     @property
@@ -178,17 +174,36 @@ class Endpoint:
         A page of another site could open a WebSocket with the cookies of its visitor, so the
         origin is checked before the upgrade.
         """
+        if self.stopping:
+            return 503, GOING_AWAY
         return self.gate.refusal(scope)
 
     async def identify(self, scope: Scope) -> Any:
         """Who asks for the upgrade of *scope*; None where nobody is to be authenticated.
 
         Raises:
-            Refused: see `upgrade.identify`.
+            Refused: see `upgrade.identify`; or the server has begun to stop meanwhile.
         """
         if self.authenticate is None:
             return None
-        return await identify(self.authenticate, scope, self.limits.first_frame)
+        identity = await identify(self.authenticate, scope, self.limits.first_frame)
+        if self.stopping:
+            raise Refused(503, GOING_AWAY)
+        return identity
+
+    async def drain(self, seconds: float | None = None) -> None:
+        """Stop in order: end all sessions, those too that have no connection, and let nobody in.
+
+        Upgrades are refused with 503 and calls with `PBConnectionLost` (``not_executed``), calls in
+        progress are answered, and clients are told when to come back (1012, protocol section 6).
+        Afterwards the endpoint is of no more use. `pbweb serve` does it by itself.
+
+        Args:
+            seconds: that calls in progress have, by default `Limits.drain`; then they are
+                cancelled.
+        """
+        limits = self.limits
+        await stop((self,), limits.drain if seconds is None else seconds, limits.grace)
 
     def close(self) -> None:
         """The application stops: sessions without a connection end, and no more are kept.
@@ -199,13 +214,16 @@ class Endpoint:
         """
         self.parking.close()
 
-    @asynccontextmanager
-    async def lifespan(self, _application: Any = None) -> AsyncIterator[None]:
-        """`close` at the end: ``Starlette(routes=…, lifespan=endpoint.lifespan)``."""
-        try:
-            yield
-        finally:
-            self.close()
+    def lifespan(self, _application: Any = None) -> AbstractAsyncContextManager[None]:
+        """What is around the life of an application in which this is mounted.
+
+        ``Starlette(routes=…, lifespan=endpoint.lifespan)``, or ``async with endpoint.lifespan():``
+        in a lifespan of one's own. At SIGTERM and SIGINT the endpoint is drained before the server
+        hears of it, where that handles signals as uvicorn does; a second signal goes through at
+        once. At the end the endpoint is drained in any case, as far as the server has left
+        connections.
+        """
+        return before_the_server(self)
 
     # ---------------------------------------------------------------- ASGI
 
@@ -274,12 +292,12 @@ class Endpoint:
             self.forget(link.connection)
 
     def _until_shutdown(self, receive: Receive) -> Receive:
-        """As *receive*, with which a server says that it starts and stops; then `close`."""
+        """As *receive*, with which a server says that it starts and stops; then `drain`."""
 
         async def received() -> MutableMapping[str, Any]:
             event = await receive()
             if event["type"] == "lifespan.shutdown":
-                self.close()
+                await self.drain()
             return event
 
         return received
@@ -374,6 +392,10 @@ class _AsgiLink:
             self._wake()
             if self._writer is not None:
                 self._grace = self._loop.call_later(self._limits.grace, self._writer.cancel)
+
+    def abort(self) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
 
     def _wake(self) -> None:
         if self._idle is not None and not self._idle.done():

@@ -55,6 +55,9 @@ class Link(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Close with *code* and *reason* when what was written is out; nothing is read then."""
 
+    def abort(self) -> None:
+        """Be gone at once, whatever was written and is not out."""
+
     def carry(self, connection: Connection) -> None:
         """Give what comes from now on to *connection*, whose session goes on."""
 
@@ -293,6 +296,11 @@ class Connection:
         self.session.close(code, reason)
         self._finish()
         await self.wait_closed()
+
+    def abort(self) -> None:
+        """Drop the link at once, whatever was written and is not out."""
+        if self._link is not None:
+            self._link.abort()
 
     async def wait_closed(self) -> Ending:
         """Wait until the connection is closed, by whomever, and no other is to follow.

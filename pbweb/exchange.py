@@ -81,8 +81,10 @@ class Exchange:
     """
 
     __slots__ = (
+        "_back",
         "_first",
         "_greeting",
+        "_left_out",
         "_wake",
         "broker",
         "closing",
@@ -123,6 +125,8 @@ class Exchange:
         """Whether a client is to connect again when the session has ended, or in which time."""
         self.successor: Session | None = None
         """The session that goes on with the connection of this one."""
+        self._back: list[float] | None = None  # in which seconds the peer is to connect again
+        self._left_out = False  # frames have come that are not handled, since this side closes
         self._wake = wake
         self.receipts = Receipts(runtime, wake)
         self.window = Window(runtime, limits, broker, self.close, self.overflow)
@@ -158,8 +162,10 @@ class Exchange:
         try:
             self._receive(data, binary)
         except ProtocolError as error:
+            self._left_out = True
             self.close(error.code, str(error))
         except Exception as error:  # a fault of ours, which ends this session alone
+            self._left_out = True
             self.runtime.report("a fault in the broker", error)
             self.close(1011, "a fault in the broker")
 
@@ -196,6 +202,7 @@ class Exchange:
             else:
                 broker.handle(frame)
             if self.closing is not None and self.closing[0] != 4410:
+                self._left_out = True
                 return
 
     def _too_long(self, size: int) -> NoReturn:
@@ -235,7 +242,10 @@ class Exchange:
             self._handle_version(frame)
         elif name == "close":
             self.come_back = frame[3]
-            self.end(f"the peer ended it: {frame[1]} {frame[2]}", code=frame[1])
+            received = frame[4] if len(frame) > 4 else None
+            if received is not None and not self.window.acked <= received <= self.window.written:
+                raise ProtocolError(f"close: {received} frames of ours cannot have come")
+            self.end(f"the peer ended it: {frame[1]} {frame[2]}", frame[1], received)
         else:
             self.window.acknowledge(frame[1], frame[2])
             if name != "ack":
@@ -395,7 +405,9 @@ class Exchange:
 
     def _say_close(self, out: list[Message], code: int, reason: str) -> None:
         self._flush_greeting(out)
-        frame = ["close", code, reason, RECONNECT.get(code, False)]
+        frame = ["close", code, reason, self._back or RECONNECT.get(code, False)]
+        if not self._left_out and not self.broker.incoming.unstarted():
+            frame.append(self.received)  # all of them were handled, and no more will be
         self._append(out, orjson.dumps(frame))
 
     def _messages_again(self) -> list[Message]:
@@ -408,10 +420,15 @@ class Exchange:
 
     # ---------------------------------------------------------------- the end
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the session: what stands in the outbox goes out, then ``close`` (section 7)."""
+    def close(self, code: int = 1000, reason: str = "", back: list[float] | None = None) -> None:
+        """End the session: what stands in the outbox goes out, then ``close`` (section 7).
+
+        Args:
+            back: the range of seconds in which the peer is to connect again, if not the code's.
+        """
         if self.closing is None and not self.ended:
             self.closing = (code, cut_reason(reason))
+            self._back = back
             self._wake()
 
     def overflow(self) -> None:
@@ -428,11 +445,15 @@ class Exchange:
             self._say_close(out, code, reason)
         self._end(f"closed here: {code} {reason}", code)
 
-    def end(self, why: str, code: int = 1006) -> None:
-        """The session is over: nothing can be sent any more."""
+    def end(self, why: str, code: int = 1006, received: int | None = None) -> None:
+        """The session is over: nothing can be sent any more.
+
+        Args:
+            received: how many frames the peer says that it had, all of which it has handled.
+        """
         if not self.ended:
             self.closing = self.closing or (code, "")
-            self._end(why, code)
+            self._end(why, code, received)
             self._wake()
 
     def _end(self, why: str, code: int, received: int | None = None) -> None:

@@ -92,6 +92,8 @@ def from_failure(
         maker = registry.makers.get(kind)
         if maker is not None and isinstance(error, cls):
             fill(error, maker, tagged)
+    if cls is errors.PBConnectionLost and tagged.get("outcome") == "not_executed":
+        error.outcome = "not_executed"  # type: ignore[attr-defined]
     if isinstance(error, Error):
         return error.came_as(kind, message, names, traceback)
     error.__cause__ = RemoteError(message).came_as(kind, message, names, traceback)

@@ -252,6 +252,10 @@ class BoundMethod:
     def __call__(self, _named: Any, /, *args: Any, **kw: Any) -> Any:
         return self._function(*self._first, *args, **kw)
 
+    def calls(self, function: Callable[..., Any]) -> bool:
+        """Whether the method is *function*."""
+        return self._function is function
+
     @property
     def __code__(self) -> Any:
         """That of the function, which tells whether it makes a coroutine."""

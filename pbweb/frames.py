@@ -213,10 +213,11 @@ def _version(frame: Frame) -> bool:
 
 def _close(frame: Frame) -> bool:
     return (
-        len(frame) == 4
+        4 <= len(frame) <= 5
         and _is_id(frame[1])
         and type(frame[2]) is str
         and (type(frame[3]) is bool or _is_range(frame[3]))
+        and (len(frame) < 5 or _is_id(frame[4], 0))
     )
 
 

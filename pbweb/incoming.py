@@ -21,6 +21,7 @@ from .errors import (
     InsecureJelly,
     LimitExceeded,
     NoSuchMethod,
+    PBConnectionLost,
     ProtocolError,
 )
 from .failures import failure_for, is_expected
@@ -40,7 +41,7 @@ from .methods import Method, find_method, find_observer, hint_for, wrong_argumen
 from .promises import RemotePromise, follow
 from .references import dead_reference
 from .runtime import DEADLINE
-from .streams import Items
+from .streams import Items, Producer
 from .unjelly import Pending, Unjellier, introductions, snapshot
 
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ _NO_ARGS: tuple[Any, ...] = ()
 _NO_KW: dict[str, Any] = {}
 
 OVER_DEADLINE = "ran over its deadline"
+
+
+class _Draining(PBConnectionLost):
+    """This side stops, and takes no more calls: its failure says for certain that none was made."""
+
+    pbType = PBConnectionLost.pbType
+    pbParents = PBConnectionLost.pbParents
+
+    def __init__(self) -> None:
+        super().__init__("this side is going away (not_executed)", outcome="not_executed")
 
 
 class _Failed:
@@ -162,6 +173,8 @@ class Incoming:
         "_copied_since",
         "_highest",
         "_hints",
+        "_is_draining",
+        "_most",
         "_named",
         "_only",
         "_refused",
@@ -178,6 +191,8 @@ class Incoming:
         self.receipts: Counted | None = None
         """What counts the peer's frames; None: it is not ours to hold calls back."""
         self._calls: dict[int, _Call] = {}
+        self._most = broker.limits.calls  # that may be in progress
+        self._is_draining = False
         self._highest = 0
         self._hints = 0  # names of methods that were looked for on behalf of the log
         self._only = 0  # keys of calls without answer are negative
@@ -204,6 +219,21 @@ class Incoming:
         held = None if self.backlog is None else self.backlog.first()
         return received if held is None or held.before is None else min(received, held.before)
 
+    def drain(self) -> None:
+        """Take no more calls: each fails, and says that it was not executed."""
+        self._is_draining, self._most = True, 0
+
+    def working(self) -> int:
+        """How many calls are in progress that can be waited for: a stream may never have more."""
+        return sum(
+            call.method is None or not call.method.calls(Producer.next)
+            for call in self._calls.values()
+        )
+
+    def tasks(self) -> list[Any]:
+        """What runs for the calls that are in progress."""
+        return [call.task for call in self._calls.values() if call.task is not None]
+
     # ------------------------------------------------------------ starting
 
     def message(self, frame: Frame, walk: bool, attachments: list[memoryview] | None) -> None:
@@ -219,8 +249,8 @@ class Incoming:
             self._message_walking(frame, attachments, walk)
             return
         try:
-            if len(self._calls) >= self._broker.limits.calls:
-                raise self._too_many()
+            if len(self._calls) >= self._most:
+                raise self._refusal()
             object = self._broker.exports.find(target)
             method = find_method(object, name)
         except Error as error:
@@ -249,8 +279,8 @@ class Incoming:
             copy = cache.copy()
             method = find_observer(copy, name)
             # A copy that misses an update is none any more: one that ends at once is not refused.
-            if len(self._calls) >= broker.limits.calls and _makes_coroutine(method):
-                raise self._too_many()
+            if len(self._calls) >= self._most and _makes_coroutine(method):
+                raise self._refusal()
             if walk:
                 unjellier.perspective = cache.perspective
                 for values in frame[4:6]:
@@ -289,6 +319,10 @@ class Incoming:
             self._highest = request
         elif request:
             raise ProtocolError(f"request {request} is not above {self._highest}")
+
+    def _refusal(self) -> Error:
+        """Why a call is refused."""
+        return _Draining() if self._is_draining else self._too_many()
 
     def _too_many(self, why: str | None = None) -> LimitExceeded:
         """Why a call is refused; a peer that goes on and on is closed with 4413."""
@@ -440,9 +474,10 @@ class Incoming:
 
         Raises:
             LimitExceeded: there are too many calls, or too much is held.
+            PBConnectionLost: this side stops.
         """
-        if len(self._calls) >= self._broker.limits.calls:
-            raise self._too_many()
+        if len(self._calls) >= self._most:
+            raise self._refusal()
         backlog = self.backlog
         if backlog is None:
             return 0
@@ -784,6 +819,8 @@ class Incoming:
         if request and not broker.disconnected:
             unsafe = options.unsafe_tracebacks
             failure = failure_for(error, message=message, with_traceback=unsafe)
+            if type(error) is _Draining:
+                failure["outcome"] = error.outcome
         elif not request and is_expected(error) and not isinstance(error, CancelledError):
             runtime.report(f"the call of {name!r} without answer failed: {error}")
         error.__traceback__ = None  # its frames hold the arguments, and what was decoded of them

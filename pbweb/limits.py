@@ -24,7 +24,7 @@ ANNOUNCED = (
     "control",
 )
 
-MAY_BE_NONE = ("resume_window",)
+MAY_BE_NONE = ("drain", "resume_window")
 """Limits that may be 0."""
 
 
@@ -95,6 +95,9 @@ class Limits:
     """Seconds a write may not move, or a full window not be acknowledged: slow readers."""
     grace: float = 5.0
     """Seconds for the closing handshake and for methods that were cancelled."""
+
+    drain: float = 10.0
+    """Seconds that calls in progress have when the server stops."""
 
     resume_window: float = 0
     """Seconds that a session outlives a lost connection; 0: it ends with it."""

@@ -157,6 +157,10 @@ class Parking:
             "remembered": len(self._tombstones),
         }
 
+    def away(self) -> list[Session]:
+        """The sessions that have no connection."""
+        return [place.session for place in self._away.get(None, {}).values()]
+
     def expect(self, session: Session, principal: Principal) -> None:
         """*session* begins on a connection of *principal*'s."""
         self._principals[session] = principal
@@ -254,8 +258,8 @@ class Parking:
         """The server stops: what has no connection ends now, and is told what an end brings."""
         self.is_closed = True
         self._failures.clear()
-        for place in list(self._away.get(None, {}).values()):
-            place.session.end(GOING_AWAY)
+        for session in self.away():
+            session.end(GOING_AWAY)
 
     def forget(self, session: Session) -> None:
         """The connection on which *session* was to begin is gone."""

@@ -182,6 +182,11 @@ class Way:
             self.closed = (code, reason)
             self._soon()
 
+    def abort(self) -> None:
+        """See `connection.Link`."""
+        self.waiting.clear()
+        self.close(1006, "")
+
     def _soon(self) -> None:
         if not self._delivering and not self._held:
             self._delivering = True

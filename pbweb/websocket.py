@@ -354,6 +354,10 @@ class WebSocketLink(asyncio.Protocol):
             self._protocol.send_close(code, reason)
         self._write_out()
 
+    def abort(self) -> None:
+        """See `connection.Link`."""
+        self._transport.abort()
+
     def shutdown(self) -> None:
         """What uvicorn calls on every connection when the server stops."""
         self._connection.session.close(1012, "the server is going away")

@@ -82,7 +82,8 @@ export function jellyFailure(error) {
  * @param {(error: Error) => void} [fill] gives one of the very type its state
  * @returns {PBError}
  */
-export function unjellyFailure({ $, type, message, parents, traceback = null }, types, fill) {
+export function unjellyFailure(tagged, types, fill) {
+  const { $, type, message, parents, traceback = null, outcome } = tagged;
   const texts = [type, message, traceback ?? ""].concat(parents);
   const isRight = $ === "failure" && Array.isArray(parents);
   if (!isRight || !texts.every((text) => typeof text === "string")) {
@@ -92,6 +93,7 @@ export function unjellyFailure({ $, type, message, parents, traceback = null }, 
   const known = own?.prototype instanceof Error ? own : (OWN.get(type) ?? RemoteError);
   const error = made(known, message);
   if (error.constructor === own) fill?.(error);
+  if (error instanceof PBConnectionLost && outcome === "not_executed") error.outcome = outcome;
   return Object.assign(error, { message, type, parents, traceback });
 }
 

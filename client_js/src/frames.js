@@ -74,7 +74,7 @@ const ENVELOPES = {
   ack: /^s[+0]{2}$/,
   ping: /^s[+0]{2}$/,
   pong: /^s[+0]{2}$/,
-  close: /^s[+0]s[ba]$/,
+  close: /^s[+0]s[ba][+0]?$/,
   didNotUnderstand: /^ss$/,
 };
 

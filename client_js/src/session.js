@@ -71,7 +71,7 @@ export function newSession(
   let windowSize = 0;
   /** The last frame that was written on any connection before this one. */
   let reached = 0;
-  /** What a server says that an ended session had received. @type {number | undefined} */
+  /** What the peer says that an ended session had received. @type {number | undefined} */
   let known;
   /** What the session is resumed with, and for how many seconds it can be. @type {any} */
   let ticket;
@@ -243,6 +243,7 @@ export function newSession(
       case "version":
         return handshake(first, second);
       case "close":
+        known = frame[4];
         return end(first, cutText(second, 123), frame[3]);
       case "ping":
       case "pong":

@@ -35,4 +35,4 @@ export declare function jellyFailure(error: any): {
  * @param {(error: Error) => void} [fill] gives one of the very type its state
  * @returns {PBError}
  */
-export declare function unjellyFailure({ $, type, message, parents, traceback }: Record<string, any>, types: Registry, fill?: (error: Error) => void): PBError;
+export declare function unjellyFailure(tagged: Record<string, any>, types: Registry, fill?: (error: Error) => void): PBError;

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pbweb.asgi import Endpoint
+from pbweb.draining import GOING_AWAY
 from pbweb.flavors import Root
 from pbweb.opening import Gate
 
@@ -104,7 +105,7 @@ def application(
     """
     routes: list[BaseRoute] = [
         Route("/healthz", _healthy),
-        Route("/readyz", _healthy),
+        Route("/readyz", _ready(endpoints)),
     ]
     for path, endpoint in endpoints.items():
         routes += endpoint.routes(path)
@@ -148,6 +149,17 @@ class _Pages(StaticFiles):
 
 async def _healthy(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+def _ready(endpoints: Mapping[str, Endpoint]) -> Any:
+    """Whether new peers are let in: not any more when the server stops."""
+
+    async def ready(request: Request) -> Response:
+        if any(endpoint.stopping for endpoint in endpoints.values()):
+            return PlainTextResponse(f"{GOING_AWAY}\n", 503)
+        return await _healthy(request)
+
+    return ready
 
 
 def _page(page: Path) -> Any:

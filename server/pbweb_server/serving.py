@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import logging
-import math
 import socket
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from types import FrameType
 
 import uvicorn
 
 from pbweb.asgi import Endpoint, client_files
+from pbweb.draining import stop
 from pbweb.limits import DEFAULT, Limits
 from pbweb.opening import LOOPBACK
 from pbweb.upgrade import Authenticate
@@ -24,19 +25,38 @@ from .settings import Settings
 __all__ = ["Server", "run", "serve", "serve_target"]
 
 
+AT_ONCE = 2.0  # seconds from a second signal to the end of the process, whatever it does
+UVICORN = 0.2  # of `Limits.grace`: for HTTP requests that still go on behind the sessions
+RELOAD = 0.5  # seconds that calls in progress have at most under --reload
+
+
 class Server(uvicorn.Server):
-    """uvicorn's server, which says where it listens in a line that people and tests can use."""
+    """uvicorn's server, which stops in our order, and says where it listens.
 
-    stop_seconds = 3 * DEFAULT.grace
-    """From the signal to the end of the process, whatever the application does."""
+    Args:
+        config: uvicorn's.
+        endpoints: what it serves.
+        limits: how long the end may take: calls in progress have `Limits.drain`, and all that
+            comes behind it `Limits.grace`.
+        is_supervised: whether another process starts and stops this one.
+    """
 
-    endpoints: Collection[Endpoint] = ()
-    """Whose sessions without a connection end when the server stops."""
-
-    _signalled: int | None = None
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        endpoints: Collection[Endpoint] = (),
+        limits: Limits = DEFAULT,
+        *,
+        is_supervised: bool = False,
+    ) -> None:
+        super().__init__(config)
+        self._endpoints = endpoints
+        self._limits = limits
+        self._is_supervised = is_supervised
+        self._signalled: int | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say where."""
+        """Listen, and say where in a line that people and tests can use."""
         await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:
@@ -46,21 +66,29 @@ class Server(uvicorn.Server):
                 return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop in order; sessions that nobody can come back to end as well."""
-        for endpoint in self.endpoints:
-            endpoint.parking.close()
+        """Listen no more, stop all sessions in order, and then what uvicorn has left."""
+        for server in self.servers:
+            server.close()
+        for one in sockets or ():
+            one.close()
+        limits = self._limits
+        await stop(self._endpoints, limits.drain, limits.grace, lambda: self.force_exit)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal stops in order, the same again at once; neither is raised again.
+        """The first signal stops in order, a second one at once; neither is raised again.
 
-        With --reload the process gets two at Ctrl-C, the terminal's and the supervisor's.
+        Under a supervisor (--reload) Ctrl-C is two of them: the terminal's and the supervisor's.
         """
-        self.force_exit = self._signalled == sig
+        first, self._signalled = self._signalled, sig
+        if first is not None and (first == sig or not self._is_supervised):
+            self.force_exit = True
         self.should_exit = True
-        self._signalled = sig
+        for endpoint in self._endpoints:
+            endpoint.stopping = True
         # A method that blocks the loop or ignores that it is cancelled shows up in its output.
-        faulthandler.dump_traceback_later(self.stop_seconds, exit=True)
+        seconds = AT_ONCE if self.force_exit else self._limits.drain + self._limits.grace
+        faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
@@ -84,6 +112,8 @@ def serve_target(
 ) -> None:
     """Serve *target*; as `serve`."""
     limits = Limits(**dict(settings.limit))  # type: ignore[arg-type]
+    if sockets is not None:  # who writes a program does not wait for its pages
+        limits = replace(limits, drain=min(limits.drain, RELOAD))
     endpoints = _endpoints(target, settings, limits)
     client_files()  # an incomplete installation is told now
     config = uvicorn.Config(
@@ -98,12 +128,9 @@ def serve_target(
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(2 * limits.grace),
+        timeout_graceful_shutdown=max(1, round(UVICORN * limits.grace)),
     )
-    server = Server(config)
-    server.stop_seconds = 3 * limits.grace
-    server.endpoints = endpoints.values()
-    run(server, sockets)
+    run(Server(config, endpoints.values(), limits, is_supervised=sockets is not None), sockets)
 
 
 def _endpoints(target: Target, settings: Settings, limits: Limits) -> dict[str, Endpoint]:

@@ -293,7 +293,7 @@ async def test_who_does_not_log_in_where_one_has_to_is_closed() -> None:
     async with gateway(hall, limits=limits) as gate, await gate.peer() as peer:
         code, said = await peer.closed()
         assert code == 4401
-        assert said == ["close", 4401, "login: none within 0.1 s", False]
+        assert said[:4] == ["close", 4401, "login: none within 0.1 s", False]
 
 
 async def test_long_messages_are_for_those_who_have_logged_in() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pbweb as pb
 from pbweb.client import ConnectFailed
 from pbweb.limits import ANNOUNCED
 from tests.hostile.kit import Peer, read_head, upgrade
-from tests.integration.process import PROJECT, Process, ask, pbweb, running, serving
+from tests.integration.process import PROJECT, ask, pbweb, running, serving
 
 ROOT = "tests.integration.roots:IntegrationRoot"
 
@@ -246,107 +245,3 @@ def test_a_root_that_cannot_be_made_ends_before_it_serves_or_with_1011() -> None
     with running(pbweb("serve", "tests.integration.roots:Broken", "--port", "0")) as process:
         assert process.end() != 0
         assert "this root cannot be made" in process.output
-
-
-# ------------------------------------------------------------------ the end
-
-
-async def talk(process: Process, method: str, number: int) -> Peer:
-    reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
-    peer = Peer(reader, writer)
-    peer.send_bytes(upgrade(f"localhost:{process.port}"))
-    await read_head(reader)
-    peer.greet()
-    peer.send(
-        ["message", 1, "root", method, *([[{"$": "remote", "id": 1}]] if method == "push" else [])]
-    )
-    await peer.next("version")
-    return peer
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_peers_are_told_and_running_calls_do_not_hold_up_the_end(number: int) -> None:
-    async def scene(process: Process) -> None:
-        peers = [await talk(process, "slow", 1) for _ in range(3)]
-        await asyncio.to_thread(process.wait_for, "slow is running")
-        process.signal(number)
-        for peer in peers:
-            code, said = await peer.closed()
-            assert code == 1012
-            assert said is not None
-            assert said[1] == 1012
-            assert said[3] is not False
-            await peer.cut()
-
-    with serving(ROOT) as process:
-        asyncio.run(scene(process))
-        assert process.end() == 0
-    assert "Traceback" not in process.output
-    assert "never retrieved" not in process.output
-
-
-def test_a_stalled_reader_does_not_hold_up_the_end() -> None:
-    async def scene(process: Process) -> Peer:
-        peer = await talk(process, "push", 1)
-        peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.to_thread(process.wait_for, "push is running")
-        await asyncio.sleep(0.3)  # its socket is full by then; if not, the test is only easier
-        process.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.end) == 0
-        await peer.cut()
-        return peer
-
-    with serving(ROOT, "--limit", "grace=0.5") as process:
-        began = time.monotonic()
-        asyncio.run(scene(process))
-        assert time.monotonic() - began < 12
-    assert "Traceback" not in process.output
-
-
-def test_idle_and_half_requests_do_not_hold_up_the_end() -> None:
-    with serving(ROOT) as process:
-        idle = [socket.create_connection(("127.0.0.1", process.port)) for _ in range(3)]
-        idle[1].sendall(b"GET /hea")
-        idle[2].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        idle[2].recv(1000)
-        process.signal(signal.SIGTERM)
-        assert process.end() == 0
-        for sock in idle:
-            sock.close()
-    assert "Traceback" not in process.output
-
-
-def test_a_second_signal_ends_it_at_once() -> None:
-    async def scene(process: Process) -> None:
-        peer = await talk(process, "slow", 1)
-        peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.to_thread(process.wait_for, "slow is running")
-        process.signal(signal.SIGTERM)
-        await asyncio.to_thread(process.wait_for, "Shutting down")
-        process.signal(signal.SIGTERM)
-        began = time.monotonic()
-        assert await asyncio.to_thread(process.end) == 0
-        assert time.monotonic() - began < 5  # `grace` would be 60
-        await peer.cut()
-
-    with serving(ROOT, "--limit", "grace=60") as process:
-        asyncio.run(scene(process))
-
-
-@pytest.mark.parametrize("method", ["stubborn", "block"])
-def test_a_method_that_never_ends_is_shown_and_the_process_ends(method: str) -> None:
-    async def scene(process: Process) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
-        async with Peer(reader, writer) as peer:
-            peer.send_bytes(upgrade(f"localhost:{process.port}"))
-            await read_head(reader)
-            peer.send(["version", 1], ["message", 1, "root", method])
-            await asyncio.to_thread(process.wait_for, f"{method} is running")
-            process.signal(signal.SIGTERM)
-            assert await asyncio.to_thread(process.end) == 1
-
-    with serving(ROOT, "--limit", "grace=1") as process:
-        asyncio.run(scene(process))
-    assert "Timeout" in process.output
-    if method == "block":
-        assert "remote_block" in process.output

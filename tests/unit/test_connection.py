@@ -84,7 +84,7 @@ def test_close_waits_until_it_is_closed_and_may_be_repeated():
         await both.client.close()
         await both.client.wait_closed()
         await both.server.wait_closed()
-        assert both.to_server.frames[-1] == ["close", 1000, "bye", False]
+        assert both.to_server.frames[-1] == ["close", 1000, "bye", False, 0]
         assert both.server.session.closing[0] == 1000
 
     run_paired(Root(), body, idle=False)

@@ -243,9 +243,43 @@ def test_a_reason_is_cut_between_characters(reason, cut):
 def test_close_says_whether_to_connect_again(code, reconnect):
     alone = opened()
     alone.session.close(code, "why")
-    assert alone.sent() == [["close", code, "why", reconnect]]
+    assert alone.sent() == [["close", code, "why", reconnect, 0]]
     assert alone.session.ended
     assert alone.session.closing == (code, "why")
+
+
+def test_close_says_in_which_range_of_seconds_to_connect_again():
+    alone = opened()
+    alone.session.close(1012, "why", [1.0, 2.5])
+    assert alone.sent() == [["close", 1012, "why", [1.0, 2.5], 0]]
+
+
+def test_close_says_how_much_was_handled_and_what_comes_behind_it_is_not():
+    alone = opened()
+    alone.feed(MESSAGE, ["message", 2, "root", "echo", [2]])
+    alone.session.close(1012)
+    assert alone.feed(["message", 3, "root", "echo", [3]]) == [["close", 1012, "", True, 2]]
+
+
+@pytest.mark.parametrize("wrong", [["ack", 7, 1], ["answer", 7, 1]])
+def test_close_says_nothing_of_it_when_something_is_left_out(wrong):
+    alone = opened()
+    close = alone.feed(MESSAGE, wrong, ["message", 2, "root", "echo", [2]])[-1]
+    assert close == ["close", 4400, close[2], False]
+
+
+def test_close_says_nothing_of_it_while_a_method_has_not_got_control():
+    alone = opened()
+    alone.session.receive(orjson.dumps(["message", 1, "root", "wait"]))
+    alone.session.close(1012)
+    sent = [frame for message in alone.session.messages() for frame in frames_of(message)]
+    assert sent == [["close", 1012, "", True]]
+    alone.runtime.run()
+
+
+def test_a_count_in_a_close_that_cannot_be():
+    alone = opened()
+    assert alone.feed(["close", 1000, "", False, 1])[0][:2] == ["close", 4400]
 
 
 def test_what_stands_in_the_outbox_goes_out_before_the_close():

@@ -4,11 +4,15 @@ import signal
 from typing import Any
 
 import pytest
+import uvicorn
 
+import pbweb as pb
 from pbweb_server import serving
 
 
-def signalled(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> list[tuple[bool, bool]]:
+def signalled(
+    monkeypatch: pytest.MonkeyPatch, *numbers: int, is_supervised: bool = False
+) -> list[tuple[bool, bool]]:
     """Whether the server should end, and at once, after each signal."""
     armed: list[tuple[float, bool]] = []
     monkeypatch.setattr(
@@ -16,25 +20,32 @@ def signalled(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> list[tuple[bool
         "dump_traceback_later",
         lambda *seconds, **options: armed.append((*seconds, options["exit"])),
     )
-    server: Any = serving.Server.__new__(serving.Server)
-    server.should_exit = server.force_exit = False
-    server._captured_signals = []
+    endpoint = pb.Endpoint(pb.Root)
+    server: Any = serving.Server(
+        uvicorn.Config("app"), [endpoint], pb.Limits(), is_supervised=is_supervised
+    )
+    assert not endpoint.stopping
     seen = []
     for number in numbers:
         server.handle_exit(number, None)
         seen.append((server.should_exit, server.force_exit))
+        assert endpoint.stopping  # whatever the event loop does
     assert armed[0] == (15.0, True)
+    assert armed[-1] == ((2.0 if server.force_exit else 15.0), True)
     assert not server._captured_signals  # uvicorn would raise them again, and end with their code
     return seen
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_stops_in_order_and_the_second_at_once(
-    monkeypatch: pytest.MonkeyPatch, number: int
+    monkeypatch: pytest.MonkeyPatch, first: int, second: int
 ) -> None:
-    assert signalled(monkeypatch, number, number) == [(True, False), (True, True)]
+    assert signalled(monkeypatch, first, second) == [(True, False), (True, True)]
 
 
 def test_ctrl_c_and_the_supervisors_signal_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = signalled(monkeypatch, signal.SIGINT, signal.SIGTERM)
+    seen = signalled(monkeypatch, signal.SIGINT, signal.SIGTERM, is_supervised=True)
     assert seen == [(True, False), (True, False)]
+    seen = signalled(monkeypatch, signal.SIGTERM, signal.SIGTERM, is_supervised=True)
+    assert seen == [(True, False), (True, True)]
