@@ -25,6 +25,7 @@ class CuttingProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._behind_writers: set[asyncio.StreamWriter] = set()
         self._stalled: set[asyncio.StreamWriter] = set()
+        self._muted: set[asyncio.StreamWriter] = set()
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,6 +49,7 @@ class CuttingProxy:
             await self._over.wait()
         self._tasks.difference_update(ways)
         self._open.difference_update(both)
+        self._muted.difference_update(both)
         for one in both:
             one.transport.abort()
 
@@ -62,6 +64,8 @@ class CuttingProxy:
     ) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
+                if writer in self._muted:
+                    continue
                 writer.write(data[: left[0]])
                 await writer.drain()
                 left[0] -= len(data)
@@ -78,6 +82,10 @@ class CuttingProxy:
         for writer in list(self._open):
             if writer not in self._behind_writers:
                 _reset(writer)
+
+    def mute(self) -> None:
+        """Nothing goes through any more on what is open, and nobody is told."""
+        self._muted.update(self._open)
 
     def cut(self) -> None:
         """Break all that is open."""
