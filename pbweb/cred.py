@@ -47,6 +47,7 @@ __all__ = [
     "Token",
     "UpgradeIdentity",
     "UsernamePassword",
+    "place_of",
 ]
 
 ANONYMOUS: tuple[()] = ()
@@ -409,7 +410,7 @@ class _Door(Dispatcher):
             except LimitExceeded:
                 raise
             except Exception as error:  # of the application's own; its text may hold a secret
-                what = f"{type(checker).__name__} raised {type(error).__name__}{_place_of(error)}"
+                what = f"{type(checker).__name__} raised {type(error).__name__}{place_of(error)}"
                 self.broker.runtime.report(f"a checker failed: {what}")
         raise UnauthorizedLogin
 
@@ -593,8 +594,8 @@ def _looked_at(given: Any) -> tuple[Avatar, Callable[[], Any]]:
     return avatar, logout
 
 
-def _place_of(error: BaseException) -> str:
-    """Where *error* was raised, without its text or any value."""
+def place_of(error: BaseException) -> str:
+    """Where *error* was raised, as " at FILE:LINE"; without its text or any value."""
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from .cred import place_of
 from .logs import logger
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def identify(
 
     Raises:
         Refused: it raised Starlette's HTTPException (the status is that one's), took longer
-            than *seconds* (503), or failed (500, and the log has the traceback).
+            than *seconds* (503), or failed (500, and the log says with what and where).
     """
     # Clients, which import what imports this, need no Starlette.
     from starlette.exceptions import HTTPException  # noqa: PLC0415
@@ -56,8 +57,8 @@ async def identify(
     except TimeoutError:
         logger.error("authenticating took longer than %g s", seconds)
         raise Refused(503, "authenticating took too long") from None
-    except Exception:
-        logger.exception("authenticate failed")
+    except Exception as error:  # its text may hold what the peer proved itself by
+        logger.error("authenticate raised %s%s", type(error).__name__, place_of(error))
         raise Refused(500, "authenticating failed") from None
 
 

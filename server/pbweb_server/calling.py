@@ -13,9 +13,11 @@ from pbweb.failures import failure_for
 from pbweb.flavors import Charge, Maker
 from pbweb.jelly import Jellier, Tagged
 from pbweb.limits import Limits
+from pbweb.logs import printable
 
 __all__ = ["CallFailed", "call"]
 
+TERMINAL_LINE = 10_000  # characters
 OPEN_SECONDS = 10.0
 """For the connection, where no timeout is given."""
 
@@ -50,10 +52,10 @@ def call(
     try:
         return asyncio.run(_call(url, method, args, kw, timeout, headers))
     except (pb.ConnectFailed, pb.PBConnectionLost, pb.ProtocolError) as error:
-        raise CallFailed(3, str(error)) from None
+        raise CallFailed(3, _on_a_terminal(str(error))) from None
     except pb.Error as error:
         trace = f"\n{error.traceback.rstrip()}" if error.traceback else ""
-        raise CallFailed(1, f"{error.type}: {error.message}{trace}") from None
+        raise CallFailed(1, _on_a_terminal(f"{error.type}: {error.message}{trace}")) from None
     except TimeoutError as error:
         raise CallFailed(1, str(error)) from None
 
@@ -88,7 +90,21 @@ async def _call(
 def shown(value: Any) -> str:
     """*value* as the JSON that docs/protocol.md has for it; references with the peer's ids."""
     limits = Limits(depth=200, digits=1 << 20)
-    return orjson.dumps(Jellier(_Shown(), limits).encode(value)).decode()
+    text = orjson.dumps(Jellier(_Shown(), limits).encode(value)).decode()
+    return text if text.isprintable() else "".join(map(_in_json, text))
+
+
+def _in_json(char: str) -> str:
+    """*char* as it may stand in a string of JSON on a terminal."""
+    if char.isprintable():
+        return char
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def _on_a_terminal(text: str) -> str:
+    """The lines of *text*, without anything that a terminal would obey."""
+    return "\n".join(printable(line, TERMINAL_LINE) for line in text.split("\n"))
 
 
 class _Copy(pb.Copyable):

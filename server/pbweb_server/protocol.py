@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from pbweb.asgi import Endpoint, principal
 from pbweb.frames import PROTOCOL
 from pbweb.limits import DEFAULT, Limits
+from pbweb.logs import OneLine
 from pbweb.parking import Principal
 from pbweb.upgrade import Refused
 from pbweb.websocket import WebSocketLink
@@ -37,6 +38,7 @@ HEAD_BYTES = 65_536
 
 _quiet = logging.getLogger("pbweb.websocket")
 _quiet.setLevel(logging.ERROR)
+_quiet.addFilter(OneLine())
 
 
 class GuardedHttp(HttpToolsProtocol):

@@ -29,6 +29,9 @@ class IntegrationRoot(pb.Root):
     def remote_echo(self, value: object) -> object:
         return value
 
+    def remote_failWith(self, text: str) -> None:
+        raise ValueError(text)
+
     def remote_counter(self) -> Counter:
         return Counter()
 

@@ -93,6 +93,11 @@ def test_a_traceback_that_the_server_sends_is_shown() -> None:
     assert "in remote_fail\n" in complained
 
 
+def test_nothing_in_an_error_is_obeyed_by_a_terminal(port: int) -> None:
+    code, _, complained = call(f"ws://localhost:{port}/pb", "failWith", '"a\\u001b[2Jb\\u202e"')
+    assert (code, complained) == (1, "pbweb: builtins.ValueError: a\\x1b[2Jb\\u202e\n")
+
+
 @pytest.mark.parametrize("url", ["localhost:8000/pb", "ftp://localhost/pb", "ws://"])
 def test_what_is_no_address_is_2(url: str) -> None:
     code, said, complained = call(url, "echo", "1")

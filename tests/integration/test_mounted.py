@@ -23,6 +23,7 @@ from pbweb.asgi import Endpoint
 from pbweb.client import ConnectFailed
 from pbweb.testing import tables
 from tests.hostile.kit import Peer, read_head, until, upgrade, with_limits
+from tests.hostile.test_opening import ORIGINS
 from tests.integration.process import free_port, listening, running
 from tests.integration.roots import IntegrationRoot
 from tests.integration.test_serve import use
@@ -183,6 +184,26 @@ def test_refusals_under_stock_uvicorn() -> None:
                 peer.greet()
                 await peer.next("version")
                 peer.reset()
+        await until(lambda: not endpoint.connections)
+
+    no_faults(test)
+
+
+def test_all_origins_of_the_gateway_are_tried_on_stock_uvicorn() -> None:
+    endpoint = pb.endpoint(IntegrationRoot, origins=["https://shop.example"])
+
+    async def test() -> None:
+        async with stock_uvicorn(starlette_routes(endpoint)) as port:
+            for name, (pattern, status) in ORIGINS.items():
+                if name == "10 KB":  # uvicorn hands a line that long on to nobody
+                    continue
+                origin = pattern.replace("{host}", f"localhost:{port}").replace("{port}", str(port))
+                async with await opened(port, headers=[("Origin", origin)]) as peer:
+                    got = peer.status  # type: ignore[attr-defined]
+                assert got == status, name
+            same = ("Origin", f"http://localhost:{port}")
+            async with await opened(port, headers=[same, same]) as peer:  # uvicorn's own answer
+                assert peer.status == 400  # type: ignore[attr-defined]
         await until(lambda: not endpoint.connections)
 
     no_faults(test)

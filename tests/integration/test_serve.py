@@ -64,7 +64,7 @@ def test_who_comes_is_asked_before_the_upgrade() -> None:
                 await pb.connect(url, headers={"Authorization": "Bearer of nothing"})
 
         asyncio.run(main())
-        process.wait_for("ERROR pbweb: authenticate failed")
+        process.wait_for("ERROR pbweb: authenticate raised ")
 
 
 def test_the_python_client_at_both_paths() -> None:

@@ -25,6 +25,14 @@ def test_values_stand_as_the_protocol_has_them(value: object, text: str) -> None
     assert shown(value) == text
 
 
+def test_nothing_in_an_answer_is_obeyed_by_a_terminal() -> None:
+    value = {"\x1b[2J\x9b31m\u202e\x7f\r\n": ["\U000e0041 ä 日本 \u2028"]}
+    text = shown(value)
+    assert text.isprintable()
+    assert "ä 日本" in text
+    assert json.loads(text) == value
+
+
 def test_large_bytes_are_not_left_out() -> None:
     assert len(json.loads(shown(b"\0" * 30_000))["base64"]) == 40_000
 
