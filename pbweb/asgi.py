@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from .admission import Admission
 from .connection import Connection, Link
 from .draining import GOING_AWAY, before_the_server, stop
 from .flavors import REGISTRY, Referenceable, Registry, Root
@@ -94,8 +95,14 @@ class Endpoint:
         self.root: Root | Callable[[], Root] = root() if isinstance(root, type) else root
         self.names = dict(names or {})
         self.authenticate = authenticate
+        self.admission = Admission(limits, time.monotonic)
+        """Counts the connections."""
         self.gate = Gate(
-            hosts=hosts, origins=origins, require_origin=require_origin, url_secrets=url_secrets
+            hosts=hosts,
+            origins=origins,
+            require_origin=require_origin,
+            url_secrets=url_secrets,
+            admission=self.admission,
         )
         """Refuses upgrades, `Gate.refused` counts them."""
         self.options = Options(
@@ -278,18 +285,20 @@ class Endpoint:
         if refused is not None:
             await _refuse(scope, send, Refused(*refused))
             return
+        network = network_of(address_of(scope))
+        self.admission.enter(network)
+        link = _AsgiLink(send, self.limits)
         try:
             identity = await self.identify(scope)
+            await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+            link.connection = self.connect(link, principal(identity, scope))
+            await link.pump(receive)
         except Refused as refusal:
             await _refuse(scope, send, refusal)
-            return
-        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        link = _AsgiLink(send, self.limits)
-        link.connection = self.connect(link, principal(identity, scope))
-        try:
-            await link.pump(receive)
         finally:
-            self.forget(link.connection)
+            self.admission.leave(network)
+            if link.connection is not None:
+                self.forget(link.connection)
 
     def _until_shutdown(self, receive: Receive) -> Receive:
         """As *receive*, with which a server says that it starts and stops; then `drain`."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from .admission import Admission
 from .frames import PROTOCOL
 from .logs import is_secret, logger, shown
 
@@ -38,6 +39,7 @@ class Gate:
             host; "*" for all.
         require_origin: refuse what says no origin, as programs do that are no browser.
         url_secrets: take URLs with what looks like a secret in their query.
+        admission: how many connections there may be, and how fast they may come.
     """
 
     def __init__(
@@ -47,13 +49,15 @@ class Gate:
         origins: Iterable[str],
         require_origin: bool,
         url_secrets: bool,
+        admission: Admission,
     ) -> None:
+        self._admission = admission
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self._origins = frozenset(map(_normal_origin, origins))
         self._require_origin = require_origin
         self._url_secrets = url_secrets
         self.refused: Counter[str] = Counter()
-        """How many were refused for their host, origin, url or subprotocol."""
+        """How many were refused for their host, origin, url or subprotocol, or as too many."""
         self._since = 0.0
         self._texts: defaultdict[str, set[str]] = defaultdict(set)  # that were logged in a minute
         self._left_out: Counter[str] = Counter()
@@ -61,11 +65,16 @@ class Gate:
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """The HTTP status and the reason for which an upgrade is refused, or None; it is logged."""
         return (
-            self.host_refusal(scope)
+            self._full(scope)
+            or self.host_refusal(scope)
             or self._origin_refusal(scope)
             or self._url_refusal(scope)
             or self._subprotocol_refusal(scope)
         )
+
+    def _full(self, scope: Scope) -> tuple[int, str] | None:
+        full = self._admission.refusal(network_of(address_of(scope)))
+        return None if full is None else self._refuse(*full, scope)
 
     def host_refusal(self, scope: Scope) -> tuple[int, str] | None:
         """The same for the host alone, which is looked at for pages too (DNS rebinding)."""
@@ -191,7 +200,9 @@ def address_of(scope: Mapping[str, Any]) -> str:
 
 
 def network_of(address: str) -> bytes | None:
-    """Whose guesses at logins are counted together: *address*, or of IPv6 its first 64 bits.
+    """Whose connections and guesses at logins are counted together.
+
+    That is *address*, or of IPv6 its first 64 bits, since one subscriber has them all.
 
     None for this machine, from where a proxy may speak for all, and for what is no address.
     """

@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .admission import network_of
 from .errors import ProtocolError
 from .limits import Limits
 from .resuming import Asked, Refusal, Why
@@ -58,7 +57,7 @@ class Principal:
 
     def network(self) -> str | bytes:
         """Its address; of IPv6 the first 64 bits: one who connects has all that begin with them."""
-        return network_of(self.address)
+        return _network_of(self.address)
 
 
 NOBODY = Principal()
@@ -108,6 +107,19 @@ def _are_same(one: bytes, other: bytes) -> bool:
     from hmac import compare_digest  # noqa: PLC0415
 
     return compare_digest(one, other)
+
+
+def _network_of(address: str) -> str | bytes:
+    """See `Principal.network`."""
+    from ipaddress import IPv6Address, ip_address  # noqa: PLC0415
+
+    try:
+        known = ip_address(address)
+    except ValueError:  # none at all, as that of a Unix socket
+        return address
+    if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
+        return known.packed[:8]
+    return address
 
 
 def _hashed(secret: str) -> bytes:

@@ -27,6 +27,7 @@ from pbweb.asgi import Endpoint, principal
 from pbweb.frames import PROTOCOL
 from pbweb.limits import DEFAULT, Limits
 from pbweb.logs import OneLine
+from pbweb.opening import address_of, network_of
 from pbweb.parking import Principal
 from pbweb.upgrade import Refused
 from pbweb.websocket import WebSocketLink
@@ -136,14 +137,16 @@ class GuardedHttp(HttpToolsProtocol):
 class _ServerLink(WebSocketLink):
     """A link that uvicorn's shutdown knows of."""
 
-    __slots__ = ("endpoint", "state")
+    __slots__ = ("endpoint", "network", "state")
 
     endpoint: Endpoint
+    network: bytes | None
     state: ServerState
 
     def connection_lost(self, error: Exception | None) -> None:
         self.state.connections.discard(cast(Any, self))
         super().connection_lost(error)
+        self.endpoint.admission.leave(self.network)
         self.endpoint.forget(self._connection)
 
 
@@ -158,6 +161,7 @@ class PBWebSocketProtocol(asyncio.Protocol):
         self._config = config
         self._state = server_state
         self._link: _ServerLink | None = None
+        self._entered: tuple[Endpoint, bytes | None] | None = None
         self._identifying: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -191,7 +195,11 @@ class PBWebSocketProtocol(asyncio.Protocol):
         refused = endpoint.refusal(scope)
         if refused is not None:
             self._refuse(websocket.reject(refused[0], f"{refused[1]}\n"))
-        elif endpoint.authenticate is None:
+            return
+        network = network_of(address_of(scope))
+        endpoint.admission.enter(network)
+        self._entered = endpoint, network
+        if endpoint.authenticate is None:
             self._accept(endpoint, websocket, request, principal(None, scope))
         else:
             self._transport.pause_reading()
@@ -260,7 +268,7 @@ class PBWebSocketProtocol(asyncio.Protocol):
         limit = endpoint.limits.message
         protocol = Protocol(Side.SERVER, max_size=limit, logger=_quiet)
         link = _ServerLink(protocol, self._transport, connection, endpoint.limits)
-        link.endpoint, link.state = endpoint, self._state
+        link.endpoint, link.state, link.network = endpoint, self._state, network_of(who.address)
         self._state.connections.add(cast(Any, link))
         connection.attach(link)
         self._link = link
@@ -281,6 +289,9 @@ class PBWebSocketProtocol(asyncio.Protocol):
             self._identifying.cancel()
         if self._link is not None:
             self._link.connection_lost(exc)
+        elif self._entered is not None:
+            endpoint, network = self._entered
+            endpoint.admission.leave(network)
 
 
 async def _nothing(*_: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from pbweb.admission import Admission
+from pbweb.limits import DEFAULT
 from pbweb.opening import Gate, address_of, headers_of, network_of
 from tests.unit.paired import LogRecords
 
@@ -29,6 +31,7 @@ def request(*, secure=False, kind="websocket", query="", server=("192.0.2.1", 80
 
 def gate(**options):
     given = {"hosts": None, "origins": (), "require_origin": False, "url_secrets": False}
+    given["admission"] = Admission(DEFAULT, lambda: 0.0)
     return Gate(**{**given, **options})
 
 

@@ -64,8 +64,15 @@ async def _application(scope: Any, receive: Any, send: Any) -> None:
 class Scene:
     """One HTTP connection of a gateway with one endpoint at /pb."""
 
-    def __init__(self, limits: Limits = DEFAULT, *, info: Any = None, **options: Any) -> None:
-        self.endpoint = Endpoint(pb.Root, limits=limits, hosts=["pb.example"])
+    def __init__(
+        self,
+        limits: Limits = DEFAULT,
+        *,
+        info: Any = None,
+        endpoint: Endpoint | None = None,
+        **options: Any,
+    ) -> None:
+        self.endpoint = endpoint or Endpoint(pb.Root, limits=limits, hosts=["pb.example"])
         config = uvicorn.Config(
             _application,
             http=http_class(limits),
