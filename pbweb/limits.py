@@ -61,7 +61,7 @@ class Limits:
     """Bytes of answers that wait for a slow reader; one more is replaced by an error."""
     updates: int = 1_048_576
     """Bytes of updates of one live object that wait for a slow reader, where it gets them all."""
-    copy_weight: int = 16_777_216
+    copy_weight: int = 4_194_304
     """Items and characters of one copy of a live object, which its owner may make larger."""
     connections: int = 20_000
     """Connections of one endpoint: memory, and the files that a process may have open."""

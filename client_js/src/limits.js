@@ -75,7 +75,7 @@ export const ANSWER_BYTES = 262144;
 export const CHUNK_BYTES = 65536;
 
 /** Items and characters of a live copy; and characters of what is compared as a key or a member. */
-export const COPY_WEIGHT = 16777216;
+export const COPY_WEIGHT = 4194304;
 export const KEY_WEIGHT = 65536;
 
 /** Bytes in one value above which they travel outside the JSON (section 8). */

@@ -87,7 +87,7 @@ export declare const STREAM_DRAWN = 1024;
 export declare const ANSWER_BYTES = 262144;
 export declare const CHUNK_BYTES = 65536;
 /** Items and characters of a live copy; and characters of what is compared as a key or a member. */
-export declare const COPY_WEIGHT = 16777216;
+export declare const COPY_WEIGHT = 4194304;
 export declare const KEY_WEIGHT = 65536;
 /** Bytes in one value above which they travel outside the JSON (section 8). */
 export declare const INLINE_BYTES = 1024;

@@ -8,7 +8,6 @@ import random
 import pytest
 
 import pbweb as pb
-from pbweb.limits import Limits
 from tests.hostile.kit import (
     BINARY,
     CLOSE,
@@ -718,13 +717,6 @@ async def test_the_log_cannot_be_written_by_a_peer(caplog: pytest.LogCaptureFixt
         assert text.isprintable() or text.replace("…", "").isprintable(), repr(text)
         assert len(text) < 700
     assert sum("does not understand" in text for text in texts) <= 11
-
-
-def test_every_limit_is_announced_or_has_a_test() -> None:
-    announced = set(Limits().announce())
-    assert announced == {
-        "message", "depth", "batch", "calls", "references", "streams", "digits", "control",
-    }  # fmt: skip
 
 
 async def test_the_announced_limits_are_the_ones_set() -> None:

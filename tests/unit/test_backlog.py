@@ -452,3 +452,29 @@ def test_a_server_that_sends_goes_on_though_it_acknowledges_nothing(hears):
     assert (alone.session.closing is None) == hears
     alone.session.end("enough")
     assert promise.error()
+
+
+# --------------------------------------------------------------- the bounds of the window
+
+
+@pytest.mark.parametrize(("size", "goes"), [(999, True), (1000, False)])
+def test_a_window_of_bytes_at_its_limit_and_one_past_it(size, goes):
+    """What is sent may fill it; a frame more goes while there is a byte left."""
+    alone = opened(window=1000, heartbeat=1000)
+    frame = ["message", 1, "x", "a", [""]]
+    values = ["y" * (size - len(orjson.dumps(frame)))]
+    alone.session.broker.remoteForName("x").callRemote("a", *values)
+    [sent] = alone.sent()
+    assert len(orjson.dumps(sent)) == size
+    alone.session.broker.remoteForName("x").callRemote("b")
+    assert bool(alone.sent()) == goes
+
+
+@pytest.mark.parametrize(("before", "goes"), [(4, True), (5, False)])
+def test_a_window_of_frames_at_its_limit_and_one_past_it(before, goes):
+    alone = opened(window_frames=5, heartbeat=1000)
+    for _ in range(before):
+        alone.session.broker.remoteForName("x").callRemote("a")
+    assert len(alone.sent()) == before
+    alone.session.broker.remoteForName("x").callRemote("b")
+    assert bool(alone.sent()) == goes

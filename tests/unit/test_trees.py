@@ -155,7 +155,7 @@ def test_time_is_bounded_also_where_the_copy_does_not_grow():
     ):
         state = Tree(FrozenDict(a=0, l=FrozenList([0] * 6_000_000)), 6_000_003)
         with pytest.raises(LimitExceeded, match=text):
-            state.updated(ops, DEFAULT)
+            state.updated(ops, Limits(copy_weight=10_000_000))
 
 
 def test_a_set_is_copied_once_for_an_update(monkeypatch):
