@@ -154,9 +154,9 @@ class MaskSecrets(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change *record*; it is never held back."""
-        if isinstance(record.msg, str):
+        if isinstance(record.msg, str) and not record.args:  # else it is a format
             record.msg = masked(record.msg)
-        if isinstance(record.args, tuple):  # uvicorn's formatter counts on their number
+        elif isinstance(record.args, tuple):  # uvicorn's formatter counts on their number
             record.args = tuple(
                 masked(value) if isinstance(value, str) else value for value in record.args
             )

@@ -10,6 +10,8 @@ import ipaddress
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, MutableMapping
+from functools import cache
+from socket import gethostname
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -184,7 +186,13 @@ def _own_names(scope: Scope) -> frozenset[str] | None:
     except ValueError:  # a UNIX socket, or nothing is known
         return None
     mapped = getattr(address, "ipv4_mapped", None) or address
-    return frozenset((*LOOPBACK, str(mapped))) if mapped.is_loopback else None
+    return _names_of_this_machine() | {str(mapped)} if mapped.is_loopback else None
+
+
+@cache
+def _names_of_this_machine() -> frozenset[str]:
+    """Its host name too, which some systems have for 127.0.1.1."""
+    return frozenset((*LOOPBACK, gethostname().lower()))
 
 
 def headers_of(scope: Mapping[str, Any], name: str) -> list[str]:

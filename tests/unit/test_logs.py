@@ -2,6 +2,7 @@
 
 import io
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from pbweb.logs import (
     PEERS_TEXT,
     Allowance,
     MaskSecrets,
+    OneLine,
     is_secret,
     logger,
     mask_access_logs,
@@ -20,6 +22,9 @@ from pbweb.logs import (
 )
 from pbweb.parking import Principal
 from pbweb.resuming import Asked
+from pbweb_server import protocol
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 HOSTILE = [
     "a\nb",
@@ -191,3 +196,17 @@ def test_the_access_log_of_uvicorn_is_masked():
 )
 def test_what_is_secret_is_in_no_repr(value):
     assert "MARK" not in f"{value!r} {value} {[value]}"
+
+
+def test_all_of_pbweb_logs_by_this_logger():
+    """Another one would have no filter."""
+    made = {
+        path.name: path.read_text().count("getLogger(")
+        for folder in ("pbweb", "server/pbweb_server")
+        for path in (PROJECT / folder).rglob("*.py")
+    }
+    assert {name: count for name, count in made.items() if count} == {
+        "logs.py": 2,  # its own, and those of uvicorn that it masks
+        "protocol.py": 1,  # what websockets is given; it has the filter too
+    }
+    assert any(isinstance(one, OneLine) for one in protocol._quiet.filters)

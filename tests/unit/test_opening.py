@@ -1,5 +1,7 @@
 """pbweb.opening: whose request opens a session, looked at before the upgrade."""
 
+from socket import gethostname
+
 import pytest
 
 from pbweb.admission import Admission
@@ -157,6 +159,7 @@ def test_a_loopback_address_answers_to_the_names_of_this_machine_only(server):
 
 def test_a_loopback_address_answers_to_itself():
     assert refused(host="127.9.9.9:8000", server=("127.9.9.9", 8000)) is None
+    assert refused(host=f"{gethostname()}:8000", server=("127.0.1.1", 8000)) is None
 
 
 @pytest.mark.parametrize("server", [("192.0.2.1", 80), ("/run/pb.sock", None), None, ("", 0)])
