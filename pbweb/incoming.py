@@ -345,6 +345,15 @@ class Incoming:
         call = self._calls[key] = _Call(request, key, name)
         return call
 
+    def when_started(self, function: Callable[[], object]) -> None:
+        """Call *function* when all that came before it has got control."""
+        self._unstarted += 1
+        self._broker.runtime.soon(self._go_on, function)
+
+    def _go_on(self, function: Callable[[], object]) -> None:
+        self._unstarted -= 1
+        function()
+
     def _start_behind(
         self, call: _Call, method: Method, object: Any, args: Sequence[Any], kw: dict[str, Any]
     ) -> None:

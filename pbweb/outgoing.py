@@ -558,16 +558,32 @@ class Outgoing:
             try:
                 value = self._decode(value, attachments, promise.perspective)
             except Exception as error:
-                promise.settle(error=error.with_traceback(None))  # its frames hold what was decoded
+                self._settle(promise, error=error.with_traceback(None))  # it holds what was decoded
                 if isinstance(error, ProtocolError):
                     raise
                 self._broker.count_fault(error)
                 self.let_go()
                 return
         # The references in the answer to a call that is settled are given back when collected.
-        promise.settle(value)
+        if self._broker.incoming.unstarted():
+            self._settle(promise, value)
+        else:
+            promise.settle(value)
         if self._held:
             self.let_go()
+
+    def _settle(
+        self, promise: RemotePromise, value: Any = None, error: BaseException | None = None
+    ) -> None:
+        """Settle *promise* when the calls and updates that came before have got control.
+
+        Else a task that begins to wait for it just now would go on before them.
+        """
+        incoming = self._broker.incoming
+        if incoming.unstarted():
+            incoming.when_started(partial(promise.settle, value, error))
+        else:
+            promise.settle(value, error)
 
     def _decode(self, value: Any, attachments: list[memoryview] | None, perspective: Any) -> Any:
         broker = self._broker
@@ -593,9 +609,9 @@ class Outgoing:
             if frame[2].get("$") != "failure":
                 self._broker.give_back(introductions(frame[2]))
                 raise InsecureJelly("what an error frame brings is no failure")
-            promise.settle(error=self._failure(promise, frame[2]))
+            self._settle(promise, error=self._failure(promise, frame[2]))
         except Exception as error:
-            promise.settle(error=error)
+            self._settle(promise, error=error)
             if isinstance(error, ProtocolError):
                 raise
             self._broker.count_fault(error)

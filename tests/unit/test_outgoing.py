@@ -865,3 +865,41 @@ def test_an_answer_that_names_another_answer_is_refused():
         link.client.receive(orjson.dumps(["answer", 1, value]))
         assert type(promise.error()) is pb.InsecureJelly
         assert link.client.closing is None
+
+
+class Tells(pb.Root):
+    """Calls back, and answers behind that."""
+
+    def remote_go(self, them, fail):
+        for name in ("slowly", "quickly"):
+            them.callRemoteOnly(name)
+        if fail:
+            raise pb.Error("as it was told to")
+        return 1
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_an_answer_is_not_there_before_the_calls_that_came_before_it_have_got_control(fail):
+    seen = []
+
+    class Them(pb.Referenceable):
+        async def remote_slowly(self):
+            seen.append(("slowly", promise.done))
+
+        def remote_quickly(self):
+            seen.append(("quickly", promise.done))
+
+    them = Them()
+
+    async def body(both):
+        nonlocal promise
+        promise = both.root.callRemote("go", them, fail)
+        if fail:
+            with pytest.raises(pb.Error, match="as it was told to"):
+                await promise
+        else:
+            assert await promise == 1
+        assert seen == [("slowly", False), ("quickly", False)]
+
+    promise = None
+    run_paired(Tells(), body)
