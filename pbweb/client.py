@@ -248,8 +248,8 @@ class _WayBack:
 
     def begin(self, wait: bool | list[float]) -> bool:
         """See `connection.Return`."""
-        if self._setting_up is not None and not self._stopped:  # of a session that is no more
-            self._setting_up.cancel()
+        if self.connection.session.ended and not self._stopped:
+            self._stop_setting_up()
         if self._task is not None:
             if not self._is_wanted():
                 self._task.cancel()
@@ -268,11 +268,15 @@ class _WayBack:
     def stop(self) -> None:
         """See `connection.Return`."""
         self._stopped = True
-        # A set-up may close the connection itself, and waits for that.
-        for task in (self._task, self._setting_up):
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
+        self._stop_setting_up()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
         self._task = None
+
+    def _stop_setting_up(self) -> None:
+        """Its session is no more; a set-up that closes its connection itself waits for that."""
+        if self._setting_up is not None and self._setting_up is not asyncio.current_task():
+            self._setting_up.cancel()
 
     def refused(self) -> bool:
         """See `connection.Return`."""
@@ -332,6 +336,7 @@ class _WayBack:
             except Exception as error:
                 self.connection.report("on_session failed", error)
 
+        self._stop_setting_up()
         self._setting_up = self._loop.create_task(set_up(), context=self._context)
 
 

@@ -1,6 +1,6 @@
 """Pages whose link breaks, that freeze, sleep, go and come back: real sockets, a real Chromium.
 
-A proxy before the server breaks connections (`tests/hostile/cutting_proxy.py`); nothing here waits
+A proxy before the server breaks connections (`tests/chaos/proxy.py`); nothing here waits
 for seconds, only for what is to happen.
 """
 
@@ -26,9 +26,9 @@ from pbweb.asgi import Endpoint
 from pbweb.limits import DEFAULT, Limits
 from pbweb_server.app import application
 from pbweb_server.protocol import http_class, websocket_class
+from tests.chaos.proxy import FaultProxy, cuts, fault_proxy
 from tests.e2e.chromium import find_chromium
 from tests.e2e.conftest import CHROMIUM_ARGUMENTS, SECONDS, Complaints, Start
-from tests.hostile.cutting_proxy import CuttingProxy, cutting_proxy
 
 PAGES = Path(__file__).parent / "resume_page"
 LONG = replace(DEFAULT, resume_window=600.0)
@@ -80,7 +80,7 @@ class Site:
 
     desk: Desk
     endpoint: Endpoint
-    proxy: CuttingProxy
+    proxy: FaultProxy
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -136,7 +136,7 @@ class Site:
         )
         self._stack = AsyncExitStack()
         port = self._server.sockets[0].getsockname()[1]
-        self.proxy = await self._stack.enter_async_context(cutting_proxy(port))
+        self.proxy = await self._stack.enter_async_context(fault_proxy(port))
 
     async def _close(self) -> None:
         await self._stack.aclose()
@@ -231,12 +231,12 @@ def test_calls_both_ways_go_on_where_the_link_is_cut_again_and_again(
     status_of(page, "connected")
 
     def begin() -> None:
-        site.proxy.most = 4000
+        site.proxy.scenario = cuts(0, 4000)
         site.proxy.cut()
 
     site.do(begin)
     assert page.evaluate("work(0, 200)") == list(range(200))
-    site.do(lambda: setattr(site.proxy, "most", None))
+    site.do(site.proxy.calm)
     page.wait_for_function("connection.status === 'connected'")
     assert sorted(site.desk.executed) == list(range(200))
     assert sorted(page.evaluate("me.told")) == list(range(0, 200, 2))

@@ -1,4 +1,4 @@
-"""Sessions that live through broken connections: a real server, real sockets, a cutting proxy."""
+"""Sessions that live through broken connections: a real server, real sockets, a proxy that cuts."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ import pbweb as pb
 from pbweb import client as client_module
 from pbweb.client import backoff
 from pbweb.testing import tables
+from tests.chaos.proxy import cuts, fault_proxy
 from tests.hostile.canary import bystander
-from tests.hostile.cutting_proxy import cutting_proxy
 from tests.hostile.kit import gateway, until, with_limits
 from tests.integration.test_mounted import stock_uvicorn
 
@@ -102,14 +102,14 @@ async def test_every_call_is_executed_once_and_in_order(seed):
     chance = random.Random(seed)
     async with gateway(ledger, limits=LIMITS) as gate:
         async with (
-            cutting_proxy(gate.port, seed=seed) as proxy,
+            fault_proxy(gate.port) as proxy,
             pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
         ):
             statuses = []
             connection.on_status(statuses.append)
             root = await connection.getRootObject()
             await root.callRemote("echo", 1)
-            proxy.most = 6000
+            proxy.scenario = cuts(seed, 6000)
             proxy.cut()
             calls = []
             for number in range(600):
@@ -126,7 +126,7 @@ async def test_every_call_is_executed_once_and_in_order(seed):
                 if number % 10 == 9:
                     await calls[-1]
             answers = await asyncio.gather(*calls)
-            proxy.most = None
+            proxy.calm()
             assert [a[0] if isinstance(a, list) else a for a in answers] == list(range(600))
             assert sorted(ledger.executed) == list(range(600))
             assert len(set(them.told)) == len(them.told)
@@ -148,7 +148,7 @@ async def test_calls_wait_while_the_server_is_away_and_go_out_in_order():
     ledger = Ledger()
     async with gateway(ledger, limits=LIMITS) as gate:
         async with (
-            cutting_proxy(gate.port) as proxy,
+            fault_proxy(gate.port) as proxy,
             pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
         ):
             root = await connection.getRootObject()
@@ -177,7 +177,7 @@ async def test_when_the_window_has_passed_every_call_says_what_is_known_and_a_se
 
     async with gateway(ledger, limits=with_limits(resume_window=0.2)) as gate:  # noqa: SIM117
         async with (
-            cutting_proxy(gate.port) as proxy,
+            fault_proxy(gate.port) as proxy,
             pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
         ):
             root = await connection.getRootObject()
@@ -215,7 +215,7 @@ async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another(
 
     async with (
         gateway(ledger, limits=LIMITS) as gate,
-        cutting_proxy(gate.port) as proxy,
+        fault_proxy(gate.port) as proxy,
         pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
     ):
         root = await connection.getRootObject()
@@ -237,9 +237,53 @@ async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another(
         assert connection.status == "connected"
 
 
+async def test_a_set_up_lives_through_a_lost_connection_and_stops_with_its_session():
+    ledger = Ledger()
+    begun, done, stopped = [], [], []
+
+    async def on_session(root, connection):
+        begun.append(root)
+        number = len(begun)
+        try:
+            if number > 1:
+                await go_on.wait()
+            done.append([number, await root.callRemote("echo", number)])
+        except asyncio.CancelledError:
+            stopped.append(number)
+            raise
+
+    async with gateway(ledger, limits=LIMITS) as gate, fault_proxy(gate.port) as proxy:
+        canary = set(gate.endpoint.connections)
+        url = f"ws://localhost:{proxy.port}/pb"
+        connection = await pb.connect(url, on_session=on_session)
+        go_on = asyncio.Event()
+
+        async def lose(number):
+            [server] = gate.endpoint.connections - canary
+            proxy.is_down = True
+            proxy.cut()
+            await until(lambda: server.status == "interrupted")
+            server.session.overflow()
+            proxy.is_down = False
+            await until(lambda: len(begun) == number)
+            await until(lambda: connection.status == "connected")
+
+        await lose(2)
+        await lose(3)  # while it is set up
+        assert stopped == [2]
+        statuses = []
+        connection.on_status(statuses.append)
+        proxy.cut()
+        await until(lambda: statuses == ["interrupted", "connected"])
+        go_on.set()
+        await until(lambda: done == [[1, 1], [3, 3]])
+        assert stopped == [2]
+        await connection.close()
+
+
 async def test_a_connection_without_a_set_up_is_over_with_its_session():
     ledger = Ledger()
-    async with gateway(ledger, limits=LIMITS) as gate, cutting_proxy(gate.port) as proxy:
+    async with gateway(ledger, limits=LIMITS) as gate, fault_proxy(gate.port) as proxy:
         connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
         root = await connection.getRootObject()
         await root.callRemote("echo", 1)
@@ -250,7 +294,7 @@ async def test_a_connection_without_a_set_up_is_over_with_its_session():
 
 
 async def test_without_a_window_a_connection_ends_with_its_link():
-    async with gateway(Ledger()) as gate, cutting_proxy(gate.port) as proxy:
+    async with gateway(Ledger()) as gate, fault_proxy(gate.port) as proxy:
         connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
         root = await connection.getRootObject()
         await root.callRemote("echo", 1)
@@ -261,7 +305,7 @@ async def test_without_a_window_a_connection_ends_with_its_link():
 
 async def test_a_client_that_does_not_want_to_resume_does_not():
     async with gateway(Ledger(), limits=with_limits(resume_window=60)) as gate:  # noqa: SIM117
-        async with cutting_proxy(gate.port) as proxy:
+        async with fault_proxy(gate.port) as proxy:
             connection = await pb.connect(f"ws://localhost:{proxy.port}/pb", resume=False)
             root = await connection.getRootObject()
             await root.callRemote("echo", 1)
@@ -274,7 +318,7 @@ async def test_a_client_that_does_not_want_to_resume_does_not():
 
 async def test_a_client_that_is_closed_while_it_is_interrupted_is_closed():
     ledger = Ledger()
-    async with gateway(ledger, limits=LIMITS) as gate, cutting_proxy(gate.port) as proxy:
+    async with gateway(ledger, limits=LIMITS) as gate, fault_proxy(gate.port) as proxy:
         connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
         root = await connection.getRootObject()
         await root.callRemote("echo", 1)
@@ -289,22 +333,23 @@ async def test_a_client_that_is_closed_while_it_is_interrupted_is_closed():
 class Orders(Ledger):
     """Lets the proxy cut once the session has begun, and no more at the end."""
 
-    def __init__(self, proxy=None) -> None:
+    def __init__(self, seed: int) -> None:
         super().__init__()
-        self.proxy = proxy
+        self.proxy = None
+        self.seed = seed
 
     def remote_begin(self):
-        self.proxy.most = 6000
+        self.proxy.scenario = cuts(self.seed, 6000)
         asyncio.get_running_loop().call_soon(self.proxy.cut)
 
     def remote_finish(self):
-        self.proxy.most = None
+        self.proxy.calm()
 
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_a_javascript_client_loses_nothing_either(seed):
-    ledger, total = Orders(), 300
-    async with gateway(ledger, limits=LIMITS) as gate, cutting_proxy(gate.port, seed=seed) as proxy:
+    ledger, total = Orders(seed), 300
+    async with gateway(ledger, limits=LIMITS) as gate, fault_proxy(gate.port) as proxy:
         ledger.proxy = proxy
         node = await asyncio.create_subprocess_exec(
             "node",
@@ -399,12 +444,12 @@ async def test_caches_live_objects_and_streams_go_on(seed):
     full = Full()
     async with gateway(full, limits=LIMITS) as gate:
         async with (
-            cutting_proxy(gate.port, seed=seed) as proxy,
+            fault_proxy(gate.port) as proxy,
             pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
         ):
             root = await connection.getRootObject()
             board, pond = await root.callRemote("getBoard"), await root.callRemote("getPond")
-            proxy.most = 4000
+            proxy.scenario = cuts(seed, 4000)
             proxy.cut()
 
             async def read():
@@ -416,7 +461,7 @@ async def test_caches_live_objects_and_streams_go_on(seed):
                 assert board.cards[-1] == number  # updates come before the answer behind them
                 assert pond.ducks[-1] == number
             assert await reading == list(range(300))
-            proxy.most = None
+            proxy.calm()
             assert pond.ducks == full.pond.ducks == list(range(200))
             assert (board.title, list(board.cards)) == ("the 199th", full.board.cards)
             assert proxy.cuts > 5
@@ -431,17 +476,17 @@ async def test_under_somebody_elses_server_it_is_the_same():
     async with (
         bystander(),
         stock_uvicorn(Starlette(routes=endpoint.routes("/pb")), ws="websockets-sansio") as port,
-        cutting_proxy(port, seed=1) as proxy,
+        fault_proxy(port) as proxy,
         pb.connect(f"ws://localhost:{proxy.port}/pb") as connection,
     ):
         root = await connection.getRootObject()
         await root.callRemote("echo", 1)
         [server] = endpoint.connections
-        proxy.most = 4000
+        proxy.scenario = cuts(1, 4000)
         proxy.cut()
         for number in range(200):
             assert await root.callRemote("slowly", number) == number
-        proxy.most = None
+        proxy.calm()
         assert ledger.executed == list(range(200))
         assert proxy.cuts > 5
         # a connection of which the server does not know that it is lost is taken over

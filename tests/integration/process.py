@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,12 +22,14 @@ SECONDS = 60.0  # for what takes a second on a quiet machine
 class Process:
     """A server and what it says."""
 
-    def __init__(self, command: list[str], cwd: Path = PROJECT) -> None:
+    def __init__(
+        self, command: list[str], cwd: Path = PROJECT, env: Mapping[str, str] | None = None
+    ) -> None:
         path = os.pathsep.join([str(PROJECT), str(PROJECT / "server")])
         self._popen = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **(env or {}), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -40,6 +42,7 @@ class Process:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.port = 0
+        self.pid = self._popen.pid
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
