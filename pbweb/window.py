@@ -23,6 +23,18 @@ ACK_BYTES = 65_536
 ACK_SECONDS = 0.25
 
 
+FEW_MESSAGES, FEW_BYTES = 16, 65_536
+"""As much as may be kept as the JSON library made it: see `_trimmed`."""
+MUCH = 262_144
+"""Bytes of a message of which a page more or less is nothing."""
+
+
+def _trimmed(message: Message) -> Message:
+    """*message* without the room behind it: what `orjson.dumps` returns has 4 KiB at least."""
+    data, binary = message
+    return message if len(data) > MUCH else (bytes(memoryview(data)), binary)
+
+
 class Receipts:
     """How many frames of the peer's have come, and how many it knows of.
 
@@ -187,6 +199,8 @@ class Window:
     def keep(self, frames: Sequence[Frame], message: Message) -> None:
         """What was sent is kept until it is acknowledged, and leaves less room."""
         broker, number, size = self._broker, len(frames), len(message[0])
+        if self.kept_bytes > FEW_BYTES or len(self.kept) > FEW_MESSAGES:
+            message = _trimmed(message)
         self.sent += number
         self.kept_bytes += size
         self.kept.append((self.sent, size, frames, message))
@@ -293,7 +307,14 @@ class Window:
     def shorten(self, start: int) -> None:
         """Keep no more of the messages from number *start* on than a lost connection needs."""
         kept = self.kept
-        kept[start:] = [(*entry[:2], outline(entry[2]), entry[3]) for entry in kept[start:]]
+        kept[start:] = [
+            (
+                *entry[:2],
+                outline(entry[2]),
+                entry[3] if entry[2] is UNANSWERED else _trimmed(entry[3]),
+            )
+            for entry in kept[start:]
+        ]
 
     def resume(self, received: int, peer_sent: int) -> None:
         """Go on behind what the peer has *received*; it has *peer_sent* frames in all."""

@@ -1,5 +1,8 @@
 """pbweb.window: acknowledgements, and what waits for them."""
 
+import gc
+import tracemalloc
+
 import pytest
 
 import pbweb as pb
@@ -297,3 +300,24 @@ def test_a_window_that_is_not_full_is_never_4440():
     alone.sent()
     alone.runtime.advance(100)
     assert alone.session.closing is None
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_many_small_messages_that_are_kept_take_no_more_than_they_are(is_away):
+    """What the JSON library returns has room for 4 KiB, which is 40 times as much."""
+    alone = opened(heartbeat=1000, stall=1000)
+    root = alone.session.broker.remoteForName("x")
+    tracemalloc.start()
+    try:
+        for number in range(15 if is_away else 1000):
+            root.callRemoteOnly("a", number)
+            alone.sent()
+        if is_away:
+            alone.session.window.lose()
+        gc.collect()
+        filters = [tracemalloc.Filter(inclusive=True, filename_pattern="*/pbweb/*")]
+        kept = tracemalloc.take_snapshot().filter_traces(filters).statistics("filename")
+    finally:
+        tracemalloc.stop()
+    by_file = {trace.traceback[0].filename.rpartition("/")[2]: trace.size for trace in kept}
+    assert by_file.get("exchange.py", 0) + by_file["window.py"] < (15 * 800 if is_away else 500_000)
