@@ -44,12 +44,11 @@ class Backlog(Generic[C]):
         held_bytes: bytes of those calls.
     """
 
-    __slots__ = ("_full", "_hard", "_most_held", "_soft", "answers", "held", "held_bytes")
+    __slots__ = ("_hard", "_most_held", "_soft", "answers", "held", "held_bytes")
 
     def __init__(self, limits: Limits) -> None:
         self._soft = limits.window // 4
         self._hard = limits.answers
-        self._full = False
         self._most_held = max(limits.window, DEFAULT.window)  # a client's, as a rule
         self.answers = 0
         self.held: deque[C] = deque()
@@ -61,14 +60,11 @@ class Backlog(Generic[C]):
 
     def has_room(self, weight: int) -> bool:
         """Whether an answer of so many bytes may wait too; one may in any case."""
-        fits = not self.answers or self.answers + weight <= self._hard
-        self._full = self._full or not fits
-        return fits
+        return not self.answers or self.answers + weight <= self._hard
 
     def is_full(self) -> bool:
-        """Whether there was no room for an answer, and half of it is not free again."""
-        self._full = self._full and self.answers > self._hard // 2
-        return self._full
+        """Whether more than half as much waits as may: the other half is for what runs."""
+        return 2 * self.answers > self._hard
 
     def may_hold(self) -> bool:
         """Whether one more call may be held: a client that keeps to its own window is let."""

@@ -406,7 +406,8 @@ class Exchange:
     def _say_close(self, out: list[Message], code: int, reason: str) -> None:
         self._flush_greeting(out)
         frame = ["close", code, reason, self._back or RECONNECT.get(code, False)]
-        if not self._left_out and not self.broker.incoming.unstarted():
+        is_at_rest = not (self.broker.incoming.unstarted() or self.receipts.repeats)
+        if is_at_rest and not self._left_out:
             frame.append(self.received)  # all of them were handled, and no more will be
         self._append(out, orjson.dumps(frame))
 

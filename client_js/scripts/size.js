@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const GOAL = 9000;
-const MOST = { pbweb: 21200, core: 17950 };
+const MOST = { pbweb: 21420, core: 18200 };
 
 for (const [name, most] of Object.entries(MOST)) {
   const { outputFiles } = await build({

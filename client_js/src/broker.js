@@ -96,6 +96,8 @@ export class Broker {
   answers = new Map();
   /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
   running = new Set();
+  /** About how many characters those have whose answers wait for room. */
+  backlog = 0;
   /** What waits for room in the window, of calls, answers and updates. */
   line = newLine();
   /** Whether a frame is being encoded that may hand out a cache: nothing that waits overtakes it. */

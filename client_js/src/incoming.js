@@ -5,10 +5,11 @@
  * @module
  */
 
-import { breach, CancelledError, checkLimit, PBError, quote } from "./errors.js";
+import { breach, CancelledError, checkLimit, LimitExceeded, PBError, quote } from "./errors.js";
 import { jellyFailure } from "./failures.js";
 import { hasState } from "./flavors.js";
 import { postJelly } from "./jelly.js";
+import { ANSWERS } from "./limits.js";
 import { invoke } from "./methods.js";
 import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
 
@@ -32,6 +33,7 @@ import { answerValue, checkDepth, newUnjellier, unjelly } from "./unjelly.js";
  * @property {PeerCall} [source] the call whose answer the target is, in place of that
  * @property {PeerCall[]} waiters calls that wait for the answer
  * @property {number} waits how many answers it waits for
+ * @property {number} weight about how many characters its answer has, while that waits
  * @property {AbortController} [controller]
  * @property {number} [deadline] when it is cancelled, in seconds of the clock
  * @property {() => void} [stopTimer]
@@ -54,6 +56,7 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
     pending: true,
     waiters: [],
     waits: 0,
+    weight: 0,
   };
   if (id) {
     if (id <= broker.lastAccepted) breach(`Request ${id} does not rise.`);
@@ -77,7 +80,10 @@ export function accept(broker, frame, { tagged, deep, attachments }) {
 }
 
 /** @param {Broker} broker */
-const checkCalls = ({ limits, running }) => checkLimit(limits, "calls", running.size);
+function checkCalls({ limits, running, backlog }) {
+  checkLimit(limits, "calls", running.size);
+  if (backlog > ANSWERS / 2) throw new LimitExceeded("calls: too many answers wait.");
+}
 
 /**
  * @param {PeerCall} call
@@ -157,9 +163,31 @@ function settle(call, outcome, rejected) {
   if (settled) return;
   Object.assign(call, { outcome, rejected, settled: true });
   const { running, limits, line } = broker;
+  if (id && !rejected && (line.length || !broker.hasRoom())) {
+    const weight = weigh(outcome);
+    if (broker.backlog && broker.backlog + weight > ANSWERS) {
+      call.outcome = new LimitExceeded("answers: the call was executed, its answer had no room.");
+      call.rejected = true;
+    } else broker.backlog += call.weight = weight;
+  }
   // What is more than may wait does not.
   if (!id || (rejected && running.size > limits.calls)) send(call);
   else line.push(send, call);
+}
+
+/** About how many characters a value has. @param {unknown} value */
+function weigh(value) {
+  let weight = 0;
+  const parts = new Set([value]);
+  for (const part of parts) {
+    weight += 8;
+    if (typeof part === "string") weight += part.length;
+    else if (ArrayBuffer.isView(part)) weight += part.byteLength;
+    else if (Array.isArray(part) || Object.getPrototypeOf(part ?? 0) === Object.prototype) {
+      for (const inner of Object.values(/** @type {object} */ (part))) parts.add(inner);
+    }
+  }
+  return weight;
 }
 
 /**
@@ -203,6 +231,7 @@ function sendError({ broker, id }, error) {
 function end(call) {
   const { broker } = call;
   if (!broker.running.delete(call)) return;
+  broker.backlog -= call.weight;
   call.stopTimer?.();
   call.pending = false;
   call.frame = [];

@@ -30,6 +30,9 @@ export const LIMITS = {
   control: 20,
 };
 
+/** Characters of answers that wait for a slow reader: one more is replaced by an error. */
+export const ANSWERS = 8388608;
+
 /** Frames and bytes that may be sent and not yet acknowledged (section 6). */
 export const WINDOW_FRAMES = 4096;
 export const WINDOW_BYTES = 1048576;

@@ -307,6 +307,11 @@ export function newSession(
       if (answered) forget(answered);
     }
     acknowledged = number;
+    goOn();
+  }
+
+  /** The peer goes on: the time in which it may do nothing begins anew. */
+  function goOn() {
     stopStall?.();
     stopStall = undefined;
     watchWindow();
@@ -365,6 +370,8 @@ export function newSession(
    */
   function count(size, now) {
     if (!frames) return;
+    // It acknowledges nothing while it holds calls back behind answers that come now.
+    goOn();
     const isFirst = !bytes;
     if (isFirst) since = now;
     bytes += size;

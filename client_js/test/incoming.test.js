@@ -257,3 +257,69 @@ test("answers wait unencoded when the window is full, and their calls stay in pr
   assert.deepEqual([answer, name, id], [["answer", 3, "small"], "error", 4]);
   assert.equal(peer.statistics().running, 0);
 });
+
+// A server that calls and does not read.
+
+class Store extends Referenceable {
+  asked = 0;
+  open = [];
+  remote_much() {
+    this.asked++;
+    return { text: "x".repeat(1e6) };
+  }
+  remote_later() {
+    this.asked++;
+    return new Promise((resolve) => this.open.push(resolve));
+  }
+}
+
+/** All that is sent when the peer acknowledges what it has, again and again. */
+async function readAll(peer, sent) {
+  const frames = peer.frames();
+  while (frames.length < sent) {
+    await peer.feed(["ack", frames.length, sent]);
+    const more = peer.frames();
+    if (!more.length) break;
+    frames.push(...more);
+  }
+  return frames;
+}
+
+test("calls are refused while answers wait for as much as half the bound", async () => {
+  const root = new Store();
+  const peer = await new Peer({ names: { root } }).open({ limits: { message: 1e7 } });
+  for (let id = 1; id <= 40; id++) await peer.feed(m(id, "much"));
+  // Two go out, until a window is full; one more is over the half of 8 MiB.
+  assert.equal(root.asked, 2 + 5);
+  assert.ok(peer.broker.backlog < 5.1e6);
+  const frames = await readAll(peer, 40);
+  const answers = frames.filter(([name]) => name === "answer");
+  const errors = frames.filter(([name]) => name === "error");
+  assert.deepEqual([answers.length, errors.length], [7, 33]);
+  assert.match(errors[0][2].message, /^calls: too many answers wait/);
+  assert.equal(peer.broker.backlog, 0);
+  await peer.feed(m(41, "much"));
+  assert.equal(root.asked, 8);
+});
+
+test("answers of calls that run wait up to the bound, and the next says that it was executed", async () => {
+  const root = new Store();
+  const peer = await new Peer({ names: { root } }).open({ binary: true });
+  for (let id = 1; id <= 20; id++) await peer.feed(m(id, "later"));
+  assert.equal(root.asked, 20);
+  for (const [at, open] of root.open.entries()) {
+    open(at % 2 ? ["x".repeat(5e5), new Uint8Array(5e5)] : "x".repeat(1e6));
+  }
+  await settled();
+  assert.ok(peer.broker.backlog <= 8388608);
+  const frames = await readAll(peer, 20);
+  const answers = frames.filter(([name]) => name === "answer");
+  const errors = frames.filter(([name]) => name === "error");
+  assert.equal(answers.length + errors.length, 20);
+  assert.ok(answers.length >= 10 && answers.length <= 12, `${answers.length}`);
+  assert.match(errors[0][2].message, /^answers: the call was executed/);
+  assert.deepEqual(
+    { ...peer.statistics(), backlog: peer.broker.backlog, nameable: 0 },
+    { exported: 0, imported: 0, waiting: 0, held: 0, running: 0, nameable: 0, backlog: 0 },
+  );
+});

@@ -309,3 +309,17 @@ test("two peers fed with garbage do not keep each other busy", async () => {
 test("a session needs nothing of its platform", () => {
   assert.ok(newSession({}, {}) && new Referenceable());
 });
+
+test("a server that sends goes on, though it acknowledges nothing meanwhile", async () => {
+  const peer = await new Peer().open({ limits: { message: 1e7 } });
+  const call = peer.root.callRemote("echo", "x".repeat(2e6)).catch((error) => error);
+  peer.flush();
+  for (let id = 1; id <= 3; id++) {
+    await peer.pass(6);
+    await peer.feed(m(id, "nothing"));
+  }
+  assert.equal(code(peer), undefined);
+  await peer.pass(11);
+  assert.equal(code(peer), 4440);
+  await call;
+});

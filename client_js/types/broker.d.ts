@@ -115,6 +115,8 @@ export declare class Broker {
     answers: Map<number, import("./incoming.js").PeerCall>;
     /** Those in progress. @type {Set<import("./incoming.js").PeerCall>} */
     running: Set<import("./incoming.js").PeerCall>;
+    /** About how many characters those have whose answers wait for room. */
+    backlog: number;
     /** What waits for room in the window, of calls, answers and updates. */
     line: {
         move: () => void;

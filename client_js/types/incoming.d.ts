@@ -42,6 +42,10 @@ export type PeerCall = {
      * how many answers it waits for
      */
     waits: number;
+    /**
+     * about how many characters its answer has, while that waits
+     */
+    weight: number;
     controller?: AbortController;
     /**
      * when it is cancelled, in seconds of the clock
@@ -68,6 +72,7 @@ export type PeerCall = {
  * @property {PeerCall} [source] the call whose answer the target is, in place of that
  * @property {PeerCall[]} waiters calls that wait for the answer
  * @property {number} waits how many answers it waits for
+ * @property {number} weight about how many characters its answer has, while that waits
  * @property {AbortController} [controller]
  * @property {number} [deadline] when it is cancelled, in seconds of the clock
  * @property {() => void} [stopTimer]

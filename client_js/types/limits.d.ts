@@ -50,6 +50,8 @@ export type Limits = {
  */
 /** @type {Readonly<Limits>} */
 export declare const LIMITS: Readonly<Limits>;
+/** Characters of answers that wait for a slow reader: one more is replaced by an error. */
+export declare const ANSWERS = 8388608;
 /** Frames and bytes that may be sent and not yet acknowledged (section 6). */
 export declare const WINDOW_FRAMES = 4096;
 export declare const WINDOW_BYTES = 1048576;
