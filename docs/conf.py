@@ -25,7 +25,7 @@ exclude_patterns = ["**/node_modules", "**/.*"]
 nitpicky = True
 # What stands in a signature and is documented elsewhere, or nowhere that is public.
 nitpick_ignore_regex = [
-    ("py:class", r"collections\..*|pathlib\.Path|concurrent\.futures\..*"),
+    ("py:class", r"(asyncio|collections|concurrent|contextlib|pathlib)\..*"),
     ("py:class", r"Authenticate|BaseRoute|pbweb\.session\.Session"),
     ("py:class", r"pbweb\.(copyables|live)\._C|pbweb\.trees\.FrozenDict"),
     ("py:class", r"pbweb\.promises\.PromisedStream|pbweb\.exchange\.Ending"),
