@@ -197,6 +197,7 @@ def page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
         page.set_default_timeout(SECONDS * 1000)
         complaints.watch(page)
         yield page
+        page.close()  # as a tab is: a context that goes alone is a browser that was killed
     assert complaints.unexpected() == []
 
 
@@ -208,6 +209,7 @@ def other_page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
         page.set_default_timeout(SECONDS * 1000)
         complaints.watch(page)
         yield page
+        page.close()
 
 
 def complaints_of_axe(place: Page | Frame) -> list[str]:

@@ -253,7 +253,7 @@ def test_who_leaves_while_the_server_is_away_stays_out(
 
 
 def test_who_is_killed_has_left(start: Start, page: Page, terminal: Terminals) -> None:
-    gateway = start(TARGET)
+    gateway = start(TARGET, "--limit", "resume_window=1")  # so long a session may be away
     join(page, gateway.page, "Ada")
     grace = terminal(gateway, "Grace")
     expect_people(page, "Ada", "Grace")

@@ -146,6 +146,34 @@ def test_a_server_that_is_really_started_again_knows_nothing(
     expect(told(page, "“resumed” after")).to_have_count(1)
 
 
+def test_the_other_examples_say_that_they_wait(
+    start: Start, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected = ["ERR_CONNECTION_REFUSED"]
+    everything = ("examples.demo:SERVICES", "--pages", "examples", *WINDOW)
+    gateway = start(*everything)
+    pages = {name: page.context.new_page() for name in ("board", "chat", "pond", "login")}
+    for name, other in pages.items():
+        complaints.watch(other)
+        other.goto(f"{gateway.page}/{name}/")
+    pages["chat"].get_by_test_id("name").fill("Ada")
+    pages["chat"].get_by_role("button", name="Join").click()
+    pages["login"].get_by_role("button", name="guest").click()
+    here = {"board": "1 here", "chat": "In “", "pond": "2 ducks", "login": "Logged in as "}
+    for name, other in pages.items():
+        expect(other.get_by_test_id("status")).to_contain_text(here[name])
+    gateway._process.kill()
+    for other in pages.values():
+        expect(other.get_by_test_id("status")).to_contain_text("Interrupted: what you ")
+        assert complaints_of_axe(other) == []
+    start(*everything, port=gateway.port)
+    for name, other in pages.items():
+        other.evaluate("dispatchEvent(new Event('online'))")
+        text = "could not be resumed" if name == "login" else here[name]
+        expect(other.get_by_test_id("status")).to_contain_text(text)
+        other.close()
+
+
 def test_the_python_client_keeps_its_session_and_then_loses_it(gateway: Gateway) -> None:
     assert run_client("examples/resilience/client.py", f"ws://{gateway.address}/pb") == [
         "interrupted",
