@@ -64,8 +64,9 @@ class Endpoint:
         unsafe_tracebacks: send tracebacks to the peer.
 
     Raises:
-        TypeError: *root* or one of *names* is nothing that can be called remotely, or
-            *authenticate* nothing that can be called.
+        TypeError: *root* or one of *names* is nothing that can be called remotely,
+            *authenticate* nothing that can be called, or *hosts* or *origins* one text.
+        ValueError: one of *origins* is none.
     """
 
     def __init__(

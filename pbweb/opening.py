@@ -7,6 +7,7 @@ All of it is looked at before the upgrade, from the ASGI scope, under `pbweb ser
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -19,7 +20,7 @@ from .admission import Admission
 from .frames import PROTOCOL
 from .logs import is_secret, logger, shown
 
-__all__ = ["LOOPBACK", "Gate", "address_of", "headers_of", "network_of"]
+__all__ = ["LOOPBACK", "Gate", "address_of", "headers_of", "network_of", "origin_of"]
 
 Scope = MutableMapping[str, Any]
 
@@ -28,7 +29,9 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 LINES = 10  # of one cause that are logged in SECONDS, each once
 SECONDS = 60.0
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_ORIGIN = 300
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]+))?")
 
 
 class Gate:
@@ -42,6 +45,10 @@ class Gate:
         require_origin: refuse what says no origin, as programs do that are no browser.
         url_secrets: take URLs with what looks like a secret in their query.
         admission: how many connections there may be, and how fast they may come.
+
+    Raises:
+        TypeError: *hosts* or *origins* is a text, and not several.
+        ValueError: one of *origins* is none.
     """
 
     def __init__(
@@ -53,9 +60,11 @@ class Gate:
         url_secrets: bool,
         admission: Admission,
     ) -> None:
+        if isinstance(hosts, str) or (isinstance(origins, str) and origins != "*"):
+            raise TypeError("hosts and origins are lists, as origins=['https://example.com']")
         self._admission = admission
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
-        self._origins = frozenset(map(_normal_origin, origins))
+        self._origins = frozenset(map(origin_of, origins))
         self._require_origin = require_origin
         self._url_secrets = url_secrets
         self.refused: Counter[str] = Counter()
@@ -222,25 +231,27 @@ def network_of(address: str) -> bytes | None:
     return None if known.is_loopback else known.packed[:8]
 
 
+def origin_of(text: str) -> str:
+    """*text*, ``scheme://host[:port]`` or "*", as it is compared.
+
+    Raises:
+        ValueError: it is none.
+    """
+    normal = _normal_origin(text)
+    if not normal:
+        raise ValueError(
+            f"{text!r} is no origin, as http://localhost:3000 or https://example.com: "
+            "a scheme, a host and maybe a port, with nothing behind it"
+        )
+    return normal
+
+
 def _normal_origin(origin: str) -> str:
     """*origin* as ``scheme://host:port``, "*" as it is, and "" for what is no origin."""
     if origin == "*":
         return origin
-    try:
-        parts = urlsplit(origin)
-        port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
-    except ValueError:
+    parts = _ORIGIN.fullmatch(origin.lower()) if len(origin) <= LONGEST_ORIGIN else None
+    if parts is None:
         return ""
-    if (
-        any(char <= " " for char in origin)  # urlsplit takes some of these out
-        or parts.scheme not in _DEFAULT_PORTS
-        or not parts.hostname
-        or parts.username is not None
-        or parts.path
-        or parts.query
-        or parts.fragment
-        or len(origin) > 300
-    ):
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port}"
+    scheme, host, port = parts.groups()
+    return f"{scheme}://{host}:{port or _DEFAULT_PORTS[scheme]}"

@@ -70,6 +70,19 @@ class _Network(click.ParamType[str]):
         return text
 
 
+class _Origin(click.ParamType[str]):
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from pbweb.opening import origin_of  # noqa: PLC0415
+
+        try:
+            origin_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 class Setting(click.Option):
     """An option that an environment variable can give too: PBWEB_ and its name."""
 
@@ -114,6 +127,7 @@ def pbweb() -> None:
     "--origin",
     "Pages of this origin may connect too; * for all. May be given often.",
     multiple=True,
+    type=_Origin(),
     metavar="URL",
 )
 @setting(

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -249,7 +250,8 @@ class PBWebSocketProtocol(asyncio.Protocol):
             ],
         }
         if self._config.proxy_headers:
-            middleware = ProxyHeadersMiddleware(_nothing, self._config.forwarded_allow_ips)
+            trusted = self._config.forwarded_allow_ips
+            middleware = _believing(trusted if isinstance(trusted, str) else ",".join(trusted))
             with suppress(StopIteration):  # it waits for nothing but the application behind it
                 middleware(scope, _nothing, _nothing).send(None)
         return cast(dict[str, Any], scope)
@@ -292,6 +294,12 @@ class PBWebSocketProtocol(asyncio.Protocol):
         elif self._entered is not None:
             endpoint, network = self._entered
             endpoint.admission.leave(network)
+
+
+@cache
+def _believing(proxies: str) -> ProxyHeadersMiddleware:
+    """What puts into a scope what *proxies*, divided by commas, say of the peer."""
+    return ProxyHeadersMiddleware(_nothing, proxies)
 
 
 async def _nothing(*_: Any) -> Any:

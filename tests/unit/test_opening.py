@@ -3,6 +3,8 @@
 from socket import gethostname
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pbweb.admission import Admission
 from pbweb.limits import DEFAULT
@@ -125,6 +127,49 @@ def test_origins_can_be_allowed():
     assert refused(some, origin="http://pages.test") == 403
     assert refused(some, origin="https://more.pages.test") == 403
     assert refused(gate(origins="*"), origin="http://evil.test") is None
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://pages.test/", "pages.test", "", "https://a.test,https://b.test", "null"]
+)
+def test_an_origin_that_is_none_is_no_option(origin):
+    with pytest.raises(ValueError, match="is no origin, as http://localhost:3000"):
+        gate(origins=[origin])
+
+
+@pytest.mark.parametrize("options", [{"origins": "https://pages.test"}, {"hosts": "pages.test"}])
+def test_one_text_is_no_list(options):
+    with pytest.raises(TypeError, match="are lists"):
+        gate(**options)
+
+
+def plain(origin):
+    """What two origins that are the same have in common, found in another way."""
+    scheme, _, host = origin.lower().partition("://")
+    default = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return scheme, host.removesuffix(default)
+
+
+PARTS = st.sampled_from(
+    [*("http", "https", "ws", "://", ":", "//", "/", "a", "A", "b", ".", "@", "?", "#", "\\"),
+     *("80", "443", "0", "08", "[", "]", "[::1]", " ", "\t", "\x00", "\xe0", "null", "*", ",")]
+)  # fmt: skip
+HOSTS = st.sampled_from(["a", "A:80", "a:443", "b.a", "[::1]:80", "a.", "a:8000"]) | st.lists(
+    PARTS, max_size=4
+).map("".join)
+
+
+@given(origin=st.lists(PARTS, max_size=8).map("".join), host=HOSTS, secure=st.booleans())
+@example(origin="http://a:80", host="A", secure=False)
+@example(origin="https://[::1]", host="[::1]:443", secure=True)
+@example(origin="http://a:", host="a", secure=False)
+@example(origin="http://a@b", host="b", secure=False)
+@settings(max_examples=500)
+def test_whatever_gets_in_is_of_the_very_origin(origin, host, secure):
+    found = refused(origin=origin, host=host, secure=secure)
+    assert found in (None, 400, 403)
+    if found is None:
+        assert plain(origin) == plain(f"{'https' if secure else 'http'}://{host}")
 
 
 def test_two_origins_are_403():

@@ -75,6 +75,7 @@ BAD = [
     *(("limit", text) for text in ("nosuch=1", "__init__=1")),
     *(("port", text) for text in ("-1", "65536", "x", "1.5", "²")),
     *(("trust-proxy", text) for text in ("10.0.0.0/99", "proxy.example")),
+    *(("origin", text) for text in ("https://a.example/", "a.example")),
     ("log-level", "loud"),
 ]
 
