@@ -81,7 +81,7 @@ test-core: $(TEST_STAMPS)
 	$(PYTEST) -o cache_dir=.pytest_cache/core $(PAGES:%=--ignore=%) $(MARKED)
 
 test-js: client_js/node_modules/.stamp
-	cd client_js && NODE_OPTIONS=--test-reporter=spec npm run --silent test $(MARKED)
+	cd client_js && npm run --silent test $(MARKED)
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
@@ -96,6 +96,7 @@ bench: .venv/dev.stamp $(PEERS)/.venv/.stamp $(PEERS)/node_modules/.stamp
 
 fuzz: .venv/dev.stamp client_js/node_modules/.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+	cd client_js && FUZZ_SECONDS=$(FUZZ_SECONDS) node --test test/fuzz.test.js
 
 # The wheel is built from the sdist, so that what is published can be built from what is published.
 dist: .venv/dev.stamp client_js/node_modules/.stamp

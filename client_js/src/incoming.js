@@ -159,8 +159,7 @@ function report({ broker, id, frame }, error) {
  * @param {boolean} rejected
  */
 function settle(call, outcome, rejected) {
-  const { broker, id, settled } = call;
-  if (settled) return;
+  const { broker, id } = call;
   Object.assign(call, { outcome, rejected, settled: true });
   const { running, limits, line } = broker;
   if (id && !rejected && (line.length || !broker.hasRoom())) {

@@ -73,12 +73,13 @@ export function postJelly(broker, frame, answered, named) {
   const { exports, peer } = broker;
   const plain = plainText(frame, peer.limits.depth);
   if (plain) return broker.link.post(plain, undefined, answered);
-  const labels = LABELS[frame[0]] ?? [];
+  const labels = /** @type {Record<number, string>} */ (LABELS[frame[0]]);
   let walk = newWalk(broker);
   const outer = broker.encoding;
   broker.encoding = true;
   const encoded = () =>
     JSON.stringify(frame.map((item, at) => (labels[at] ? root(walk, labels[at], item) : item)));
+  let number = 0;
   try {
     let text = encoded();
     if (walk.shared) {
@@ -87,7 +88,7 @@ export function postJelly(broker, frame, answered, named) {
       text = encoded();
     }
     named?.push(...walk.named);
-    return broker.link.post(text, walk.attachments, answered);
+    number = broker.link.post(text, walk.attachments, answered);
   } catch (error) {
     exports.takeBack(walk.introduced);
     throw error;
@@ -96,6 +97,7 @@ export function postJelly(broker, frame, answered, named) {
     broker.encoding = outer;
     broker.pump();
   }
+  return number;
 }
 
 /** What stands in the frame that plainText looks at. @type {Set<object> | undefined} */

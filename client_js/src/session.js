@@ -451,9 +451,9 @@ export function newSession(
     wasGreeted() {
       greeting = undefined;
     },
-    /** For how many seconds it can be resumed. */
+    /** For how many seconds it can be resumed, when it is away. */
     get window() {
-      return ticket ? ticket.window : 0;
+      return ticket.window;
     },
     get away() {
       return away;

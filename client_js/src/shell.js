@@ -46,8 +46,8 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   let until = 0;
   /** @type {(() => void) | undefined} */
   let stopWindow;
-  /** @type {(ending: import("./broker.js").Ending) => void} */
-  let resolve = () => {};
+  /** @type {any} */
+  let resolve;
   /** @type {Promise<import("./broker.js").Ending>} */
   const closed = new Promise((settle) => {
     resolve = settle;
@@ -290,7 +290,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     if (life.signal.aborted) return;
     life.abort();
     tell("ended");
-    resolve(/** @type {import("./broker.js").Ending} */ (session.broker.ending));
+    resolve(session.broker.ending);
   }
 
   /** @param {() => void} run */

@@ -39,7 +39,7 @@ export function newTries() {
       const range = ending?.reconnect;
       if (isFirst && Array.isArray(range)) return Math.max(within(range), left());
       // Overloaded, or this client was too fast.
-      const least = isFirst && [1013, 4429].includes(ending?.code ?? 0) ? OVERLOAD_SECONDS : 0;
+      const least = isFirst && [1013, 4429].includes(Number(ending?.code)) ? OVERLOAD_SECONDS : 0;
       return Math.max(least + backoff(attempts++), left());
     },
     begin() {

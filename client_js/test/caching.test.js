@@ -500,3 +500,47 @@ test("updates that wait for room are dropped when the copy goes", async () => {
   await peer.pass(1);
   await checkIdle(peer);
 });
+
+test("a Cacheable that says nothing of its state cannot cross", async () => {
+  class Bare extends Cacheable {}
+  const peer = await new Peer().open();
+  const error = await peer.root.callRemote("take", new Bare()).catch((caught) => caught);
+  assert.match(error.message, /Bare has no getStateToCacheAndObserveFor/);
+  assert.deepEqual([peer.frames(), peer.statistics().exported], [[], 0]);
+});
+
+test("a copy is the same for a key that stands before its state, as integers do", async () => {
+  const peer = await new Peer().open();
+  const promise = peer.root.callRemote("get");
+  const cache = '{"$":"cache","type":"Pond","id":4,"state":{"frogs":["Ann"],"log":[]}}';
+  peer.session.receive(`["answer",${promise.id},{"b":${cache},"1":{"$":"cached","id":4}}]`);
+  const both = await promise;
+  assert.equal(both.b, both["1"]);
+  assert.deepEqual(both.b.frogs, ["Ann"]);
+  const other = peer.root.callRemote("get");
+  peer.session.receive(`["answer",${other.id},{"b":1,"1":{"$":"cached","id":9}}]`);
+  await assert.rejects(other, { type: "DeadReferenceError" });
+});
+
+test("what an update is given while it waits may hold null, and itself", async () => {
+  const observers = [];
+  class Told extends Cacheable {
+    getStateToCacheAndObserveFor(_, observer) {
+      observers.push(observer);
+      return {};
+    }
+  }
+  setUnjellyableForClass(Told, class extends RemoteCache {});
+  const peer = await new Peer().open();
+  peer.root.callRemote("take", new Told()).catch(() => {});
+  for (let n = 0; n < 5; n++) peer.root.callRemote("x", "x".repeat(300_000)).catch(() => {});
+  const list = [null];
+  list.push(list);
+  observers[0].callRemoteOnly("tell", list, null);
+  list[0] = "later";
+  peer.frames();
+  await peer.feed(["ack", peer.session.broker.lastRequest - 1, 0]);
+  const [update] = peer.frames().filter(([name]) => name === "cachemessage");
+  const around = { $: "def", id: 1, value: [null, { $: "use", id: 1 }] };
+  assert.deepEqual(update.slice(3), ["tell", [around, null]]);
+});

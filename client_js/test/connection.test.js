@@ -156,6 +156,14 @@ test("an attempt can be cancelled", async () => {
   );
 });
 
+test("a signal that comes when there is a connection changes nothing", async () => {
+  const controller = new AbortController();
+  const connection = await connect(fake(), { signal: controller.signal });
+  controller.abort();
+  assert.equal(connection.status, "connected");
+  await connection.close();
+});
+
 test("codes that a page may not close with are replaced", async () => {
   for (const [code, sent] of [
     [1003, 4400],
@@ -188,12 +196,28 @@ test("a transport that fails to send is given up, and does no harm", async () =>
     assert.equal((await connection.closed).code, 1006);
     assert.deepEqual(logged, ["sending"]);
     assert.equal(transport.closed.length, 1);
-    // Also where it fails at the end.
+    // Also where it fails at the end, or several messages wait, or the log fails as well.
     const other = fake(more);
     const last = await connect(other, { log: (_error, where) => logged.push(where) });
     other.send = transport.send;
     await last.close();
     assert.deepEqual(logged, ["sending", "sending"]);
+    let tries = 0;
+    const third = fake(more);
+    const broken = () => {
+      throw new Error("no log either");
+    };
+    const two = await connect(third, { log: broken });
+    third.deliver(["version", 1, { binary: true }]);
+    third.send = () => {
+      tries++;
+      throw new Error("no");
+    };
+    const root = await two.getRootObject();
+    const calls = [1, 2].map(() => failed(root.callRemote("take", new Uint8Array(5000))));
+    await Promise.all(calls);
+    await two.closed;
+    assert.equal(tries, 1);
   }
 });
 

@@ -47,3 +47,8 @@ test("pbweb's own errors have bare names and end with pb.Error", () => {
 test("a lost call is unknown unless more is known", () => {
   assert.equal(new pbweb.PBConnectionLost("").outcome, "unknown");
 });
+
+test("the class itself has a name, before there is an error", () => {
+  assert.equal(PBError.prototype.name, "pb.Error");
+  assert.equal(SoldOut.prototype.name, "SoldOut");
+});

@@ -116,3 +116,11 @@ test("texts are cut between characters", () => {
   assert.equal(cutText("\ud800", 10), "\ufffd");
   assert.equal(byteLength("aé😀"), 7);
 });
+
+test("a binary message that is a part of a buffer ends where it ends", () => {
+  const whole = encodeBinary('["ack",0,0]', []);
+  const buffer = new Uint8Array(whole.length + 8);
+  buffer.set(whole);
+  assert.equal(code(buffer.subarray(0, whole.length)), undefined);
+  assert.equal(code(buffer.subarray(0, whole.length - 1)), 4400);
+});

@@ -237,3 +237,9 @@ test("a reference of this session's goes home, and only while it is held", async
     type: "DeadReferenceError",
   });
 });
+
+test("a lone surrogate among nothing but plain data is refused as well", async () => {
+  const error = await refusal(["\udead"]);
+  assert.equal(error.type, "InsecureJelly");
+  assert.match(error.message, /args\[0\]: .*surrogate/);
+});

@@ -336,3 +336,28 @@ test("a live copy keeps its last state when the session is over", async () => {
   board.release();
   assert.ok(Object.values(peer.statistics()).every((count) => count === 0));
 });
+
+test("large integers and decimals are the same members when their values are", async () => {
+  const [large, decimal] = [
+    { $: "int", value: "9007199254740993" },
+    { $: "decimal", value: "1.50" },
+  ];
+  const { board, update } = await live({ s: { $: "set", items: [[large, 1], decimal] } });
+  await update([["s"], "add", [[large, 1], decimal, [decimal]]]);
+  assert.equal(board.s.size, 3);
+  await update([["s"], "discard", [[large, 1], decimal]]);
+  assert.equal(board.s.size, 1);
+});
+
+test("bytes in a state weigh what they are", async () => {
+  const { peer, board, update } = await live({ b: { $: "bytes", base64: "AQID" } });
+  await update([["c"], "set", { $: "bytes", base64: "BAU=" }]);
+  assert.deepEqual(
+    [[...board.b], [...board.c]],
+    [
+      [1, 2, 3],
+      [4, 5],
+    ],
+  );
+  assert.deepEqual(peer.logged, []);
+});

@@ -175,3 +175,30 @@ test("a reference has no then, and an await of it gives it back", async () => {
   assert.equal("then" in b.root, false);
   assert.equal(await b.root, b.root);
 });
+
+test("an id is a reference's or a stream's, and never both", async () => {
+  const peer = await new Peer().open();
+  const get = async (value) => {
+    const promise = peer.root.callRemote("get");
+    const end = promise.then((got) => got);
+    end.catch(() => {});
+    await peer.feed(["answer", promise.id, value]);
+    return end;
+  };
+  const kept = await get({ $: "remote", id: 5 });
+  await assert.rejects(get({ $: "stream", id: 5 }), { type: "DeadReferenceError" });
+  kept.release();
+});
+
+test("a promise can be waited for as any, and is no plain object", async () => {
+  const peer = await new Peer().open();
+  const promise = peer.root.callRemote("get");
+  let isOver = false;
+  const over = promise.finally(() => {
+    isOver = true;
+  });
+  await peer.feed(["answer", promise.id, 5]);
+  assert.equal(await over, 5);
+  assert.ok(isOver);
+  assert.equal(String(promise), "[object pbweb]");
+});

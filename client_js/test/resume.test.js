@@ -164,6 +164,16 @@ test("some codes end the session, others its connection alone", async () => {
   assert.equal(without.session.detach(1006), false);
 });
 
+test("a session that fails before the server was asked for it tells nobody", async () => {
+  const peer = await resumable();
+  peer.session.detach(1006);
+  peer.session.rejoin();
+  peer.session.fail(4413, "too much");
+  assert.deepEqual(peer.messages, []);
+  assert.equal(peer.broker.ending.code, 4413);
+  assert.deepEqual(peer.session.takeMessages(), []);
+});
+
 test("a window that is full is no stall while there is no connection", async () => {
   const peer = await resumable();
   peer.root.callRemote("one", "x".repeat(1_100_000 / 4)).catch(() => {});
@@ -474,6 +484,33 @@ for (const code of [1013, 4429]) {
     assert.ok(second - first < 2);
   });
 }
+
+test("a connection that held for a while is tried as if for the first time", async (t) => {
+  const clock = new Clock(t);
+  t.mock.method(Math, "random", () => 1);
+  const { transports, dial } = dialed();
+  const attempt = connect(dial(), { dial });
+  transports[0].open();
+  const connection = await attempt;
+  transports[0].deliver(["version", 1, TICKET]);
+  const back = async () => {
+    const { length } = transports;
+    const lostAt = clock.time;
+    transports.at(-1).lose();
+    while (transports.length === length) await clock.pass(0.25);
+    return clock.time - lostAt;
+  };
+  assert.deepEqual([await back(), await back(), await back()], [0.5, 1, 2]);
+  transports.at(-1).open();
+  transports.at(-1).deliver(resumed(0, 0));
+  await clock.pass(9);
+  assert.equal(await back(), 4);
+  transports.at(-1).open();
+  transports.at(-1).deliver(resumed(0, 0, "third"));
+  await clock.pass(11);
+  assert.equal(await back(), 0.5);
+  await connection.close();
+});
 
 test("a connection that does not come about in 10 s is given up for another", async (t) => {
   const { connection, transports } = await connected(t);

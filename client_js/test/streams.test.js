@@ -432,3 +432,38 @@ test("an object of another class is still no stream", async () => {
   await assert.rejects(both.root.callRemote("keep", new Late()).then(), InsecureJelly);
   await assertIdle(both);
 });
+
+test("to stop a stream whose session goes meanwhile is no error", async () => {
+  const [a, b] = await pair({ names: { root: new Source() } });
+  const stream = await b.root.callRemote("count");
+  const reading = stream[Symbol.asyncIterator]();
+  await reading.next();
+  const stopped = stream.stop?.() ?? reading.return();
+  b.session.end(1006, "");
+  a.session.end(1006, "");
+  await stopped;
+});
+
+test("a source that fails to end is logged, where nobody is told", async () => {
+  const source = {
+    next: () => new Promise(() => {}),
+    async return() {
+      throw new RangeError("no end");
+    },
+  };
+  class Endless extends Root {
+    remote_get() {
+      return { [Symbol.asyncIterator]: () => source };
+    }
+  }
+  const [a, b] = await pair({ names: { root: new Endless() } });
+  const reading = (await b.root.callRemote("get"))[Symbol.asyncIterator]();
+  reading.next().catch(() => {});
+  await settled();
+  for (const peer of [a, b]) peer.session.end(1006, "");
+  await settled();
+  assert.deepEqual(
+    a.logged.map(({ error, where }) => [error.message, where]),
+    [["no end", "the end of a stream"]],
+  );
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Referenceable } from "../src/pbweb.js";
+import { FixtureRoot } from "./support/fixture.js";
 import { Peer } from "./support/peer.js";
 
 class Box extends Referenceable {
@@ -73,4 +74,21 @@ test("a use may stand in front of its def, since JavaScript sorts keys", async (
   ]);
   assert.equal(value[1], value.b);
   assert.equal(value.b.c[0], value.b);
+});
+
+test("a value that is used before what it waits for is there, in a copy, is refused", async () => {
+  const peer = await new Peer({ names: { root: new FixtureRoot() } }).open();
+  await peer.feed(["message", 1, "root", "wait"]);
+  const copy = { $: "copy", type: "Box", state: [{ $: "use", id: 1 }] };
+  await peer.feed(["message", 2, "root", "echo", [[{ $: "answer", id: 1 }, copy]]]);
+  const [[name, id, failure]] = peer.frames();
+  assert.deepEqual([name, id, failure.type], ["error", 2, "InsecureJelly"]);
+});
+
+test("a path into null leads nowhere", async () => {
+  const peer = await new Peer({ names: { root: new FixtureRoot() } }).open();
+  await peer.feed(["message", 1, "root", "echo", [{ a: null }]]);
+  const target = { $: "answer", id: 1, path: ["a", "b"] };
+  await peer.feed(["message", 2, "root", "echo", [target]]);
+  assert.equal(peer.frames().at(-1)[2].type, "InsecureJelly");
 });

@@ -32,7 +32,7 @@ export declare function newSession(hooks: import("./broker.js").Hooks, { limits:
     rejoin: () => void;
     /** The version was said already, by the session before. */
     wasGreeted(): void;
-    /** For how many seconds it can be resumed. */
+    /** For how many seconds it can be resumed, when it is away. */
     readonly window: any;
     readonly away: boolean;
     /** Ask whether the link is alive. */
