@@ -28,6 +28,7 @@ from .flavors import CALLABLES, Ended, Entrance, Maker, Referenceable, Viewable,
 from .frames import MAX_INTEGER, Frame, is_answer
 from .incoming import Incoming
 from .jelly import Jellier, Tagged
+from .limits import Limits
 from .outgoing import Outgoing
 from .promises import PromisedItem, RemotePromise, follow
 from .references import Exports, Imports, RemoteReference, dead_reference
@@ -66,6 +67,7 @@ class Broker:
 
     __slots__ = (
         "__weakref__",
+        "_after_login",
         "_encoding",
         "_faults",
         "_notifiers",
@@ -88,7 +90,6 @@ class Broker:
         "line",
         "login_due",
         "may_resume",
-        "message_after_login",
         "network",
         "options",
         "outbox",
@@ -132,7 +133,7 @@ class Broker:
         """Whether the peer has to log in before it may send messages of the usual length."""
         self.may_resume: Callable[[], bool] | None = None
         """Whether the peer may come back, as those say that let it in; None: it may."""
-        self.message_after_login = 0  # bytes that the peer takes once we have logged in to it
+        self._after_login: Limits | None = None  # what the peer takes once we have logged in
         self.exports = Exports(limits.references)
         self.imports = Imports(self, limits.references, wake)
         self.watched = CacheExports(self)
@@ -281,16 +282,22 @@ class Broker:
             self.watched.revoke(perspective)
             self.incoming.revoke(perspective, stop)
 
-    def login_came(self, login: int) -> None:
-        """The peer wants a login, and takes messages of *login* bytes at most before it."""
-        limits = self.peer_limits
-        self.message_after_login = limits.message
-        self.peer_limits = replace(limits, message=min(limits.message, login))
+    def expect_login(self, is_due: bool) -> None:
+        """Whether the peer has to log in before it may send as much as others."""
+        self.login_due = is_due
+        self.incoming.expect_login(is_due)
+
+    def login_came(self, message: int, calls: int) -> None:
+        """The peer wants a login, and takes at most so many bytes and calls before it."""
+        limits = self._after_login = self.peer_limits
+        message, calls = min(limits.message, message), min(limits.calls, calls)
+        self.peer_limits = replace(limits, message=message, calls=calls)
 
     def logged_in(self) -> None:
-        """The peer has let us in: it takes messages of the usual length now."""
-        if self.message_after_login:
-            self.peer_limits = replace(self.peer_limits, message=self.message_after_login)
+        """The peer has let us in: it takes as much as usual now."""
+        if self._after_login is not None:
+            self.peer_limits, self._after_login = self._after_login, None
+            self.outgoing.let_go()
 
     # ------------------------------------------------------------- the outbox
 

@@ -316,7 +316,7 @@ class _Door(Dispatcher):
         self._failures = 0
         self._checking = 0
         self._line: deque[Any] = deque()  # futures of those that wait for their turn
-        broker.login_due = required
+        broker.expect_login(required)
         broker.may_resume = self._may_resume
         self._wait_for_login()
         broker.notifyOnDisconnect(self._lost)
@@ -346,7 +346,7 @@ class _Door(Dispatcher):
             login.end()
             raise dead_reference()
         self.broker.adopt(entrance, login.perspective)
-        self.broker.login_due = False
+        self.broker.expect_login(False)
         self._wait_for_login()
         login.expires_in(seconds)
         return login

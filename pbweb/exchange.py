@@ -284,7 +284,10 @@ class Exchange:
         """What a server says of a login and of liveness."""
         login = said.get("login")
         if type(login) is int and login > 0:
-            self.broker.login_came(login)
+            calls = said.get("login_calls")
+            if type(calls) is not int or calls < 1:
+                calls = self.limits.calls
+            self.broker.login_came(login, calls)
         heartbeat = seconds(said, "heartbeat")
         if 1 <= heartbeat <= 3600:
             self.liveness.heartbeat = heartbeat
@@ -296,6 +299,7 @@ class Exchange:
             said["heartbeat"] = self.limits.heartbeat
             if self.broker.login_due:
                 said["login"] = min(self.limits.login_message, self.limits.message)
+                said["login_calls"] = min(self.limits.login_calls, self.limits.calls)
         said["binary"] = True
         said["limits"] = self.limits.announce()
         return orjson.dumps(["version", VERSION, said])

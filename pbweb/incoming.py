@@ -219,6 +219,12 @@ class Incoming:
         held = None if self.backlog is None else self.backlog.first()
         return received if held is None or held.before is None else min(received, held.before)
 
+    def expect_login(self, is_due: bool) -> None:
+        """Whether the peer has to log in first, and may call less until then."""
+        limits = self._broker.limits
+        if not self._is_draining:
+            self._most = min(limits.calls, limits.login_calls) if is_due else limits.calls
+
     def drain(self) -> None:
         """Take no more calls: each fails, and says that it was not executed."""
         self._is_draining, self._most = True, 0
@@ -334,7 +340,8 @@ class Incoming:
         if self._refused >= MAX_REFUSED_CALLS:
             broker.close(4413, f"calls: {self._refused} were refused in {REFUSED_SECONDS:g} s")
         if why is None:
-            why = f"{broker.limits.calls} are in progress, more are not allowed"
+            before = " before a login" if broker.login_due else ""
+            why = f"{self._most} are in progress, more are not allowed{before}"
         return LimitExceeded(f"calls: {why}; wait for answers before calling again")
 
     def _new_call(self, request: int, name: str) -> _Call:

@@ -79,6 +79,8 @@ class Limits:
     """Seconds to a login, where one is required: strangers who hold connections."""
     login_message: int = 65_536
     """Bytes of one message before the first login, where one is required."""
+    login_calls: int = 16
+    """Calls in progress before the first login, where one is required: strangers' memory."""
     login_failures: int = 10
     """Failed logins of one connection, which is closed then: guessed passwords."""
     login_failures_per_address: int = 100

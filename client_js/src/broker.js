@@ -77,7 +77,7 @@ const HANDLERS = {
 
 export class Broker {
   /** What the peer has said of itself. */
-  peer = { limits: withDefaults(), message: 0, binary: false, heartbeat: 15 };
+  peer = { limits: withDefaults(), message: 0, calls: 0, binary: false, heartbeat: 15 };
   /** @type {Ending | null} */
   ending = null;
   exports = newExports(this);

@@ -147,11 +147,13 @@ export class Connection extends EventTarget {
    * @returns {RemotePromise<RemoteReference<Avatar>>}
    */
   login(credentials = {}, mind) {
-    const { peer } = this.broker;
+    const { peer, calls } = this.broker;
     const proof = mind ? [...proofOf(credentials), mind] : proofOf(credentials);
     const avatar = this.remoteForName("root").callRemote("login", ...proof);
     avatar.then(() => {
       peer.limits.message = Math.max(peer.limits.message, peer.message);
+      peer.limits.calls = Math.max(peer.limits.calls, peer.calls);
+      calls.move();
     }, String);
     return avatar;
   }

@@ -8,7 +8,7 @@
 
 import { Broker } from "./broker.js";
 import { breach, checkLimit, LimitExceeded, ProtocolError } from "./errors.js";
-import { byteLength, cutText, decodeMessage, encodeBinary, kindsOf } from "./frames.js";
+import { byteLength, cutText, decodeMessage, encodeBinary, isId, kindsOf } from "./frames.js";
 import {
   ACK_BYTES,
   ACK_FRAMES,
@@ -274,9 +274,13 @@ export function newSession(
     }
     if (!/^ob[+n]$/.test(kindsOf([limits, binary, heartbeat]))) breach("The options are wrong.");
     Object.assign(peer, { limits: withDefaults(limits, ProtocolError), binary, heartbeat });
-    // Before a login messages are shorter, where one is required.
-    peer.message = peer.limits.message;
-    if (login > 0) peer.limits.message = Math.min(login, peer.message);
+    // Before a login messages are shorter and calls fewer, where one is required.
+    const { message, calls } = peer.limits;
+    Object.assign(peer, { message, calls });
+    if (login > 0) {
+      peer.limits.message = Math.min(login, message);
+      peer.limits.calls = Math.min(isId(options.login_calls) ? options.login_calls : calls, calls);
+    }
     open = true;
   }
 

@@ -452,16 +452,16 @@ test("what are no credentials are no guest's", async () => {
   await Promise.all([server.close(), client.close()]);
 });
 
-test("before a login that is required messages are short", async () => {
+test("before a login that is required messages are short and calls few", async () => {
   const { port1, port2 } = new MessageChannel();
-  port1.postMessage('["version",1,{"login":1000,"limits":{"message":5000}}]');
+  port1.postMessage('["version",1,{"login":1000,"login_calls":3,"limits":{"message":5000}}]');
   /** Answer each call: a token "no" is refused, all else is an object. */
   port1.onmessage = ({ data }) => {
     const message = JSON.parse(data);
     for (const [name, id, , , args] of typeof message[0] === "string" ? [message] : message) {
       if (name !== "message") continue;
       const failure = { $: "failure", type: "UnauthorizedLogin", message: "m", parents: [] };
-      const isRefused = args[1]?.token === "no";
+      const isRefused = args?.[1]?.token === "no";
       const answer = isRefused ? ["error", id, failure] : ["answer", id, { $: "remote", id }];
       port1.postMessage(JSON.stringify(answer));
     }
@@ -473,9 +473,14 @@ test("before a login that is required messages are short", async () => {
   assert.match((await failed(root.callRemote("echo", long))).message, /^message: /);
   await failed(client.login({ token: "no" }));
   assert.match((await failed(root.callRemote("echo", long))).message, /^message: /);
-  await client.login({ token: "yes" });
+  assert.equal(client.broker.peer.limits.calls, 3);
+  const login = client.login({ token: "yes" });
+  const calls = Array.from({ length: 9 }, () => login.callRemote("echo"));
+  assert.equal(client.broker.statistics().waiting + client.broker.admitted, 3);
+  await Promise.all(calls);
   await root.callRemote("echo", long);
   assert.equal(client.broker.peer.limits.message, 5000);
+  assert.equal(client.broker.peer.limits.calls, 256);
   port1.close();
   await client.close();
 });

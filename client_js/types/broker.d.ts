@@ -69,6 +69,7 @@ export declare class Broker {
     peer: {
         limits: import("./limits.js").Limits;
         message: number;
+        calls: number;
         binary: boolean;
         heartbeat: number;
     };

@@ -6,6 +6,7 @@ import logging
 import weakref
 from contextlib import suppress
 
+import orjson
 import pytest
 
 import pbweb as pb
@@ -1048,6 +1049,30 @@ def test_who_has_not_logged_in_sends_short_messages():
         1009,
         f"login_message: {len(long)} bytes, 65536 are allowed before a login",
     )
+
+
+def test_calls_before_a_login_at_the_limit_and_one_past_it():
+    it = Stepped()
+    calls = [["message", n, "root", "login", ["token", {"token": "alice"}]] for n in range(1, 18)]
+    it.both.server.receive(orjson.dumps(calls))
+    frames = [one for message in it.both.server.messages() for one in frames_of(message)]
+    refused = [frame for frame in frames if frame[0] == "error"]
+    assert [frame[1] for frame in refused] == [17]
+    assert refused[0][2]["message"].startswith(
+        "calls: 16 are in progress, more are not allowed before a login"
+    )
+    it.runtime.run()
+
+
+def test_a_client_holds_back_what_is_more_before_its_login():
+    it = Stepped()
+    login = it.root.callRemote("login", "token", {"token": "alice"})
+    echoes = [login.callRemote("echo", number) for number in range(60)]
+    it.both.flush()
+    sent = [one for message in it.both.up for one in frames_of(message)]
+    assert len([frame for frame in sent if frame[0] == "message"]) == 16
+    it.both.settle()
+    assert [echo.result() for echo in echoes] == list(range(60))
 
 
 def test_batches_before_a_login_are_short_too():

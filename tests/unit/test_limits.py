@@ -111,6 +111,7 @@ TRIED = {
     "first_frame": "unit/test_liveness.py:test_no_first_frame_in_time_is_4408",
     "login": "unit/test_cred.py:test_where_a_login_is_required_it_has_to_come_in_time",
     "login_message": "unit/test_cred.py:test_batches_before_a_login_are_short_too",
+    "login_calls": "unit/test_cred.py:test_calls_before_a_login_at_the_limit_and_one_past_it",
     "login_failures": "unit/test_cred.py:test_too_many_failed_logins_close_the_connection",
     "login_failures_per_address": (
         "hostile/test_logins.py:test_guesses_over_many_connections_are_counted_by_their_address"
