@@ -32,6 +32,8 @@ LINE = 500
 """Characters of a whole line: our words with what a peer sent among them."""
 TRACEBACK_LINES = 60  # at its beginning, and as many at its end
 
+LONGEST_URL = 2048  # characters that are looked through for secrets
+
 HIDDEN = "***"
 """What stands in the place of a secret."""
 
@@ -138,7 +140,13 @@ def is_secret(key: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """*text* with `HIDDEN` in the place of the secrets in URLs: in queries, and before an @."""
+    """*text* with `HIDDEN` in the place of the secrets in URLs: in queries, and before an @.
+
+    Of what is longer than `LONGEST_URL` nothing behind the first question mark is shown.
+    """
+    if len(text) > LONGEST_URL:
+        before, mark, _ = text.partition("?")
+        text = f"{before}{mark}{HIDDEN}" if mark else text
     if "@" in text:
         text = _USER.sub(f"//{HIDDEN}@", text)
     return _PAIR.sub(_masked_pair, text) if "=" in text else text

@@ -29,6 +29,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 LINES = 10  # of one cause that are logged in SECONDS, each once
 SECONDS = 60.0
+KEYS = 100  # of a URL's query that are looked at
 LONGEST_ORIGIN = 300
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]+))?")
@@ -141,7 +142,7 @@ class Gate:
         query = scope.get("query_string", b"").decode("latin-1")
         if not query or self._url_secrets:
             return None
-        for pair in query.replace(";", "&").split("&"):
+        for pair in query.replace(";", "&").split("&", KEYS)[:KEYS]:
             key = pair.partition("=")[0]
             if is_secret(key):
                 reason = (

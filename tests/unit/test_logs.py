@@ -151,6 +151,8 @@ def test_a_key_that_does_not(key):
         ("ws://ann:MARK@host/pb?a=b", "ws://***@host/pb?a=b"),
         ("ws://ann:MA@RK@host/@b", "ws://***@host/@b"),
         ("ws://host/pb?mail=ann@host", "ws://host/pb?mail=ann@host"),
+        ("/pb?" + "a=1&" * 20_000, "/pb?***"),
+        ("/" + "a" * 20_000, "/" + "a" * 20_000),
         ("/pb?room=5", "/pb?room=5"),
         ("token=MARK", "token=MARK"),  # no query
         ("no URL", "no URL"),
