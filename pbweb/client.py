@@ -23,7 +23,7 @@ from .errors import Error, PBConnectionLost
 from .flavors import REGISTRY, Registry
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
-from .logs import logger, masked, printable
+from .logs import logger, masked, printable, wire_logger
 from .references import RemoteReference
 from .runtime import DEADLINE, Options
 from .websocket import WebSocketLink
@@ -185,7 +185,7 @@ class connect:
                 ping_interval=None,
                 max_size=self._limits.message,
                 open_timeout=self._open_timeout,
-                **self._options,
+                **{"logger": wire_logger, **self._options},
             )
         except InvalidURI:
             raise ValueError(_no_url(self._shown)) from None

@@ -24,6 +24,7 @@ __all__ = [
     "masked",
     "printable",
     "shown",
+    "wire_logger",
 ]
 
 PEERS_TEXT = 200
@@ -99,6 +100,11 @@ def _traceback(error: BaseException | None) -> str:
 
 logger = logging.getLogger("pbweb")
 logger.addFilter(OneLine())
+
+wire_logger = logging.getLogger("pbweb.websocket")
+"""What websockets is given: for DEBUG it would write down every header and every frame."""
+wire_logger.setLevel(logging.ERROR)
+wire_logger.addFilter(OneLine())
 
 
 class Allowance:

@@ -8,7 +8,6 @@ guards of `pbweb.websocket` sit. The HTTP class bounds what a peer may take for 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -27,7 +26,7 @@ from websockets.typing import Subprotocol
 from pbweb.asgi import Endpoint, principal
 from pbweb.frames import PROTOCOL
 from pbweb.limits import DEFAULT, Limits
-from pbweb.logs import OneLine
+from pbweb.logs import wire_logger
 from pbweb.opening import address_of, network_of
 from pbweb.parking import Principal
 from pbweb.upgrade import Refused
@@ -37,10 +36,6 @@ __all__ = ["GuardedHttp", "http_class", "websocket_class"]
 
 HEAD_BYTES = 65_536
 """Bytes of a request's line and headers: uvicorn's parser would take any number."""
-
-_quiet = logging.getLogger("pbweb.websocket")
-_quiet.setLevel(logging.ERROR)
-_quiet.addFilter(OneLine())
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -179,7 +174,7 @@ class PBWebSocketProtocol(asyncio.Protocol):
         websocket = ServerProtocol(
             subprotocols=[Subprotocol(PROTOCOL)],
             max_size=endpoint.limits.message if endpoint is not None else 0,
-            logger=_quiet,
+            logger=wire_logger,
         )
         websocket.receive_data(data)
         events = websocket.events_received()
@@ -268,7 +263,7 @@ class PBWebSocketProtocol(asyncio.Protocol):
         connection = endpoint.connect(principal=who)
         # A protocol of its own: the one of the handshake would keep the request for ever.
         limit = endpoint.limits.message
-        protocol = Protocol(Side.SERVER, max_size=limit, logger=_quiet)
+        protocol = Protocol(Side.SERVER, max_size=limit, logger=wire_logger)
         link = _ServerLink(protocol, self._transport, connection, endpoint.limits)
         link.endpoint, link.state, link.network = endpoint, self._state, network_of(who.address)
         self._state.connections.add(cast(Any, link))

@@ -19,10 +19,10 @@ from pbweb.logs import (
     masked,
     printable,
     shown,
+    wire_logger,
 )
 from pbweb.parking import Principal
 from pbweb.resuming import Asked
-from pbweb_server import protocol
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -208,7 +208,7 @@ def test_all_of_pbweb_logs_by_this_logger():
         for path in (PROJECT / folder).rglob("*.py")
     }
     assert {name: count for name, count in made.items() if count} == {
-        "logs.py": 2,  # its own, and those of uvicorn that it masks
-        "protocol.py": 1,  # what websockets is given; it has the filter too
+        "logs.py": 3,  # its own, the one of websockets, and those of uvicorn that it masks
     }
-    assert any(isinstance(one, OneLine) for one in protocol._quiet.filters)
+    for one in (logger, wire_logger):
+        assert any(isinstance(filter, OneLine) for filter in one.filters)
