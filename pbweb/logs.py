@@ -10,6 +10,7 @@ import logging
 import re
 import traceback
 from collections.abc import Hashable, Iterable
+from typing import Any
 from urllib.parse import unquote
 
 __all__ = [
@@ -168,13 +169,17 @@ class MaskSecrets(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change *record*; it is never held back."""
-        if isinstance(record.msg, str) and not record.args:  # else it is a format
-            record.msg = masked(record.msg)
+        if not record.args:  # else it is a format
+            record.msg = _masked_value(record.msg)
         elif isinstance(record.args, tuple):  # uvicorn's formatter counts on their number
-            record.args = tuple(
-                masked(value) if isinstance(value, str) else value for value in record.args
-            )
+            record.args = tuple(map(_masked_value, record.args))
+        else:
+            record.args = {name: _masked_value(value) for name, value in record.args.items()}
         return True
+
+
+def _masked_value(value: Any) -> Any:
+    return masked(value) if isinstance(value, str) else value
 
 
 _mask = MaskSecrets()

@@ -469,6 +469,22 @@ def test_too_many_failed_logins_close_the_connection():
     logged_in(body, limits=pb.Limits(login_failures=3), idle=False, logged=3)
 
 
+def test_too_many_failed_logins_of_an_address_are_not_looked_at():
+    async def body(both, realm):
+        both.server.broker.network = b"here"
+        for _ in range(2):
+            with pytest.raises(pb.UnauthorizedLogin):
+                await both.client.login(pb.UsernamePassword("alice", "wrong"))
+        with pytest.raises(pb.LimitExceeded, match="come back in a minute"):
+            await both.client.login(ALICE)
+        await both.quiet()
+        said = "login_failures_per_address: 2 logins have failed in a minute"
+        assert both.to_client.closed == (4429, said)
+        assert not realm.avatars
+
+    logged_in(body, limits=pb.Limits(login_failures_per_address=2), idle=False, logged=2)
+
+
 def test_few_logins_of_one_connection_are_checked_at_a_time():
     going, most, event = 0, 0, asyncio.Event()
 

@@ -177,6 +177,7 @@ def test_the_access_log_of_uvicorn_is_masked():
             log.info('%s - "%s %s" %d', "127.0.0.1", "GET", "/pb?token=MARK", 400)
             log.info("/pb?token=MARK")
             log.info({"an": "object"})
+            log.info("%(url)s %(number)d", {"url": "/pb?token=MARK", "number": 5})
         finally:
             log.removeHandler(handler)
             log.setLevel(level)
@@ -184,6 +185,7 @@ def test_the_access_log_of_uvicorn_is_masked():
             '127.0.0.1 - "GET /pb?token=***" 400',
             "/pb?token=***",
             "{'an': 'object'}",
+            "/pb?token=*** 5",
         ]
 
 
