@@ -21,6 +21,7 @@ from .draining import GOING_AWAY, before_the_server, stop
 from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
+from .liveness import DEAD
 from .logs import mask_access_logs
 from .opening import Gate, address_of, headers_of, network_of
 from .parking import Parking, Principal
@@ -401,7 +402,11 @@ class _AsgiLink:
             self._closing = (code, reason)
             self._wake()
             if self._writer is not None:
-                self._grace = self._loop.call_later(self._limits.grace, self._writer.cancel)
+                grace = DEAD if code == 4408 else self._limits.grace
+                self._grace = self._loop.call_later(grace, self._writer.cancel)
+
+    def unsent(self) -> int:
+        return 0  # only the server knows
 
     def abort(self) -> None:
         if self._writer is not None:

@@ -55,6 +55,9 @@ class Link(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Close with *code* and *reason* when what was written is out; nothing is read then."""
 
+    def unsent(self) -> int:
+        """Bytes that were written and have not reached the peer, as far as that is known."""
+
     def abort(self) -> None:
         """Be gone at once, whatever was written and is not out."""
 
@@ -539,6 +542,10 @@ class Connection:
     def clock(self) -> float:
         """See `runtime.Runtime`."""
         return self._loop.time()
+
+    def unsent(self) -> int:
+        """See `runtime.Runtime`."""
+        return 0 if self._link is None else self._link.unsent()
 
     def future(self) -> asyncio.Future[None]:
         """See `runtime.Runtime`."""

@@ -134,7 +134,14 @@ class Exchange:
             broker.incoming.receipts = self.receipts
         else:
             self.window.hears = self.receipts
-        self.liveness = Liveness(runtime, limits, wake, self.close, self._is_closing)
+        self.liveness = Liveness(
+            runtime,
+            limits,
+            wake,
+            self.close,
+            self._is_closing,
+            None if is_server else self._is_waiting,
+        )
         self._greeting: bytes | None = None if is_server else self._version()
         self._first = True  # nothing has come on this connection
         self.liveness.expect()
@@ -442,6 +449,9 @@ class Exchange:
 
     def _is_closing(self) -> bool:
         return self.ended or self.closing is not None
+
+    def _is_waiting(self) -> bool:
+        return self.broker.outgoing.count() > 0
 
     def _part(self, out: list[Message], code: int, reason: str) -> None:
         """This side closes."""

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from .errors import ProtocolError
 from .limits import Limits
-from .runtime import Handle, Runtime
+from .runtime import LATE, Handle, Runtime
 
-__all__ = ["Liveness"]
+__all__ = ["DEAD", "Liveness"]
+
+DEAD = 0.2
+"""Seconds for the closing handshake with a peer from which nothing has come for too long."""
+
+BACK = 5.0  # seconds that a peer has to answer when this side goes on
+WAITING = 5.0  # seconds of silence after which a peer is asked that a call waits for
+ANSWER = 5.0  # seconds that it has to answer then
+PARTS = 3  # of a heartbeat: so often it is looked whether something has come
 
 
 class Liveness:
@@ -20,6 +29,8 @@ class Liveness:
         wake: called when there is a ping or a pong to be sent.
         close: called with a code and a reason when nothing comes.
         is_closing: whether it is of no interest any more.
+        is_waiting: whether a call waits for the peer, which is then asked earlier; None: never
+            earlier.
     """
 
     __slots__ = (
@@ -27,11 +38,18 @@ class Liveness:
         "_close",
         "_control",
         "_control_since",
+        "_deadline",
+        "_due",
         "_first_frame",
         "_is_closing",
+        "_is_waiting",
         "_limits",
-        "_pinged",
+        "_looked",
+        "_patience",
         "_runtime",
+        "_seen",
+        "_since",
+        "_unsent",
         "_wake",
         "heard",
         "heartbeat",
@@ -45,20 +63,28 @@ class Liveness:
         wake: Callable[[], None],
         close: Callable[[int, str], None],
         is_closing: Callable[[], bool],
+        is_waiting: Callable[[], bool] | None = None,
     ) -> None:
         self._runtime = runtime
         self._limits = limits
         self._wake = wake
         self._close = close
         self._is_closing = is_closing
+        self._is_waiting = is_waiting
         self.heard = 0
         """How often something has come since the peer's ``version``, which is the first."""
         self.heartbeat = limits.heartbeat
         """Seconds of silence after which the peer is asked."""
         self.owed: list[bytes] = []
         """Which of ``ping`` and ``pong`` are to be sent."""
-        self._pinged = False
         self._beat: Handle | None = None
+        self._due = 0.0  # when it is to be looked next
+        self._looked = 0.0  # when it was looked last
+        self._seen = 0  # what `heard` was then
+        self._since = 0.0  # nothing has come since then, or a little later
+        self._deadline: float | None = None  # until when the peer that was asked may answer
+        self._patience = 0.0  # how long that is
+        self._unsent = 0  # bytes that had not reached it when it was asked
         self._first_frame: Handle | None = None
         self._control = 0
         self._control_since = 0.0
@@ -76,7 +102,9 @@ class Liveness:
 
     def begin(self) -> None:
         """From now on the peer is asked when it is silent."""
-        self._beat = self._runtime.call_later(self.heartbeat, self._check, self.heard)
+        self._since = self._looked = self._runtime.clock()
+        self._seen, self._deadline = self.heard, None
+        self._plan()
 
     def _nothing_came(self) -> None:
         self._first_frame = None
@@ -87,19 +115,48 @@ class Liveness:
         if self.heard:
             self.heard += 1
 
-    def _check(self, heard: int) -> None:
+    def _plan(self, seconds: float = inf) -> None:
+        """Look again, in so many seconds at most: no frame has to look at the clock."""
+        most = self.heartbeat / PARTS
+        seconds = min(seconds, most if self._is_waiting is None else min(most, WAITING))
+        self._due = self._looked + seconds
+        self._beat = self._runtime.call_later(seconds, self._look)
+
+    def _look(self) -> None:
         if self._is_closing():
             return
-        if self.heard != heard:
-            self._pinged = False
-            self.begin()
-        elif self._pinged:
-            self._close(4408, f"no answer to a ping within {self._limits.pong:g} s")
+        last, self._looked = self._looked, self._runtime.clock()
+        now, is_late = self._looked, self._looked - self._due > LATE
+        waiting = self._is_waiting is not None and self._is_waiting()
+        most = min(WAITING, self.heartbeat) if waiting else self.heartbeat
+        if self.heard != self._seen:
+            self._seen, self._since, self._deadline = self.heard, last, None
+            self._plan()
+        elif is_late:  # what has come meanwhile may not have been read yet
+            self._ask(BACK)
+        elif self._deadline is not None and now >= self._deadline:
+            if self._is_sending():
+                self._ask(self._patience)
+                return
+            self._close(4408, f"no answer to a ping within {self._patience:g} s")
+        elif self._deadline is None and now - self._since >= most:
+            self._ask(ANSWER if waiting else self._limits.pong)
         else:
-            self._pinged = True
-            self.owed.append(b"ping")
-            self._wake()
-            self._beat = self._runtime.call_later(self._limits.pong, self._check, heard)
+            until = self._since + most if self._deadline is None else self._deadline
+            self._plan(until - now)
+
+    def _is_sending(self) -> bool:
+        """Whether what was written before the ping is still on its way, and moves."""
+        return self._runtime.unsent() < self._unsent
+
+    def _ask(self, seconds: float) -> None:
+        """Ask the peer, which has so many seconds to send anything."""
+        self._patience = seconds = min(seconds, self._limits.pong)
+        self._deadline = self._looked + seconds
+        self._unsent = self._runtime.unsent()
+        self.owed.append(b"ping")
+        self._wake()
+        self._plan(seconds)
 
     def pinged(self) -> None:
         """The peer asks."""
@@ -125,7 +182,6 @@ class Liveness:
         """The connection is gone, and what is owed on it."""
         self.stop()
         self.heard = 1
-        self._pinged = False
         self.owed.clear()
 
     def stop(self) -> None:

@@ -9,7 +9,13 @@ from typing import Any, Protocol
 from .flavors import Registry
 from .limits import Limits
 
-__all__ = ["DEADLINE", "Handle", "Options", "Runtime"]
+__all__ = ["DEADLINE", "LATE", "Handle", "Options", "Runtime"]
+
+LATE = 1.0
+"""Seconds by which a timer is late when this side stood still: blocked, stopped or asleep.
+
+What the peer has sent meanwhile may not have been read when the timer is called.
+"""
 
 DEADLINE: ContextVar[float | None] = ContextVar("pbweb_deadline", default=None)
 """Until when, by the runtime's clock, the call that is being handled is wanted."""
@@ -43,6 +49,9 @@ class Runtime(Protocol):
 
     def clock(self) -> float:
         """Seconds that only rise."""
+
+    def unsent(self) -> int:
+        """Bytes that were written and have not reached the peer, as far as that is known."""
 
     def future(self) -> Any:
         """A future to be awaited: ``set_result(None)`` and ``done()`` are used of it."""

@@ -182,6 +182,10 @@ class Way:
             self.closed = (code, reason)
             self._soon()
 
+    def unsent(self) -> int:
+        """See `connection.Link`."""
+        return sum(len(data) for data, _ in self.waiting)
+
     def abort(self) -> None:
         """See `connection.Link`."""
         self.waiting.clear()
@@ -428,7 +432,7 @@ class _Timer:
 class SteppedRuntime:
     """A `broker.Runtime` whose queue and clock move only when they are told to.
 
-    `reports` has what would have been logged.
+    `reports` has what would have been logged, `unsent_bytes` is what `unsent` says.
 
     Args:
         eager: whether a coroutine's first step is made at once, as from Python 3.12 on.
@@ -439,6 +443,7 @@ class SteppedRuntime:
     def __init__(self, *, eager: bool = False) -> None:
         self.eager = eager
         self.reports: list[tuple[str, BaseException | None]] = []
+        self.unsent_bytes = 0
         self._now = 0.0
         self._queue: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._timers: list[tuple[float, int, _Timer]] = []
@@ -470,11 +475,16 @@ class SteppedRuntime:
         end = self._now + seconds
         self.run()
         while self._timers and self._timers[0][0] <= end:
-            self._now, _, timer = heapq.heappop(self._timers)
+            due, _, timer = heapq.heappop(self._timers)
+            self._now = max(self._now, due)
             if not timer.cancelled:
                 timer.function(*timer.args)
                 self.run()
         self._now = end
+
+    def stand_still(self, seconds: float) -> None:
+        """Let *seconds* pass without running anything; what is due meanwhile is late."""
+        self._now += seconds
 
     def timers(self) -> int:
         """How many timers are running."""
@@ -508,6 +518,10 @@ class SteppedRuntime:
     def clock(self) -> float:
         """See `broker.Runtime`."""
         return self._now
+
+    def unsent(self) -> int:
+        """See `broker.Runtime`."""
+        return self.unsent_bytes
 
     def future(self) -> SteppedFuture:
         """See `broker.Runtime`."""

@@ -13,12 +13,19 @@ import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from struct import iter_unpack
+from sys import byteorder
 from typing import Any, cast
 
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, Protocol, Side, State
 from websockets.streams import StreamReader
+
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:  # Windows
+    ioctl = None  # type: ignore[assignment]
 
 try:
     from websockets.speedups import apply_mask
@@ -28,6 +35,8 @@ except ImportError:  # no wheel with the extension for this platform
 from .connection import Connection
 from .errors import ProtocolError
 from .limits import Limits
+from .liveness import DEAD
+from .runtime import LATE
 from .session import Message
 from .shared import SharedMessage
 
@@ -308,8 +317,7 @@ class WebSocketLink(asyncio.Protocol):
         self._paused = True
         self._connection.direct = None
         if not self._closing:
-            size = self._transport.get_write_buffer_size()
-            self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
+            self._watch_stall(self._limits.stall)
 
     def resume_writing(self) -> None:
         """It reads again."""
@@ -324,11 +332,17 @@ class WebSocketLink(asyncio.Protocol):
             if self._is_server and not (self._paused or self._closing):
                 self._connection.direct = self._write_shared
 
-    def _check_stall(self, size_before: int) -> None:
-        size = self._transport.get_write_buffer_size()
-        if size < size_before:
+    def _watch_stall(self, seconds: float) -> None:
+        size, due = self._transport.get_write_buffer_size(), self._loop.time() + seconds
+        self._stall = self._loop.call_later(seconds, self._check_stall, size, due)
+
+    def _check_stall(self, size_before: int, due: float) -> None:
+        if self._transport.get_write_buffer_size() < size_before:
             self._connection.session.liveness.traffic()
-            self._stall = self._loop.call_later(self._limits.stall, self._check_stall, size)
+            self._watch_stall(self._limits.stall)
+            return
+        if self._loop.time() - due > LATE:  # this side stood still: the peer may have read
+            self._watch_stall(LATE)
             return
         self._stall = None
         self._closing = True
@@ -349,10 +363,14 @@ class WebSocketLink(asyncio.Protocol):
         """See `connection.Link`."""
         if self._closing:
             return
-        self._finish_soon()
+        self._finish_soon(DEAD if code == 4408 else None)
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
         self._write_out()
+
+    def unsent(self) -> int:
+        """See `connection.Link`."""
+        return self._transport.get_write_buffer_size() + _in_kernel(self._transport)
 
     def abort(self) -> None:
         """See `connection.Link`."""
@@ -362,12 +380,13 @@ class WebSocketLink(asyncio.Protocol):
         """What uvicorn calls on every connection when the server stops."""
         self._connection.session.close(1012, "the server is going away")
 
-    def _finish_soon(self) -> None:
+    def _finish_soon(self, seconds: float | None = None) -> None:
         """The closing handshake and the last bytes have a bound in time."""
         self._closing = True
         self._connection.direct = None
         self._cancel_timers()
-        self._grace = self._loop.call_later(self._limits.grace, self._transport.abort)
+        grace = self._limits.grace if seconds is None else seconds
+        self._grace = self._loop.call_later(grace, self._transport.abort)
 
     def _end_stream(self) -> None:
         """Say that nothing follows, and leave it to the peer to close.
@@ -408,6 +427,17 @@ class WebSocketLink(asyncio.Protocol):
         self._protocol.receive_eof()
         why = "the connection was lost" + (f": {error}" if error else "")
         self._connection.lost(why, 1006, self)
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that the system has of *transport* and the peer's has not acknowledged."""
+    if ioctl is None:
+        return 0
+    try:
+        size = ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+    except (AttributeError, OSError, ValueError):  # no socket, or none of TCP
+        return 0
+    return int.from_bytes(size, byteorder)
 
 
 _BETWEEN_FRAMES = StreamReader.at_eof.__code__

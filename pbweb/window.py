@@ -14,7 +14,7 @@ from .errors import ProtocolError
 from .frames import UNCOUNTED, Frame
 from .limits import Limits
 from .resuming import UNANSWERED, Kept, Message, outline, replay, split_known
-from .runtime import Handle, Runtime
+from .runtime import LATE, Handle, Runtime
 
 __all__ = ["Receipts", "Window"]
 
@@ -267,9 +267,7 @@ class Window:
             else:
                 self._close(4440, "more than twice the window is not acknowledged")
         elif self._stall_timer is None and not away:
-            self._stall_timer = self._runtime.call_later(
-                self._limits.stall, self._check_stall, self._progress()
-            )
+            self._watch_stall(self._limits.stall)
 
     def most_bytes(self) -> int:
         """Twice the window, which one message of the largest size has to pass."""
@@ -283,9 +281,16 @@ class Window:
     def _progress(self) -> int:
         return self.acked + (0 if self.hears is None else self.hears.received)
 
-    def _check_stall(self, progress: int) -> None:
+    def _watch_stall(self, seconds: float) -> None:
+        self._stall_timer = self._runtime.call_later(
+            seconds, self._check_stall, self._progress(), self._runtime.clock() + seconds
+        )
+
+    def _check_stall(self, progress: int, due: float) -> None:
         self._stall_timer = None
-        if self._progress() == progress:
+        if self._progress() == progress and self._runtime.clock() - due > LATE:
+            self._watch_stall(LATE)  # this side stood still: an ack may wait to be read
+        elif self._progress() == progress:
             self._close(4440, f"nothing was acknowledged for {self._limits.stall:g} s")
         elif not self._broker.has_window():
             self.check()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import logging
+import os
 import socket
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
@@ -27,6 +29,7 @@ __all__ = ["Server", "run", "serve", "serve_target"]
 
 AT_ONCE = 2.0  # seconds from a second signal to the end of the process, whatever it does
 UVICORN = 0.2  # of `Limits.grace`: for HTTP requests that still go on behind the sessions
+USER_TIMEOUT = 20  # seconds for which the system sends again what nobody acknowledges
 RELOAD = 0.5  # seconds that calls in progress have at most under --reload
 
 
@@ -60,6 +63,9 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:
+                _give_up_in_time(listening.fileno())
+        for server in self.servers:
+            for listening in server.sockets:
                 host, port = listening.getsockname()[:2]
                 shown = "localhost" if host in (*LOOPBACK, "0.0.0.0", "::") else host  # noqa: S104
                 print(f"pbweb serves http://{shown}:{port}", flush=True)
@@ -89,6 +95,18 @@ class Server(uvicorn.Server):
         # A method that blocks the loop or ignores that it is cancelled shows up in its output.
         seconds = AT_ONCE if self.force_exit else self._limits.drain + self._limits.grace
         faulthandler.dump_traceback_later(seconds, exit=True)
+
+
+def _give_up_in_time(listening: int) -> None:
+    """Have the system end connections whose peers take nothing: those that it accepts inherit it.
+
+    A second net under `Limits.stall` and the heartbeat, where the system has it (threat F2).
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is None:
+        return
+    with socket.socket(fileno=os.dup(listening)) as same, suppress(OSError):  # none of TCP
+        same.setsockopt(socket.IPPROTO_TCP, option, 1000 * USER_TIMEOUT)
 
 
 def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:

@@ -62,6 +62,9 @@ class Desk(pb.Root):
             except asyncio.CancelledError:
                 print("stubborn was cancelled", flush=True)
 
+    def remote_blockFor(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def remote_block(self) -> None:
         print("block is running", flush=True)
         while True:

@@ -1,6 +1,7 @@
 """`pbweb_server.serving`: what a signal does; the rest is tried with processes."""
 
 import signal
+import socket
 from typing import Any
 
 import pytest
@@ -49,3 +50,13 @@ def test_ctrl_c_and_the_supervisors_signal_are_one(monkeypatch: pytest.MonkeyPat
     assert seen == [(True, False), (True, False)]
     seen = signalled(monkeypatch, signal.SIGTERM, signal.SIGTERM, is_supervised=True)
     assert seen == [(True, False), (True, True)]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
+def test_the_system_gives_up_peers_that_take_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving._give_up_in_time(listening.fileno())
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        serving._give_up_in_time(ours.fileno())  # of a UNIX socket nobody needs to be told

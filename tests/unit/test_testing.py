@@ -289,7 +289,17 @@ def test_reports_are_kept():
 def test_a_stepped_runtime_has_all_that_a_runtime_has():
     names = {name for name in vars(Runtime) if not name.startswith("_")}
     assert names == {
-        *("call_later", "cancelled", "clock", "future", "is_here", "report", "soon", "spawn"),
+        *(
+            "call_later",
+            "cancelled",
+            "clock",
+            "future",
+            "is_here",
+            "report",
+            "soon",
+            "spawn",
+            "unsent",
+        ),
     }
     for name in names:
         assert hasattr(SteppedRuntime(), name)
