@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Gateway, Start, run_client
+from tests.e2e.conftest import Complaints, Gateway, Start, run_client
 
 TARGET = "examples.files.app:FilesRoot"
 MB = 1_000_000
@@ -86,6 +86,29 @@ def test_a_transfer_can_be_cancelled_either_way(gateway: Gateway, page: Page) ->
     page.get_by_test_id("up").click()
     done = page.locator('#transfers li[data-state="done"]')
     expect(done).to_contain_text("the same bytes", timeout=120_000)
+
+
+def test_a_transfer_lives_through_a_cut_either_way(
+    start: Start, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected = ["already in CLOSING"]  # by what the test closes
+    page.add_init_script(
+        "const sockets = (window.sockets = []);"
+        "window.WebSocket = class extends WebSocket {"
+        "constructor(...given) { super(...given); sockets.push(this); } };"
+    )
+    open_page(page, start(TARGET, "--limit", "resume_window=60"))
+    page.get_by_test_id("up-size").select_option("64")
+    page.get_by_test_id("down-size").select_option("64")
+    for cuts, button in enumerate(("up", "down"), 1):
+        page.get_by_test_id(button).click()
+        line = page.locator("#transfers li").first
+        expect(line).to_contain_text("MB/s")
+        assert line.get_attribute("data-state") == "running"
+        page.evaluate("sockets.at(-1).close()")
+        page.wait_for_function(f"sockets.length === {cuts + 1} && sockets.at(-1).readyState === 1")
+        expect(page.get_by_test_id("status")).to_have_text("Connected.")
+        expect(line).to_contain_text("the same bytes", timeout=120_000)
 
 
 def test_the_python_client_sends_a_file_and_gets_it_back(gateway: Gateway, tmp_path: Path) -> None:

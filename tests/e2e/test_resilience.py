@@ -169,7 +169,7 @@ def test_the_other_examples_say_that_they_wait(
     start(*everything, port=gateway.port)
     for name, other in pages.items():
         other.evaluate("dispatchEvent(new Event('online'))")
-        text = "could not be resumed" if name == "login" else here[name]
+        text = "log in again" if name == "login" else here[name]
         expect(other.get_by_test_id("status")).to_contain_text(text)
         other.close()
 
