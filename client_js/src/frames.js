@@ -159,11 +159,13 @@ export function isDeeper(value, most) {
  * @param {(tagged: Record<string, any>) => void} visit
  */
 export function eachTagged(value, visit) {
+  /** @type {any[]} */
   const open = [value];
   while (open.length) {
     const next = open.pop();
     if (typeof next !== "object" || next === null) continue;
-    if (Object.hasOwn(next, "$")) visit(next);
+    // Any other tag is unknown, and may not even be made a string.
+    if (typeof next.$ === "string") visit(next);
     for (const child of Object.values(next)) open.push(child);
   }
 }

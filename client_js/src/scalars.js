@@ -80,7 +80,7 @@ function must(pattern, text, tag) {
 const tagOf = (value) => /** @type {typeof Held} */ (value.constructor).tag;
 
 /** @param {string} tag */
-const keyOf = (tag) => ({ bytes: "base64", timedelta: "seconds" })[tag] ?? "value";
+const keyOf = (tag) => (tag === "bytes" ? "base64" : tag === "timedelta" ? "seconds" : "value");
 
 /**
  * A number, bigint, Date or holder as a tagged value; undefined when it is none.

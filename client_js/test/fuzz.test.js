@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { encodeBinary } from "../src/frames.js";
-import { connect, Referenceable } from "../src/pbweb.js";
+import { connect, PBError, Referenceable } from "../src/pbweb.js";
 import { Clock } from "./support/clock.js";
 import * as corpus from "./support/corpus.js";
 import { FixtureRoot } from "./support/fixture.js";
@@ -325,7 +325,7 @@ async function play({ server, made, connection }, clock, one) {
   else if (binary) server.sendRaw(encodeBinary(JSON.stringify(binary) ?? "null", parts));
   else if (call !== undefined) {
     const root = await connection.getRootObject().catch(() => null);
-    if (root) made.push(root.callRemote(call, new Mine(), ...args).then(Boolean, Boolean));
+    if (root) made.push(root.callRemote(call, new Mine(), ...args).catch((error) => error));
   } else if (lose !== undefined) server.lose(Number(lose) || 1006);
   else if (resume === undefined) await clock.pass(seconds);
   else {
@@ -383,7 +383,8 @@ async function end({ server, brokers, connection, made }, clock, faults) {
   server.lose(1000);
   await clock.pass(11);
   await closing;
-  await Promise.all(made);
+  const isFault = (end) => end instanceof Error && !(end instanceof PBError);
+  assert.deepEqual((await Promise.all(made)).filter(isFault), []);
   assert.equal(connection.status, "ended");
   for (const broker of brokers) {
     const left = Object.entries(broker.statistics()).filter(([, count]) => count);

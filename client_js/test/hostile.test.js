@@ -711,3 +711,24 @@ test("a wrong answer to a stream's next is the end of the stream, with an error 
     assert.equal(peer.statistics().imported, 0);
   }
 });
+
+test("a tag that cannot be made a string is unknown like any other", async () => {
+  const peer = await client();
+  const tag = [{ toString: 2, constructor: 1 }];
+  await peer.feed(["message", 1, "page", "echo", [{ $: tag, id: 3 }]]);
+  const promise = peer.root.callRemote("get");
+  peer.session.receive(JSON.stringify(["answer", promise.id, { $: tag, id: 3 }]));
+  assert.equal((await failed(promise)).type, "InsecureJelly");
+  await peer.feed(["cachemessage", 2, 9, "x", [{ $: tag }, { $: "use", id: 1 }]]);
+  assert.deepEqual(
+    peer
+      .frames()
+      .filter(([name]) => name === "error")
+      .map(([, id, { type }]) => [id, type]),
+    [
+      [1, "InsecureJelly"],
+      [2, "DeadReferenceError"],
+    ],
+  );
+  assert.equal(peer.broker.ending, null);
+});
