@@ -90,7 +90,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
       (transport.send ?? transport.postMessage)?.call(transport, message);
     } catch (error) {
       safely(error, "sending");
-      drop(1006, "A message could not be sent.");
+      drop(1006, "Sending failed.");
     }
   }
 
@@ -233,7 +233,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
       return comeBack();
     }
     bind(() => (session.broker.ending ? renew() : session.rejoin()));
-    if (link === "dialing") wait(() => drop(4408, "There was no connection in time."));
+    if (link === "dialing") wait(() => drop(4408, "It did not open in time."));
   }
 
   function renew() {

@@ -517,7 +517,7 @@ test("a connection that does not come about in 10 s is given up for another", as
   transports[0].lose();
   const hanging = await next(t, transports);
   t.mock.timers.tick(10_000);
-  assert.deepEqual(hanging.closed, [[4408, "There was no connection in time."]]);
+  assert.deepEqual(hanging.closed, [[4408, "It did not open in time."]]);
   const transport = await next(t, transports);
   transport.open();
   transport.deliver(resumed(0, 0));
