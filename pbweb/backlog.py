@@ -28,11 +28,11 @@ _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
 _SCALARS = frozenset({int, float, bool, type(None)})
 
 
-class _Ended(Protocol):
-    ended: bool
+class _Held(Protocol):
+    before: int | None  # None: it is held no longer, though it may stand in the line still
 
 
-C = TypeVar("C", bound=_Ended)
+C = TypeVar("C", bound=_Held)
 
 
 class Backlog(Generic[C]):
@@ -81,7 +81,7 @@ class Backlog(Generic[C]):
 
     def first(self) -> C | None:
         """The call that is held longest."""
-        while self.held and self.held[0].ended:
+        while self.held and self.held[0].before is None:
             self.held.popleft()
         return self.held[0] if self.held else None
 

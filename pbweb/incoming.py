@@ -522,7 +522,7 @@ class Incoming:
             return
         while backlog.held and not backlog.is_slow():
             call = backlog.held.popleft()
-            if not call.ended:
+            if call.before is not None:
                 self._lighten(call)
                 self._one_is_there(call)
 

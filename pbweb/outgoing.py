@@ -154,6 +154,7 @@ class Outgoing:
         if broker.has_room():
             self._update(export, name, args, kw, promise)
         else:  # what the arguments hold may be changed until then, which is another update
+            self._is_pushed_without_room()
             args, kw = snapshot((args, kw))
             broker.when_room(partial(self._update, export, name, args, kw, promise))
 
@@ -215,10 +216,21 @@ class Outgoing:
                 self._held = deque()
             self._held.append(call)
         else:
+            if call.promise is None and call.shared is None:
+                self._is_pushed_without_room()
             if self._in_line is None:
                 self._in_line = {}
             self._in_line[call] = None
             self._broker.when_room(partial(self._in_turn, call))
+
+    def _is_pushed_without_room(self) -> None:
+        """Nobody waits for what waits now: a server keeps no more for a client that is away.
+
+        A group has a bound of its own, and a call with an answer has its caller.
+        """
+        broker = self._broker
+        if broker.away and broker.incoming.receipts is not None:
+            broker.close(4440, "what is pushed has no room while there is no connection")
 
     def _in_turn(self, call: Held) -> None:
         """*call* has waited for room; those that wait for the peer were made before it."""

@@ -193,6 +193,13 @@ def pbweb() -> None:
     serve_target(Target({"/pb": Echo}, None), settings)
 
 
+def parking() -> None:
+    """The same, which keeps sessions for their clients, and of one address as many as come."""
+    limits = (("resume_window", 600.0), ("away_per_address", 10_000))
+    settings = Settings(target="", port=0, log_level="warning", limit=limits)
+    serve_target(Target({"/pb": Echo}, None), settings)
+
+
 def mounted() -> None:
     """In an application on stock uvicorn."""
     serve(Starlette(routes=[WebSocketRoute("/pb", pb.endpoint(Echo))]))
@@ -205,7 +212,13 @@ def binary() -> None:
     serve(Starlette(), http=http_class(limits), ws=websocket_class(endpoints))
 
 
-SERVERS = {"limit1": limit1, "pbweb": pbweb, "mounted": mounted, "binary": binary}
+SERVERS = {
+    "limit1": limit1,
+    "pbweb": pbweb,
+    "parking": parking,
+    "mounted": mounted,
+    "binary": binary,
+}
 
 
 def main() -> None:

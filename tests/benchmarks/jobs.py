@@ -68,6 +68,12 @@ def idle(server: str, wire: str) -> Job:
     return module("idle", wire, *where, server=server)
 
 
+def parked() -> Job:
+    """KiB per session without a connection: see `parked`."""
+    where = ("{url}", "--pid", "{pid}", "--sessions", "{idle}")
+    return module("parked", *where, server="parking")
+
+
 def slow_reader(way: str, clients: int) -> Job:
     """MiB per client that does not read: see `slow_reader`."""
     where = ("{url}", "--pid", "{pid}", "--seconds", "{stalled}", "--clients", str(clients))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .jobs import Job, client, idle, javascript, load, module, once, slow_reader
+from .jobs import Job, client, idle, javascript, load, module, once, parked, slow_reader
 
 TEXTS = {
     "pbweb": "pbweb",
@@ -375,6 +375,18 @@ MEMORY = [
             "capnweb": idle("capnweb", "capnweb"),
             "socketio": idle("socketio", "socketio"),
         },
+        (Goal(8),),
+        part="memory",
+        figure="pss",
+        unit="KiB",
+        also=("rss",),
+        rounds=3,
+        fresh=True,
+    ),
+    Row(
+        "parked",
+        "a session without a connection, kept to be resumed, 5,000 of them",
+        {"pbweb": parked()},
         (Goal(8),),
         part="memory",
         figure="pss",

@@ -19,6 +19,7 @@ PEERS_PYTHON = str(PEERS / ".venv" / "bin" / "python")
 COMMANDS = {
     "limit1": [sys.executable, "-m", "tests.benchmarks.apps", "limit1"],
     "pbweb": [sys.executable, "-m", "tests.benchmarks.apps", "pbweb"],
+    "parking": [sys.executable, "-m", "tests.benchmarks.apps", "parking"],
     "mounted": [sys.executable, "-m", "tests.benchmarks.apps", "mounted"],
     "binary": [sys.executable, "-m", "tests.benchmarks.apps", "binary"],
     "twisted": [PEERS_PYTHON, str(PEERS / "twisted_pb.py"), "serve"],

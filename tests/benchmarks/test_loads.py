@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from . import bookkeeping, chain, idle, python_client, slow_reader
+from . import bookkeeping, chain, idle, parked, python_client, slow_reader
 from .jobs import QUICK, Job
 from .load import Failed, load_of, parser, percentiles
 from .rows import ROWS
@@ -81,6 +81,13 @@ def test_a_slow_reader_is_looked_at(way, servers):
     arguments = ["--pid", str(server.pid), "--clients", "1", "--seconds", "0"]
     given = slow_reader.parser().parse_args([way, server.url, *arguments])
     assert set(asyncio.run(slow_reader.run(given))) == {"rss", "pss"}
+
+
+def test_sessions_are_parked(servers):
+    server = servers.get("parking")
+    arguments = ["--pid", str(server.pid), "--sessions", "20", "--before", "5"]
+    given = parked.parser().parse_args([server.url, *arguments])
+    assert set(asyncio.run(parked.run(given))) == {"rss", "pss"}
 
 
 def test_a_chain_is_one_round_trip(servers):

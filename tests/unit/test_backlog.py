@@ -7,7 +7,7 @@ import pytest
 
 import pbweb as pb
 from pbweb.backlog import ITEM, weight_of
-from pbweb.testing import frames_of
+from pbweb.testing import SteppedRuntime, frames_of
 from tests.property.resumable import ResumablePair
 from tests.unit.alone import opened
 from tests.unit.paired import read_all, run_paired
@@ -140,6 +140,28 @@ def test_a_call_that_is_held_can_be_cancelled():
         assert root.asked == list(range(38))
 
     run_paired(root, body, limits=limits())
+
+
+def test_what_is_held_behind_one_that_was_cancelled_is_not_acknowledged_either():
+    """Its error waits in line, where it was held before."""
+    peer = peer_that_reads_nothing()
+    peer.feed_frames([echo(3, 100), echo(4, 100)])
+    incoming = peer.session.broker.incoming
+    before = incoming.handled(peer.session.received)
+    peer.feed('["cancel",3]')
+    assert before == 2
+    assert incoming.handled(peer.session.received) == 2  # both came in one message
+    peer.feed_frames([echo(5, 100)])
+    assert incoming.handled(peer.session.received) == 2
+    sent = peer.feed('["ack",1,6]') + peer.feed('["ack",2,6]') + peer.feed('["ack",3,6]')
+    assert [frame[:2] for frame in sent] == [
+        ["answer", 2],
+        ["error", 3],
+        ["answer", 4],
+        ["answer", 5],
+    ]
+    assert incoming.handled(peer.session.received) == 6
+    assert incoming.backlog is None
 
 
 def test_the_deadline_of_a_call_that_is_held_goes_on():
@@ -479,3 +501,88 @@ def test_a_window_of_frames_at_its_limit_and_one_past_it(before, goes):
     assert len(alone.sent()) == before
     alone.session.broker.remoteForName("x").callRemote("b")
     assert bool(alone.sent()) == goes
+
+
+# ------------------------------------------------- what is kept for a client that is away
+
+
+class Watched(pb.Cacheable):
+    def __init__(self):
+        self.observers = []
+
+    def getStateToCacheAndObserveFor(self, _perspective, observer):
+        self.observers.append(observer)
+        return {}
+
+
+class WatchedCopy(pb.RemoteCache):
+    def observe_change(self, _text):
+        pass
+
+
+class Away(pb.Root):
+    """Goes on while its client is away."""
+
+    def __init__(self, runtime):
+        self.runtime = runtime
+        self.waiting = []
+        self.watched = Watched()
+        self.page = None
+
+    async def remote_later(self, size):
+        future = self.runtime.future()
+        self.waiting.append(future)
+        await future
+        return "x" * size
+
+    def remote_watch(self, page):
+        self.page = page
+        return self.watched
+
+
+def answers(root, size):
+    for future in root.waiting:
+        future.set_result(None)
+
+
+def updates(root, size):
+    for _ in range(4):
+        root.watched.observers[0].callRemoteOnly("change", "x" * size)
+
+
+def pushes(root, size):
+    for _ in range(4):
+        root.page.callRemoteOnly("show", "x" * size)
+
+
+@pytest.mark.parametrize("what", [answers, updates, pushes])
+@pytest.mark.parametrize(("size", "ends"), [(500, False), (2000, True)])
+def test_what_has_no_room_while_a_client_is_away_ends_its_session(what, size, ends):
+    """A window of 4,000 bytes takes four of 500; of 2,000 it takes two, and two have no room."""
+    runtime = SteppedRuntime()
+    root = Away(runtime)
+    link = ResumablePair(
+        lambda session: session.broker.setNameForLocal("root", root),
+        limits=limits(resume_window=60, window=4000),
+        runtime=runtime,
+    )
+    link.client.options.registry.setUnjellyableForClass(Watched, WatchedCopy)
+    link.settle()
+    server = link.server
+    client_root = link.client.broker.remoteForName("root")
+    held = client_root.callRemote("watch", Store())
+    calls = [client_root.callRemote("later", size) for _ in range(4)]
+    link.settle()
+    runtime.advance(0.3)
+    link.settle()
+    assert held.result()
+    link.cut()
+    what(root, size)
+    runtime.run()
+    server.messages()
+    assert server.ended == ends
+    link.reconnect()
+    link.settle()
+    assert [said["why"] for said in link.refusals] == ["overflow"] * ends
+    for call in calls:
+        call.error() if call.done else call.cancel()
