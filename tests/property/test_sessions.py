@@ -522,9 +522,11 @@ class Sessions(RuleBasedStateMachine):
             for future in waiting:
                 future.set_result(None)
             held_back = any(
-                session.broker.incoming.count() or session.broker.outgoing.count()
+                session.broker.incoming.count()
+                or session.broker.outgoing.count()
+                or session.broker.line
                 for session in (link.client, link.server)
-            )  # calls without an answer have no end to wait for
+            )  # calls without an answer have no end to wait for, and may stand in line
             if not waiting and all(self.ends.values()) and not held_back:
                 break
         for side in (self.client, self.server):
