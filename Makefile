@@ -8,6 +8,7 @@
 #   make bench    the figures, beside other systems: 25 minutes on a quiet machine, which docs/ shows;
 #                 BENCH_ARGS='--only b' measures one row again, BENCH_ARGS=--quick tries all
 #   make fuzz     the fuzzers, for FUZZ_SECONDS each
+#   make coverage which branches of the library the tests reach; fails below pyproject's fail_under
 #   make picture  README's picture of the demo page, in docs/images
 #   make dist     the packages for PyPI and npm, in dist/ (DIST=… for another folder)
 #   make version  V=1.2.3 becomes the version, wherever it stands
@@ -33,7 +34,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo picture test lint lint-python lint-js test-python test-pages test-core test-js format docs \
-        bench fuzz dist version chromium nginx lock clean
+        bench fuzz coverage dist version chromium nginx lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -97,6 +98,12 @@ bench: .venv/dev.stamp $(PEERS)/.venv/.stamp $(PEERS)/node_modules/.stamp
 fuzz: .venv/dev.stamp client_js/node_modules/.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 	cd client_js && FUZZ_SECONDS=$(FUZZ_SECONDS) node --test test/fuzz.test.js
+
+# The tests that reach the library inside their own process.
+coverage: .venv/dev.stamp client_js/node_modules/.stamp
+	@mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/property tests/hostile
+	$(BIN)/python -m coverage report
 
 # The wheel is built from the sdist, so that what is published can be built from what is published.
 dist: .venv/dev.stamp client_js/node_modules/.stamp

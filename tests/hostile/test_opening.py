@@ -300,6 +300,17 @@ async def test_what_is_no_upgrade(change: tuple[str, str]) -> None:
         assert 400 <= status < 600
 
 
+@pytest.mark.parametrize(
+    "offer", ["permessage-deflate", "permessage-deflate; client_max_window_bits", "x, y; z=1"]
+)
+async def test_compression_is_never_agreed_on(offer: str) -> None:
+    async with gateway(Echo) as gate, await gate.raw() as peer:
+        peer.send_bytes(upgrade(gate.host, headers=[("Sec-WebSocket-Extensions", offer)]))
+        status, headers = await read_head(peer.reader)
+        assert status == 101
+        assert "sec-websocket-extensions" not in headers
+
+
 async def test_idle_connections_and_resets_leave_no_timer() -> None:
     async with gateway(Echo) as gate:
         for _ in range(10):

@@ -107,6 +107,12 @@ def test_keys_that_double_are_bounded():
         decode([value, {"$": "set", "items": [{"$": "use", "id": 59}]}], depth=1000)
 
 
+@pytest.mark.parametrize("value", ["1e99999999999999999999", "1e-99999999999999999999"])
+def test_a_decimal_that_python_has_not_is_refused(value):
+    with pytest.raises(InsecureJelly, match="no number"):
+        decode({"$": "decimal", "value": value})
+
+
 @pytest.mark.parametrize("key", ["then", "toJSON"])
 @pytest.mark.parametrize("tag", ["remote", "local", "answer"])
 def test_a_reference_under_a_key_that_a_page_would_call_is_refused(key, tag):
