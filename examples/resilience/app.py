@@ -67,6 +67,7 @@ class Visit(pb.Referenceable):
         self.name = ""
         self.record = Record()
         self.beating: asyncio.Task[None] | None = None
+        self.under_way: set[asyncio.Future[None]] = set()  # the work of calls
 
     def remote_join(self, key: object, listener: pb.RemoteReference) -> dict[str, object]:
         """The board, and the name under which one is there.
@@ -91,7 +92,10 @@ class Visit(pb.Referenceable):
             raise ResilienceError("who has joined works, with a number")
         self.record.note(number)
         self.root.write(self.name, number)
-        await asyncio.sleep(WORK)
+        work = asyncio.ensure_future(asyncio.sleep(WORK))
+        self.under_way.add(work)
+        work.add_done_callback(self.under_way.discard)
+        await work
         record = self.record
         return {"times": record.done[number], "calls": record.calls, "twice": record.twice}
 
@@ -107,8 +111,10 @@ class Visit(pb.Referenceable):
             "sessions": record.sessions,
         }
 
-    def remote_restart(self) -> None:
-        """End this session as a server ends all of them that is told to stop."""
+    async def remote_restart(self) -> None:
+        """End this session as a server ends all of them that is told to stop: answers first."""
+        while self.under_way:
+            await asyncio.wait(self.under_way)
         self.broker.disconnect(1012, "The server restarts.")
 
     def remote_crash(self) -> None:

@@ -108,6 +108,7 @@ def test_a_restart_begins_a_new_session(gateway: Gateway, page: Page) -> None:
     open_page(page, gateway)
     break_it(page, "restart")
     expect(page.get_by_test_id("status")).to_have_text("Connected, session 2")
+    expect(page.get_by_test_id("there")).to_have_text(ALL_KEPT)
     expect(told(page, "A new session: onSession set up number 2")).to_have_count(1)
     expect(told(page, "resumed")).to_have_count(0)
     expect(page.get_by_test_id("there")).to_contain_text("twice 0")
