@@ -26,6 +26,7 @@ import { newShell } from "./shell.js";
  * @property {((event: any) => void) | null} [onerror] set by pbweb
  * @property {(code?: number, reason?: string) => void} [close] ends it
  * @property {number} [readyState]
+ * @property {number} [bufferedAmount] bytes that were given to `send` and are not sent
  * @property {any} [binaryType]
  * @property {string} [protocol]
  */

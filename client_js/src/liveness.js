@@ -14,21 +14,24 @@ const page = /** @type {any} */ (globalThis);
 export const isHidden = () => page.document?.visibilityState === "hidden";
 
 /** How far the clock on the wall is ahead of the one that may stand still while a machine sleeps. */
-const ahead = () => Date.now() / 1000 - now();
+const wallAhead = () => Date.now() / 1000 - now();
 
 /**
  * @param {() => import("./session.js").Session} current the session that is carried
+ * @param {() => number} unsent how many bytes wait to go out
  * @param {(silence: number) => void} timeOut called when nothing has come for too long
  */
-export function newLiveness(current, timeOut) {
+export function newLiveness(current, unsent, timeOut) {
   /** @type {(() => void) | undefined} */
   let stopTimer;
   /** When it was looked at last, and when it was to be looked at next. */
   let looked = 0;
   let due = Infinity;
-  let drift = ahead();
+  let drift = wallAhead();
   /** Until when the peer may answer; 0 when it was not asked. */
   let deadline = 0;
+  /** What waited to go out when it was looked at last. */
+  let ahead = 0;
 
   function stop() {
     stopTimer?.();
@@ -42,7 +45,8 @@ export function newLiveness(current, timeOut) {
     stopTimer?.();
     looked = now();
     due = looked + seconds;
-    drift = ahead();
+    drift = wallAhead();
+    ahead = unsent();
     stopTimer = startTimer(seconds, look);
   }
 
@@ -55,11 +59,15 @@ export function newLiveness(current, timeOut) {
     const heartbeat = Math.max(peer.heartbeat, 1);
     const hidden = isHidden();
     // Timers of a hidden tab are as late as those of a machine that was asleep, or of a page that was frozen.
-    const slept = Math.max(time - due, ahead() - drift) > BACK_SECONDS;
+    const slept = Math.max(time - due, wallAhead() - drift) > BACK_SECONDS;
+    // What is large takes long on a slow link, and a question stands behind it.
+    const isStuck = unsent() >= ahead;
     // The peer asks as well: so long it is not silent, though this side's question may wait for a minute.
-    if (hidden && silence >= 2 * heartbeat) return timeOut(silence);
+    if (hidden && isStuck && silence >= 2 * heartbeat) return timeOut(silence);
     if (slept && !hidden) return ask(BACK_SECONDS);
-    if (deadline) return time < deadline ? plan(deadline - time) : timeOut(silence);
+    if (time < deadline) return plan(deadline - time);
+    if (deadline && isStuck) return timeOut(silence);
+    if (deadline) return ask(ANSWER_SECONDS);
     const most = waiting.size ? Math.min(WAITING_SECONDS, heartbeat) : heartbeat;
     if (silence >= most) return ask(ANSWER_SECONDS);
     plan(Math.min(WAITING_SECONDS, most - silence));

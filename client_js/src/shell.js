@@ -56,6 +56,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   let session = newSession(hooks, options);
   const liveness = newLiveness(
     () => session,
+    () => transport.bufferedAmount ?? 0,
     (silence) => drop(4408, `The peer was silent for ${Math.round(silence)} s.`),
   );
 

@@ -196,6 +196,28 @@ test("a tab that is seen again knows within 5 s", async (t) => {
   }
 });
 
+for (const seen of ["visible", "hidden"]) {
+  test(`a link that is busy with what is large is not dead while it moves, in a ${seen} tab`, async (t) => {
+    const clock = new Clock(t);
+    newPage(t, seen);
+    const { server, connection } = await connected(clock);
+    const call = (await connection.getRootObject()).callRemote("take", "x".repeat(1_000_000));
+    call.catch(() => {});
+    await settled();
+    server.isDead = true; // it has not all of the message, and says nothing
+    const { transport } = server;
+    for (let left = 1_000_000; left > 0; left -= 20_000) {
+      transport.bufferedAmount = left;
+      await clock.pass(1);
+      assert.equal(connection.status, "connected");
+    }
+    const stuck = clock.time;
+    await clock.pass(25);
+    assert.equal(connection.status, "ended");
+    assert.ok(server.closedAt - stuck <= 16, `${server.closedAt - stuck} s`);
+  });
+}
+
 for (const name of ["online", "pageshow", "visibilitychange"]) {
   test(`the peer is asked on ${name}, and may take 5 s`, async (t) => {
     const clock = new Clock(t);

@@ -36,6 +36,10 @@ export type Transport = {
      */
     close?: (code?: number, reason?: string) => void;
     readyState?: number;
+    /**
+     * bytes that were given to `send` and are not sent
+     */
+    bufferedAmount?: number;
     binaryType?: any;
     protocol?: string;
 };

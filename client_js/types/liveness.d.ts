@@ -7,9 +7,10 @@ export type Liveness = ReturnType<typeof newLiveness>;
 export declare const isHidden: () => boolean;
 /**
  * @param {() => import("./session.js").Session} current the session that is carried
+ * @param {() => number} unsent how many bytes wait to go out
  * @param {(silence: number) => void} timeOut called when nothing has come for too long
  */
-export declare function newLiveness(current: () => import("./session.js").Session, timeOut: (silence: number) => void): {
+export declare function newLiveness(current: () => import("./session.js").Session, unsent: () => number, timeOut: (silence: number) => void): {
     look: () => void;
     ask: (seconds: number) => void;
     stop: () => void;
