@@ -25,7 +25,7 @@ ACK_SECONDS = 0.25
 
 FEW_MESSAGES, FEW_BYTES = 16, 65_536
 """As much as may be kept as the JSON library made it: see `_trimmed`."""
-MUCH = 262_144
+MUCH = 32_768
 """Bytes of a message of which a page more or less is nothing."""
 
 

@@ -682,6 +682,42 @@ async def test_a_reader_that_stalls_while_it_asks_is_bounded(frame: str) -> None
         await peer.cut()
 
 
+@pytest.mark.parametrize("size", [16_000, 500_000])
+async def test_who_calls_for_much_and_reads_nothing_costs_little(size: int) -> None:
+    """F1 and C11: 256 calls, whose answers would be 4 and 128 MB."""
+    target = Target()
+    async with gateway(lambda: target, limits=with_limits(stall=1, grace=0.3)) as gate:
+        peer = await gate.peer(receive_buffer=4096)
+        peer.send(["message", 1, "root", "echo"])
+        await peer.answer(1)
+        connection = session_of(gate, target)
+        peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        most = 0
+        try:
+            async with asyncio.timeout(60):
+                for number in range(2, 258):
+                    peer.send(["message", number, "root", "echo", ["x" * size]])
+                    await peer.drain()
+                    most = max(most, cost(connection))
+                while not connection.session.ended:
+                    most = max(most, cost(connection))
+                    await asyncio.sleep(0.01)
+        except ConnectionError:
+            pass
+        assert connection.session.closing is not None
+        assert connection.session.closing[0] == 4440
+        assert most < 3 * 2**20 + 3 * size, "the window, a quarter of it, and what is held"
+        await gate.only_canary()
+        await peer.cut()
+
+
+def cost(connection: Connection) -> int:
+    """Bytes that are kept for the peer: what was sent, answers that wait, calls that are held."""
+    backlog = connection.broker.incoming.backlog
+    waiting = 0 if backlog is None else backlog.answers + backlog.held_bytes
+    return connection.session.window.kept_bytes + connection.broker.queued + waiting
+
+
 async def test_others_are_served_while_some_stall() -> None:
     async with gateway(Target, limits=with_limits(stall=0.5, grace=0.2)) as gate:
         stalled = [await gate.peer(receive_buffer=4096) for _ in range(20)]

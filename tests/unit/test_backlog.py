@@ -339,6 +339,32 @@ def test_a_client_refuses_calls_when_as_many_answers_wait_as_may():
     run_paired(None, body, client_names={"mine": mine}, limits=limits(answers=32 * KIB))
 
 
+def test_both_sides_full_of_answers_and_calls_go_on():
+    """Neither waits for the other for ever, and each call is executed once, in its order."""
+    here, there = Store(), Store()
+
+    async def body(both):
+        await both.quiet()
+        mine = both.server.remoteForName("mine")
+        both.hold()
+        promises = []
+        for number in range(200):
+            promises.append(both.root.callRemote("much", number, 8 * KIB))
+            promises.append(mine.callRemote("much", number, 8 * KIB))
+        await both.quiet()
+        for _ in range(300):  # one message each way, as of a link that is slow both ways
+            for way in (both.to_server, both.to_client):
+                if way.waiting:
+                    way.step()
+            await both.quiet()
+        both.let_go()
+        ends = await asyncio.gather(*promises, return_exceptions=True)
+        assert {type(end) for end in ends} == {str}
+        assert here.asked == there.asked == list(range(200))
+
+    run_paired(there, body, client_names={"mine": here}, limits=limits(window=160 * KIB))
+
+
 def test_errors_with_a_state_weigh_as_well():
     root = Store()
 
