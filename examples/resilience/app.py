@@ -70,7 +70,7 @@ class Visit(pb.Referenceable):
         self.under_way: set[asyncio.Future[None]] = set()  # the work of calls
 
     def remote_join(self, key: object, listener: pb.RemoteReference) -> dict[str, object]:
-        """The board, and the name under which one is there.
+        """The board, the name under which one is there, and the how many-th session this is.
 
         Args:
             key: what the page calls itself, also in a later session.
@@ -84,7 +84,8 @@ class Visit(pb.Referenceable):
         self.record.sessions += 1
         self.beating = asyncio.create_task(self._beat(listener))
         self.broker.notifyOnDisconnect(self._leave)
-        return {"board": self.root.board, "you": self.name}
+        sessions = self.record.sessions
+        return {"board": self.root.board, "you": self.name, "sessions": sessions}
 
     async def remote_work(self, number: object) -> dict[str, int]:
         """Put a note on the board, and answer a moment later: how often this was done, and all."""
@@ -108,7 +109,6 @@ class Visit(pb.Referenceable):
             "numbers": sorted(record.done),
             "asked": record.asked,
             "answered": record.answered,
-            "sessions": record.sessions,
         }
 
     async def remote_restart(self) -> None:

@@ -145,6 +145,9 @@ def test_a_server_that_is_really_started_again_knows_nothing(
         expect(lost.first).to_be_visible()
     page.get_by_test_id("cut").click()  # and all goes on
     expect(told(page, "“resumed” after")).to_have_count(1)
+    came = page.get_by_test_id("came").inner_text()
+    expect(page.get_by_test_id("came")).not_to_have_text(came)
+    expect(page.get_by_test_id("here")).to_have_text("twice 0, out of order 0, lost 0")
 
 
 def test_the_other_examples_say_that_they_wait(
