@@ -299,3 +299,17 @@ test("before the version has come nothing is asked", async (t) => {
   await clock.pass(1);
   assert.equal((await connection.closed).code, 4408);
 });
+
+test("a timer that is a little early, as they are, gives up nobody", async (t) => {
+  const clock = new Clock(t);
+  const { server, connection } = await connected(clock);
+  server.isDead = true;
+  await clock.pass(15);
+  await clock.pass(7.99);
+  const [[id, { run }]] = clock.timers;
+  clock.timers.delete(id);
+  run();
+  assert.equal(connection.status, "connected");
+  await clock.pass(0.02);
+  assert.equal(connection.status, "ended");
+});
