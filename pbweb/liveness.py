@@ -17,6 +17,8 @@ DEAD = 0.2
 BACK = 5.0  # seconds that a peer has to answer when this side goes on
 WAITING = 5.0  # seconds of silence after which a peer is asked that a call waits for
 ANSWER = 5.0  # seconds that it has to answer then
+LOOK = 2.5  # seconds after which a side that may wait looks again
+EARLY = 0.96  # of a heartbeat: timers are a little late, and the peer is to be asked within it
 PARTS = 3  # of a heartbeat: so often it is looked whether something has come
 
 
@@ -118,7 +120,7 @@ class Liveness:
     def _plan(self, seconds: float = inf) -> None:
         """Look again, in so many seconds at most: no frame has to look at the clock."""
         most = self.heartbeat / PARTS
-        seconds = min(seconds, most if self._is_waiting is None else min(most, WAITING))
+        seconds = min(seconds, most if self._is_waiting is None else min(most, LOOK))
         self._due = self._looked + seconds
         self._beat = self._runtime.call_later(seconds, self._look)
 
@@ -128,7 +130,8 @@ class Liveness:
         last, self._looked = self._looked, self._runtime.clock()
         now, is_late = self._looked, self._looked - self._due > LATE
         waiting = self._is_waiting is not None and self._is_waiting()
-        most = min(WAITING, self.heartbeat) if waiting else self.heartbeat
+        most = EARLY * self.heartbeat
+        most = min(WAITING, most) if waiting else most
         if self.heard != self._seen:
             self._seen, self._since, self._deadline = self.heard, last, None
             self._plan()

@@ -1,6 +1,11 @@
-"""Liveness between real processes: a loop that is blocked, and what the system does by itself."""
+"""Liveness between real processes: a loop that is blocked, a process that is stopped.
+
+With PBWEB_FULL=1 the default times are held against the promise R8 (docs/limits.md).
+"""
 
 import asyncio
+import os
+import signal
 import socket
 import sys
 import time
@@ -64,6 +69,42 @@ def test_a_loop_that_is_blocked_for_5_seconds_loses_no_session_and_no_frame() ->
         blocked = process.wait_for(r"Desk\.remote_blockFor blocked the event loop for (\d+) ms")
         assert int(blocked[1]) >= 4000
     assert "Traceback" not in process.output
+
+
+FULL = bool(os.environ.get("PBWEB_FULL"))
+SHORT = (pb.Limits(heartbeat=1, pong=1), SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("waits", "limits", "within"),
+    [(True, *SHORT), (False, *SHORT), (True, pb.Limits(), 15), (False, pb.Limits(), 25)][
+        : None if FULL else 2
+    ],
+)
+def test_a_server_that_is_stopped_is_found_dead_and_its_session_resumed(
+    waits: bool, limits: pb.Limits, within: float
+) -> None:
+    async def scene(url: str) -> None:
+        async with pb.connect(url, limits=limits) as connection:
+            statuses: asyncio.Queue[str] = asyncio.Queue()
+            connection.on_status(statuses.put_nowait)
+            root = await connection.getRootObject()
+            assert await root.callRemote("now", "before") == "before"
+            process.signal(signal.SIGSTOP)
+            began = time.monotonic()
+            calls = [root.callRemote("now", "meanwhile")] if waits else []
+            assert await asyncio.wait_for(statuses.get(), within) == "interrupted"
+            assert time.monotonic() - began <= within
+            calls.append(root.callRemote("now", "interrupted"))
+            process.signal(signal.SIGCONT)
+            async with asyncio.timeout(SECONDS):
+                assert await calls[-1] == "interrupted"
+                assert [await call for call in calls[:-1]] == ["meanwhile"] * waits
+            assert connection.status == "connected"
+
+    options = ("--limit", "resume_window=60", "--limit", f"heartbeat={limits.heartbeat}")
+    with serving(APP, *options) as process:
+        asyncio.run(scene(f"ws://localhost:{process.port}/pb"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the option is Linux's")

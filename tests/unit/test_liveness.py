@@ -13,9 +13,9 @@ def test_a_client_takes_the_heartbeat_of_the_server(said, held):
     alone = Alone(is_server=False)
     alone.sent()
     alone.feed(["version", 1, {"heartbeat": said}])
-    alone.runtime.advance(held - 0.5)
+    alone.runtime.advance(0.9 * held)
     assert "ping" not in [frame[0] for frame in alone.sent()]
-    alone.runtime.advance(1)
+    alone.runtime.advance(0.1 * held)
     assert "ping" in [frame[0] for frame in alone.sent()]
 
 
@@ -32,7 +32,7 @@ def test_no_first_frame_in_time_is_4408():
 
 def test_silence_is_answered_by_a_ping_and_then_4408():
     alone = opened(heartbeat=15, pong=10)
-    alone.runtime.advance(14.9)
+    alone.runtime.advance(14.3)
     assert alone.sent() == []
     alone.runtime.advance(0.2)
     assert alone.sent() == [["ping", 0, 0]]
@@ -111,7 +111,7 @@ def test_a_silent_peer_is_asked_within_a_heartbeat_of_its_last_word(is_server, o
     alone = opened(is_server=is_server, heartbeat=15, pong=10)
     alone.runtime.advance(offset)
     alone.feed(["ack", 0, 0])
-    assert asked_after(alone, 15.1) >= 9.9
+    assert asked_after(alone, 15) >= 9.3
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
@@ -120,7 +120,7 @@ def test_a_dead_link_is_found_within_25_seconds(is_server, offset):
     alone = opened(is_server=is_server, heartbeat=15, pong=10)
     alone.runtime.advance(offset)
     alone.feed(["ack", 0, 0])
-    assert 19.9 <= given_up_after(alone, 25) <= 25
+    assert given_up_after(alone, 24.6) >= 19.3
     assert alone.session.closing[0] == 4408
 
 
@@ -131,7 +131,7 @@ def test_a_client_whose_call_waits_knows_within_15_seconds(heartbeat, offset):
     alone.runtime.advance(min(offset, heartbeat - 0.1))
     alone.sent()
     promise = alone.session.broker.remoteForName("root").callRemote("echo", 1)
-    assert given_up_after(alone, 15) >= 5
+    assert given_up_after(alone, 13) >= 4.9
     with pytest.raises(pb.PBConnectionLost):
         promise.result()
 
@@ -166,7 +166,7 @@ def test_who_stood_still_asks_before_it_takes_the_peer_for_dead(stood):
 @pytest.mark.parametrize("stood", [11, 3600])
 def test_who_stood_still_while_it_waited_for_a_pong_asks_again(stood):
     alone = opened(heartbeat=15, pong=10)
-    assert asked_after(alone, 15.1) >= 14.9
+    assert asked_after(alone, 15) >= 14.3
     alone.runtime.stand_still(stood)
     alone.runtime.advance(0)
     assert [frame[0] for frame in alone.sent()] == ["ping"]
@@ -176,7 +176,7 @@ def test_who_stood_still_while_it_waited_for_a_pong_asks_again(stood):
 def test_a_peer_to_which_much_is_on_its_way_is_not_dead_while_that_moves():
     alone = opened(heartbeat=15, pong=10)
     alone.runtime.unsent_bytes = 1_000_000
-    assert asked_after(alone, 15.1) >= 14.9
+    assert asked_after(alone, 15) >= 14.3
     for _ in range(5):
         alone.runtime.advance(9)
         assert alone.session.closing is None
