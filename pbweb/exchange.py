@@ -190,11 +190,11 @@ class Exchange:
         received = self._check(frames)
         if attachments is not None or b'"at"' in data:
             _check_bytes(frames, attachments, is_batch=frames is message)
-        if received != self.receipts.received:
-            frames = self.receipts.came(received, size, frames)
+        broker, receipts = self.broker, self.receipts
+        if received != receipts.received:
+            frames = receipts.came(received, size, frames, broker.incoming.starting)
         self.liveness.heard += 1
         walk = deep or attachments is not None or has_tags(data)
-        broker = self.broker
         call, answer = broker.incoming.message, broker.outgoing.answered
         for frame in frames:
             name = frame[0]
@@ -399,11 +399,26 @@ class Exchange:
         names, self.liveness.owed = self.liveness.owed, []
         if receipts.is_due and not names:
             names = [b"ack"]
-        handled = self.broker.incoming.handled(receipts.received)
-        for name in names:
-            self._append(out, b'["%b",%d,%d]' % (name, handled, self.window.written))
         if names:
+            handled = self._acknowledged()
+            for name in names:
+                self._append(out, b'["%b",%d,%d]' % (name, handled, self.window.written))
             receipts.told()
+
+    def _acknowledged(self) -> int:
+        """How many frames to acknowledge: with the peer they count as executed.
+
+        So those of calls that have not got control wait, if only for a turn of the loop: this
+        process may be killed.
+        """
+        incoming, receipts = self.broker.incoming, self.receipts
+        handled = incoming.handled(receipts.received)
+        if not incoming.starting:
+            receipts.started = handled
+        elif handled > receipts.started:
+            handled = receipts.started
+            self.runtime.soon(receipts.more)
+        return handled
 
     def _append(self, out: list[Message], frame: bytes) -> None:
         """Add *frame* to the last text message, if there is one and the peer takes as much."""

@@ -179,9 +179,9 @@ class Incoming:
         "_only",
         "_refused",
         "_refused_since",
-        "_unstarted",
         "backlog",
         "receipts",
+        "starting",
     )
 
     def __init__(self, broker: Broker) -> None:
@@ -196,7 +196,8 @@ class Incoming:
         self._highest = 0
         self._hints = 0  # names of methods that were looked for on behalf of the log
         self._only = 0  # keys of calls without answer are negative
-        self._unstarted = 0  # handlers that were spawned and have not got control
+        self.starting = 0
+        """How many handlers were spawned and have not got control."""
         self._named: dict[int, Any] = {}  # answers that the peer may still name
         self._refused = 0
         self._refused_since = 0.0
@@ -209,7 +210,7 @@ class Incoming:
 
     def unstarted(self) -> int:
         """How many calls have come that have not got control yet."""
-        return self._unstarted + len(self.backlog.held if self.backlog is not None else ())
+        return self.starting + len(self.backlog.held if self.backlog is not None else ())
 
     def handled(self, received: int) -> int:
         """Of *received* frames, up to which they may be acknowledged: a call that is held is not.
@@ -268,7 +269,7 @@ class Incoming:
         if type(method) is BoundMethod:
             call = self._new_call(request, name)
             call.called_by(method)
-        if self._unstarted and not _makes_coroutine(method):
+        if self.starting and not _makes_coroutine(method):
             self._start_behind(call or self._new_call(request, name), method, object, args, kw)
         else:
             self._invoke(request, name, method, object, args, kw, call)
@@ -303,7 +304,7 @@ class Incoming:
             return
         args = frame[4] if len(frame) > 4 else _NO_ARGS
         kw = frame[5] if len(frame) > 5 else _NO_KW
-        if self._unstarted and not _makes_coroutine(method):
+        if self.starting and not _makes_coroutine(method):
             self._start_behind(self._new_call(request, name), method, copy, args, kw)
         else:
             self._invoke(request, name, method, copy, args, kw, None)
@@ -354,18 +355,18 @@ class Incoming:
 
     def when_started(self, function: Callable[[], object]) -> None:
         """Call *function* when all that came before it has got control."""
-        self._unstarted += 1
+        self.starting += 1
         self._broker.runtime.soon(self._go_on, function)
 
     def _go_on(self, function: Callable[[], object]) -> None:
-        self._unstarted -= 1
+        self.starting -= 1
         function()
 
     def _start_behind(
         self, call: _Call, method: Method, object: Any, args: Sequence[Any], kw: dict[str, Any]
     ) -> None:
         """Start a handler when those that were spawned before it have got control."""
-        self._unstarted += 1
+        self.starting += 1
         self._broker.runtime.soon(self._start_now, call, method, object, args, kw)
 
     def _start_now(
@@ -405,7 +406,7 @@ class Incoming:
             result.then_call(lambda promise: self._relayed(call, promise))
             return
         call.started = False
-        self._unstarted += 1
+        self.starting += 1
         call.task = self._broker.runtime.spawn(self._run(call, result), call.context)
         if call.started and (call.stop is not None or self._broker.disconnected):
             call.task.cancel()  # it was stopped by its own first step
@@ -427,7 +428,7 @@ class Incoming:
     def _gets_control(self, call: _Call) -> bool:
         """A handler that was spawned starts; False if it was stopped before."""
         call.started = True
-        self._unstarted -= 1
+        self.starting -= 1
         if call.stop is not None:
             self._fail_cancelled(call)
         return not call.ended
@@ -697,7 +698,7 @@ class Incoming:
         except Error as error:
             self._fail(call.request, call.name, error, call)
             return
-        if self._unstarted and not _makes_coroutine(method):
+        if self.starting and not _makes_coroutine(method):
             self._start_behind(call, method, target, args, kw)
         else:
             self._invoke(call.request, call.name, method, target, args, kw, call)

@@ -577,7 +577,7 @@ class Outgoing:
                 self.let_go()
                 return
         # The references in the answer to a call that is settled are given back when collected.
-        if self._broker.incoming.unstarted():
+        if self._broker.incoming.starting:
             self._settle(promise, value)
         else:
             promise.settle(value)
@@ -592,7 +592,7 @@ class Outgoing:
         Else a task that begins to wait for it just now would go on before them.
         """
         incoming = self._broker.incoming
-        if incoming.unstarted():
+        if incoming.starting:
             incoming.when_started(partial(promise.settle, value, error))
         else:
             promise.settle(value, error)

@@ -65,7 +65,7 @@ def tables(session: Session) -> dict[str, int]:
         "answers_by_name": len(broker.incoming._named),
         "attachments": len(broker.attachments),
         "calls_unanswered": len(broker.outgoing._waiting),
-        "calls_unstarted": 0 if broker.disconnected else broker.incoming._unstarted,
+        "calls_unstarted": 0 if broker.disconnected else broker.incoming.starting,
         "frames_to_send": len(broker.outbox),
         "live_to_send": len(broker.dirty),
         "frames_unacknowledged": len(session.window.kept),

@@ -52,6 +52,7 @@ class Receipts:
         "is_due",
         "received",
         "repeats",
+        "started",
         "timer",
     )
 
@@ -63,18 +64,25 @@ class Receipts:
         """How many had come before the last message."""
         self.repeats = 0
         """How many come once more that were handled before the session was resumed."""
+        self.started = 0
+        """Up to which all have got control, where some have not: only these are acknowledged."""
         self._told = 0  # how many frames it knows that we have
         self._owed_bytes = 0
         self.is_due = False
         """Whether an ``ack`` is to go with what is sent next."""
         self.timer: Handle | None = None
 
-    def came(self, received: int, size: int, frames: list[Frame]) -> list[Frame]:
+    def came(self, received: int, size: int, frames: list[Frame], starting: int) -> list[Frame]:
         """There are *received* frames now, with a message of *size* bytes; say so soon.
+
+        Args:
+            starting: how many of the calls that came before have not got control.
 
         Returns:
             Those of its *frames* that were not handled before.
         """
+        if not starting:
+            self.started = self.received
         self.before, self.received = self.received, received
         self._owed_bytes += size
         if received - self._told >= ACK_FRAMES or self._owed_bytes >= ACK_BYTES:
@@ -116,7 +124,7 @@ class Receipts:
         What a ``version`` tells frees no answer of the peer's: that takes an ``ack``.
         """
         self.repeats += self.received - handled
-        self.received = handled
+        self.received = self.started = handled
         self._told, self._owed_bytes = self.received - 1, 0
         self.timer = self._runtime.call_later(ACK_SECONDS, self.time_is_up)
 

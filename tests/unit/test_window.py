@@ -3,9 +3,11 @@
 import gc
 import tracemalloc
 
+import orjson
 import pytest
 
 import pbweb as pb
+from pbweb.testing import frames_of
 from pbweb.window import ACK_FRAMES
 from tests.unit.alone import MESSAGE, Alone, opened
 
@@ -321,3 +323,17 @@ def test_many_small_messages_that_are_kept_take_no_more_than_they_are(is_away):
         tracemalloc.stop()
     by_file = {trace.traceback[0].filename.rpartition("/")[2]: trace.size for trace in kept}
     assert by_file.get("exchange.py", 0) + by_file["window.py"] < (15 * 800 if is_away else 500_000)
+
+
+def test_a_call_that_has_not_got_control_is_not_acknowledged():
+    class Slow(pb.Root):
+        async def remote_slow(self):
+            return 1
+
+    alone = opened(opened=lambda session: session.broker.setNameForLocal("root", Slow()))
+    for first in (1, 41):
+        messages = [["message", first + number, "root", "slow"] for number in range(40)]
+        alone.session.receive(orjson.dumps(messages))
+        written = [frame for message in alone.session.messages() for frame in frames_of(message)]
+        assert written == [["ack", first - 1, first - 1]]  # what was killed now has started none
+        assert alone.sent()[-1] == ["ack", first + 39, first + 39]
