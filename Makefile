@@ -9,6 +9,8 @@
 #                 BENCH_ARGS='--only b' measures one row again, BENCH_ARGS=--quick tries all
 #   make fuzz     the fuzzers, for FUZZ_SECONDS each
 #   make coverage which branches of the library the tests reach; fails below pyproject's fail_under
+#   make chaos    real clients and servers with faults between: CHAOS_CALLS calls, or as many as
+#                 CHAOS_SECONDS allow; CHAOS_SEED for the same again
 #   make picture  README's picture of the demo page, in docs/images
 #   make dist     the packages for PyPI and npm, in dist/ (DIST=… for another folder)
 #   make version  V=1.2.3 becomes the version, wherever it stands
@@ -17,6 +19,9 @@
 PYTHON ?= python3
 PORT ?= 8000
 FUZZ_SECONDS ?= 600
+CHAOS_CALLS ?= 500000
+CHAOS_SECONDS ?= 3600
+CHAOS_SEED ?= 0
 DIST ?= dist
 
 SHELL := /bin/bash
@@ -34,7 +39,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo picture test lint lint-python lint-js test-python test-pages test-core test-js format docs \
-        bench fuzz coverage dist version chromium nginx lock clean
+        bench fuzz chaos coverage dist version chromium nginx lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -104,6 +109,11 @@ coverage: .venv/dev.stamp client_js/node_modules/.stamp
 	@mkdir -p build/coverage
 	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/property tests/hostile
 	$(BIN)/python -m coverage report
+
+# The end is hard: a run that has begun has minutes of its own, and no more.
+chaos: .venv/dev.stamp client_js/node_modules/.stamp
+	timeout --kill-after 60 $$(($(CHAOS_SECONDS) + 1200)) $(BIN)/python -m tests.chaos --full \
+	  --calls $(CHAOS_CALLS) --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
 
 # The wheel is built from the sdist, so that what is published can be built from what is published.
 dist: .venv/dev.stamp client_js/node_modules/.stamp

@@ -85,6 +85,7 @@ class Office(pb.Root):
         key = f"{WHO}/session {self.sessions}"
         HISTORY.add("owed", key=key)
         broker.notifyOnDisconnect(lambda: HISTORY.add("notice", key=key))
+        broker.runtime.on_status(lambda status: status == "interrupted" and HISTORY.add("away"))
         return desk
 
     def change(self, number: int) -> None:

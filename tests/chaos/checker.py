@@ -1,8 +1,9 @@
-"""Holds the histories of all sides against what pbweb promises (docs/testing.md)."""
+"""Holds the histories of all sides against what pbweb promises (docs/chaos.md)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from tests.chaos.history import Line
 
@@ -17,10 +18,22 @@ class Verdict:
     counts: Counter[str] = field(default_factory=Counter)
     outages: list[float] = field(default_factory=list)
     """Seconds after which sessions were resumed."""
+    noticed: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds after which a silence was noticed first, by who was not heard of."""
+    waits: list[float] = field(default_factory=list)
+    """Seconds from a server's return after it was killed to what became of each lost call."""
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number:,} {what}" for what, number in sorted(self.counts.items()))
-        return "\n".join([counts, *self.violations])
+        noticed = [
+            f"{victim} not heard of: noticed after {', '.join(f'{wait:.1f}' for wait in waits)} s"
+            for victim, waits in self.noticed.items()
+        ]
+        if self.waits:
+            noticed.append(
+                f"{max(self.waits):.1f} s after a killed server's return the last was told"
+            )
+        return "\n".join([counts, *noticed, *self.violations])
 
 
 class Checker:
@@ -37,6 +50,9 @@ class Checker:
         self.digests: dict[str, dict[str, str]] = defaultdict(dict)
         self.killed: set[str] = set()
         self.outages: list[float] = []
+        self.ups: list[float] = []
+        self.silences: list[Line] = []
+        self.aways: list[float] = []
         self.found: dict[str, list[str]] = defaultdict(list)
         self._last: dict[tuple[str, str], int] = {}  # the last call that ran, by file and session
         self._unchecked: list[tuple[str, str, int]] = []  # runs whose order is to be looked at
@@ -105,6 +121,18 @@ class Checker:
     def on_killed(self, name: str, line: Line) -> None:
         self.killed.add(line["victim"])
 
+    def on_silent(self, name: str, line: Line) -> None:
+        self.silences.append(line)
+
+    def on_heard(self, name: str, line: Line) -> None:
+        self.silences.append(line)
+
+    def on_away(self, name: str, line: Line) -> None:
+        self.aways.append(line["t"])
+
+    def on_up(self, name: str, line: Line) -> None:
+        self.ups.append(line["t"])
+
     # ------------------------------------------------------------- judging
 
     def judge(self) -> Verdict:
@@ -120,7 +148,9 @@ class Checker:
         for of, values in self.digests.items():
             if len(set(values.values())) > 1:
                 self.wrong("R15", f"{of} differs: {values}")
-        return Verdict(_shorten(self.found), self._count(), self.outages)
+        return Verdict(
+            _shorten(self.found), self._count(), self.outages, self._noticed(), self._waits()
+        )
 
     def _check_order(self) -> None:
         last: dict[tuple[str, str], int] = {}
@@ -163,6 +193,21 @@ class Checker:
             self.wrong("R4", f"{call} ({line['kind']}) is {outcome}, and was not executed")
         elif outcome not in ("not_executed", "executed_answer_lost", "unknown"):
             self.wrong("R4", f"{call} has the outcome {outcome!r}")
+
+    def _noticed(self) -> dict[str, list[float]]:
+        noticed = defaultdict(list)
+        for begin, end in zip(self.silences[::2], self.silences[1::2], strict=True):
+            waits = [at - begin["t"] for at in self.aways if begin["t"] < at < end["t"]]
+            noticed[begin["victim"]].append(min(waits, default=inf))
+        return dict(noticed)
+
+    def _waits(self) -> list[float]:
+        waits = []
+        for end in self.settled.values():
+            before = [up for up in self.ups if up <= end.get("t", 0)]
+            if end["ev"] == "info" and before and not end["who"].startswith("server"):
+                waits.append(end["t"] - max(before))
+        return waits
 
     def _count(self) -> Counter[str]:
         counts = Counter({"calls": len(self.invoked), "executions": self.runs.total()})

@@ -157,6 +157,7 @@ class Client {
     let since = 0;
     this.connection.addEventListener("interrupted", () => {
       since = performance.now();
+      this.note("away", {});
     });
     this.connection.addEventListener("resumed", () => {
       const seconds = (performance.now() - since) / 1000;

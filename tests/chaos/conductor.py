@@ -7,26 +7,39 @@ that does it again.
 import asyncio
 import dataclasses
 import json
+import os
+import random
 import shutil
+import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pbweb as pb
 from tests.chaos.checker import Verdict, check
 from tests.chaos.history import History, read
-from tests.chaos.proxy import FaultProxy, fault_proxy, weather
+from tests.chaos.network import Network
+from tests.chaos.proxy import FaultProxy, calm, fault_proxy, weather
 from tests.integration.process import PROJECT, Process, free_port, pbweb
 
 BUILD = PROJECT / "build" / "chaos"
-SHARES: dict[str, dict[str, Any]] = {
+SHARES: dict[str, dict[str, Any] | None] = {
+    "calm": None,
     # sessions live through all of it
     "rough": {"most": 25_000, "longest": 0.3},
+    # outages of most of the window of four seconds
+    "long": {
+        "most": 25_000,
+        "longest": 3.2,
+        "weights": {"refuse": 6, "reset": 2, "cut": 2, "half_close": 0, "silence": 0},
+    },
     # what takes longer than the window, and openings that come a second time: sessions are lost
     "fatal": {
         "most": 25_000,
@@ -45,7 +58,13 @@ class Plan:
         python, node, chromium: connections of each.
         window: the server's `resume_window`, in seconds.
         weather: a name of `SHARES`.
-        kills: how often the server is killed and started again.
+        kills: how often the server is killed with SIGKILL and started again.
+        deaths: how often the process of a client is, and another takes its place.
+        stops: how often the server is stopped with SIGSTOP, and so often each client.
+        outage: for how many seconds that is, and a cable is pulled.
+        cables: how often the cable is pulled behind which the clients are, and packets are
+            swallowed; with 0 there is none.
+        heartbeat, pong: these limits of both sides.
         seconds: after which the run has failed.
     """
 
@@ -57,6 +76,12 @@ class Plan:
     window: float = 8.0
     weather: str = "rough"
     kills: int = 0
+    deaths: int = 0
+    stops: int = 0
+    outage: float = 20.0
+    cables: int = 0
+    heartbeat: float = 15.0
+    pong: float = 10.0
     seconds: float = 300.0
 
     @property
@@ -94,10 +119,14 @@ class Outcome:
 class Server:
     """`pbweb serve` with the app of these runs; one port through all its processes."""
 
-    def __init__(self, folder: Path, window: float, *options: str) -> None:
+    def __init__(self, folder: Path, plan: Plan, host: str = "localhost") -> None:
+        self.host = host
         self.port = free_port()
         self._folder = folder
-        self._options = ["--limit", f"resume_window={window:g}", *options]
+        limits = {"resume_window": plan.window, "heartbeat": plan.heartbeat, "pong": plan.pong}
+        self._options = [f"--limit={name}={value:g}" for name, value in limits.items()]
+        if host != "localhost":
+            self._options += ["--host", host]
         self.process: Process | None = None
         self._logs: list[str] = []
 
@@ -108,9 +137,13 @@ class Server:
         self.process.wait_for(r"^pbweb serves ")
 
     @property
-    def who(self) -> str:
+    def pid(self) -> int:
         assert self.process is not None
-        return f"server-{self.process.pid}"
+        return self.process.pid
+
+    @property
+    def who(self) -> str:
+        return f"server-{self.pid}"
 
     def stop(self) -> None:
         """Kill it with SIGKILL; what it said is kept."""
@@ -124,37 +157,71 @@ class Server:
 class ClientProcess:
     """Some connections in a process of their own, each through a proxy."""
 
-    def __init__(self, name: str, command: list[str], folder: Path) -> None:
-        self.name = name
+    def __init__(self, kind: str, command: Callable[[str], list[str]], folder: Path) -> None:
+        self.kind = kind
+        self.name = kind
+        self.is_done = False
+        self._generation = 0
         self._command = command
-        self._log = folder / f"{name}.log"
-        self.process: asyncio.subprocess.Process | None = None
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+        self._started = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / f"{self.name}.log"
 
     async def start(self) -> None:
         with self._log.open("wb") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *self._command, cwd=PROJECT, stdin=PIPE, stdout=PIPE, stderr=log
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(self.name), cwd=PROJECT, stdin=PIPE, stdout=PIPE, stderr=log
             )
+        self._started.set()
 
-    async def says(self, word: str) -> None:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        line = await self.process.stdout.readline()
-        if line.strip().decode() != word:
+    async def done(self) -> None:
+        """Wait until its calls are settled, or those of who took its place."""
+        while not self.is_done:
+            await self._started.wait()
+            process = self._process
+            is_done = await self._says("done")
+            self.is_done = is_done and process is self._process
+
+    async def _says(self, word: str) -> bool:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if line.strip().decode() == word:
+            return True
+        if self._started.is_set():
             raise AssertionError(f"{self.name} ended:\n{self._log.read_text()}")
+        return False  # it was killed
 
     async def finish(self) -> None:
         """Let it compare, close and end."""
-        assert self.process is not None
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        await self.says("closed")
-        await self.process.wait()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        await self._says("closed")
+        await self._process.wait()
 
     async def stop(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
+        """Kill it."""
+        self._started.clear()
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def replace(self) -> None:
+        """Another one in its place, with calls of its own."""
+        self._generation += 1
+        self.name = f"{self.kind}-{self._generation}"
+        self.is_done = False
+        await self.start()
 
 
 class Run:
@@ -163,7 +230,8 @@ class Run:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan = plan
         self.folder = folder
-        self.server = Server(folder, plan.window)
+        self.network = Network() if plan.cables else None
+        self.server = Server(folder, plan, self.network.here if self.network else "localhost")
         self.proxies: dict[str, FaultProxy] = {}
         self.clients: list[ClientProcess] = []
         self.history = History(folder / "conductor.jsonl", "conductor")
@@ -171,30 +239,114 @@ class Run:
     async def go(self, stack: AsyncExitStack) -> None:
         stack.callback(self.history.close)
         stack.callback(self.server.stop)
+        if self.network is not None:
+            stack.enter_context(self.network)
         self.server.start()
         for kind, make in (("python", _python), ("node", _node)):
             if getattr(self.plan, kind):
                 await self._add(stack, kind, make)
         stack.push_async_callback(self._stop_clients)
         await asyncio.gather(*(client.start() for client in self.clients))
-        await asyncio.gather(*(client.says("done") for client in self.clients))
+        killer = asyncio.ensure_future(self.kill())
+        stack.callback(killer.cancel)
+        await asyncio.gather(killer, *(client.done() for client in self.clients))
         for proxy in self.proxies.values():
             proxy.calm()
         await asyncio.gather(*(client.finish() for client in self.clients))
         await self.census()
 
+    async def kill(self) -> None:
+        """Kill the server and clients, now and then: whenever enough has happened since."""
+        chance = random.Random(self.plan.seed)
+        plan = self.plan
+        victims: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        victims += [partial(asyncio.to_thread, self._restart)] * plan.kills
+        victims += [partial(self._replace, chance)] * plan.deaths
+        victims += [partial(self._stop, victim) for victim in self._stopped()]
+        victims += [self._pull, self._swallow] * plan.cables
+        chance.shuffle(victims)
+        while any(self._written(client.name) < 20_000 for client in self.clients):
+            await asyncio.sleep(0.02)  # all are in the midst of it
+        for victim in victims:
+            size = self._written("server") + chance.randrange(20_000, 60_000)
+            while self._written("server") < size:
+                if all(client.is_done for client in self.clients):
+                    raise AssertionError("all was done before everybody was killed: more calls!")
+                await asyncio.sleep(0.02)
+            await victim()
+
+    @property
+    def url(self) -> str:
+        """Where the server is, without a proxy."""
+        return f"ws://{self.server.host}:{self.server.port}/pb"
+
+    def _written(self, who: str) -> int:
+        """Bytes of its history."""
+        path = self.folder / f"{who}.jsonl"
+        return path.stat().st_size if path.exists() else 0
+
+    def _restart(self) -> None:
+        self.history.add("killed", victim=self.server.who)
+        self.server.stop()
+        self.server.start()
+        self.history.add("up", victim=self.server.who)
+
+    def _stopped(self) -> list[str]:
+        return ["server", *(client.kind for client in self.clients)] * self.plan.stops
+
+    async def _stop(self, victim: str) -> None:
+        """Stop a process with SIGSTOP, and let it go on."""
+        pids = {client.kind: client.pid for client in self.clients}
+        pids["server"] = self.server.pid
+        os.kill(pids[victim], signal.SIGSTOP)
+        try:
+            await self._outage(victim)
+        finally:
+            os.kill(pids[victim], signal.SIGCONT)
+
+    async def _pull(self) -> None:
+        assert self.network is not None
+        self.network.pull()
+        await self._outage("cable")
+        self.network.plug()
+
+    async def _swallow(self) -> None:
+        assert self.network is not None
+        self.network.swallow()
+        await self._outage("packets")
+        self.network.deliver()
+
+    async def _outage(self, victim: str) -> None:
+        self.history.add("silent", victim=victim)
+        await asyncio.sleep(self.plan.outage)
+        self.history.add("heard", victim=victim)
+
+    async def _replace(self, chance: random.Random) -> None:
+        client = chance.choice([client for client in self.clients if not client.is_done])
+        self.history.add("killed", victim=client.name)
+        await client.stop()
+        await client.replace()
+
     async def _add(self, stack: AsyncExitStack, kind: str, make: Any) -> None:
         urls = []
         plan = self.plan
         for number in range(getattr(plan, kind)):
+            if self.network is not None:
+                urls.append(self.url)
+                continue
             name = f"{kind}.{number}"
-            scenario = weather(f"{plan.seed}/{name}", **SHARES[plan.weather])
+            share = SHARES[plan.weather]
+            scenario = weather(f"{plan.seed}/{name}", **share) if share else calm
             proxy = await stack.enter_async_context(fault_proxy(self.server.port, scenario))
             self.proxies[name] = proxy
             urls.append(f"ws://localhost:{proxy.port}/pb")
         calls = plan.calls // (plan.python + plan.node + plan.chromium)
-        path = self.folder / f"{kind}.jsonl"
-        self.clients.append(ClientProcess(kind, make(plan, kind, urls, calls, path), self.folder))
+
+        def command(name: str) -> list[str]:
+            prefix = [] if self.network is None else self.network.command
+            return [*prefix, *make(plan, name, urls, calls, self.folder / f"{name}.jsonl")]
+
+        self.clients.append(ClientProcess(kind, command, self.folder))
 
     async def _stop_clients(self) -> None:
         for client in self.clients:
@@ -202,7 +354,7 @@ class Run:
 
     async def census(self) -> None:
         """When the sessions that are away have ended, nothing may be left in the server."""
-        async with pb.connect(f"ws://localhost:{self.server.port}/pb") as connection:
+        async with pb.connect(self.url) as connection:
             root = await connection.getRootObject()
             while True:
                 census = await root.callRemote("census")
@@ -214,6 +366,7 @@ class Run:
 
 def _python(plan: Plan, name: str, urls: list[str], calls: int, path: Path) -> list[str]:
     options = ["--name", name, "--seed", str(plan.seed), "--calls", str(calls)]
+    options += ["--heartbeat", str(plan.heartbeat), "--pong", str(plan.pong)]
     return [
         *[sys.executable, "-m", "tests.chaos.python_client", *options],
         *["--history", str(path), "--urls", *urls],

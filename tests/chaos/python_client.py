@@ -87,7 +87,10 @@ pb.setUnjellyableForClass("tests.chaos.app.Pond", PondCopy)
 class Client:
     """One connection, its sessions one after the other, and its calls."""
 
-    def __init__(self, url: str, name: str, seed: str, calls: int, history: History) -> None:
+    def __init__(
+        self, url: str, name: str, seed: str, calls: int, history: History, limits: pb.Limits
+    ) -> None:
+        self._limits = limits
         self._url = url
         self._name = name
         self._chance = random.Random(f"{seed}/{name}")
@@ -112,7 +115,9 @@ class Client:
     async def connect(self) -> None:
         while True:
             try:
-                self._connection = await pb.connect(self._url, on_session=self._begin)
+                self._connection = await pb.connect(
+                    self._url, on_session=self._begin, limits=self._limits
+                )
             except (pb.Error, OSError):  # the proxy cut it
                 await asyncio.sleep(self._chance.uniform(0, 0.05))
             else:
@@ -123,6 +128,7 @@ class Client:
         clock = asyncio.get_running_loop().time
         if status == "interrupted":
             self._away_since = clock()
+            self._history.add("away")
         elif status == "connected" and self._away_since:
             seconds = clock() - self._away_since
             self._history.add("resumed", session=self._session, seconds=seconds)
@@ -362,6 +368,8 @@ async def main() -> None:
     parser.add_argument("--seed")
     parser.add_argument("--calls", type=int)
     parser.add_argument("--history", type=Path)
+    parser.add_argument("--heartbeat", type=float)
+    parser.add_argument("--pong", type=float)
     options = parser.parse_args()
     # try again soon: how long real clients wait is not what is looked at
     client_module.FIRST_WAIT, client_module.LONGEST_WAIT = 0.01, 0.05
@@ -369,8 +377,9 @@ async def main() -> None:
     wire = Wire(history)
     failed: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    limits = pb.Limits(heartbeat=options.heartbeat, pong=options.pong)
     clients = [
-        Client(url, f"{options.name}.{number}", options.seed, options.calls, history)
+        Client(url, f"{options.name}.{number}", options.seed, options.calls, history, limits)
         for number, url in enumerate(options.urls)
     ]
     await asyncio.gather(*(client.connect() for client in clients))
