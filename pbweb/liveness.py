@@ -19,6 +19,7 @@ WAITING = 5.0  # seconds of silence after which a peer is asked that a call wait
 ANSWER = 5.0  # seconds that it has to answer then
 LOOK = 2.5  # seconds after which a side that may wait looks again
 EARLY = 0.96  # of a heartbeat: timers are a little late, and the peer is to be asked within it
+OFF = 3600.0  # seconds of a heartbeat from which on nobody is asked at all
 PARTS = 3  # of a heartbeat: so often it is looked whether something has come
 
 
@@ -106,7 +107,8 @@ class Liveness:
         """From now on the peer is asked when it is silent."""
         self._since = self._looked = self._runtime.clock()
         self._seen, self._deadline = self.heard, None
-        self._plan()
+        if self.heartbeat <= OFF:
+            self._plan()
 
     def _nothing_came(self) -> None:
         self._first_frame = None

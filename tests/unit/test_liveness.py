@@ -197,3 +197,14 @@ def test_a_window_that_nobody_acknowledged_while_this_side_stood_still():
     assert alone.session.closing is None
     alone.runtime.advance(1.1)
     assert alone.session.closing[0] == 4440
+
+
+@pytest.mark.parametrize("is_server", [True, False])
+def test_with_a_heartbeat_of_more_than_an_hour_nobody_is_asked(is_server):
+    alone = opened(is_server=is_server, heartbeat=3601)
+    if not is_server:
+        alone.session.broker.remoteForName("root").callRemote("echo", 1)
+    alone.sent()
+    alone.runtime.advance(1e6)
+    assert alone.session.closing is None
+    assert alone.sent() == []
