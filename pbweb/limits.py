@@ -101,8 +101,11 @@ class Limits:
     drain: float = 10.0
     """Seconds that calls in progress have when the server stops."""
 
-    resume_window: float = 0
-    """Seconds that a session outlives a lost connection; 0: it ends with it."""
+    resume_window: float = 60.0
+    """Seconds that a session outlives a lost connection; 0: it ends with it.
+
+    There is no window before a login where one is required.
+    """
     away: int = 10_000
     """Sessions without a connection, of one endpoint, and as many that are over and remembered."""
     away_bytes: int = 268_435_456

@@ -108,8 +108,11 @@ def tables(broker: pb.Broker) -> dict[str, Any]:
 
 class Tables(pb.Root):
     def remote_tables(self) -> list[dict[str, Any]]:
-        """The tables of each session that is not over."""
-        return [tables(broker) for broker in brokers if not broker.disconnected]
+        """The tables of each session that has a connection.
+
+        A page that a test before has closed, without letting it say so, leaves one that has none.
+        """
+        return [tables(broker) for broker in brokers if not broker.disconnected and not broker.away]
 
 
 SERVICES = {

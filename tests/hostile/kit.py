@@ -333,6 +333,9 @@ async def gateway(
         server.close()
         await server.wait_closed()
     await until(lambda: not endpoint.connections and not state.connections)
+    endpoint.close()  # nobody comes back to what is away
+    statistics = endpoint.parking.statistics()
+    assert not any(statistics[name] for name in ("sessions", "away", "bytes_away")), statistics
     left = [handle for handle in timers() if id(handle) not in before]
     left = [handle for handle in left if "Timeout" not in repr(handle)]  # of the test itself
     assert not left, left

@@ -292,7 +292,7 @@ async def test_updates_that_go_on_are_bounded_as_calls_are() -> None:
 
 async def test_a_peer_that_is_told_and_reads_nothing_holds_up_nobody() -> None:
     target = Target()
-    limits = with_limits(window_frames=20, heartbeat=1000)
+    limits = with_limits(window_frames=20, heartbeat=1000, resume_window=0)
     async with (
         gateway(lambda: target, registry=registry(), limits=limits) as gate,
         await gate.peer() as silent,

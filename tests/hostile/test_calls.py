@@ -247,7 +247,7 @@ async def test_a_cancelled_call_that_goes_on_keeps_its_place() -> None:
 
 async def test_a_stubborn_method_does_not_hold_up_the_end() -> None:
     target = Target()
-    async with gateway(lambda: target) as gate:
+    async with gateway(lambda: target, limits=with_limits(resume_window=0)) as gate:
         peer = await gate.peer()
         peer.send(["message", 1, "root", "stubborn"])
         await until(lambda: target.running == 1)
@@ -763,7 +763,7 @@ async def test_nothing_is_left_of_500_connections() -> None:
     import gc
 
     target = Target()
-    limits = with_limits(grace=0.3)
+    limits = with_limits(grace=0.3, resume_window=0)
 
     async def round_(gate: Gateway, number: int) -> None:
         peers = [await gate.peer(greet=way % 5 != 4) for way in range(10)]

@@ -47,6 +47,7 @@ async def room(delivery: Any, **limits: Any) -> AsyncIterator[tuple[Gateway, Roo
             listener = Listener()
             await (await client.getRootObject()).callRemote("join", listener)
             yield gate, root, listener
+        gate.endpoint.close()  # nobody comes back
         await until(lambda: not root.group)
 
 
@@ -108,6 +109,7 @@ async def test_who_breaks_off_while_it_is_told_hurts_nobody() -> None:
             peer.reset() if number % 2 else await peer.cut()
             root.group.callRemoteOnly("hear", number)
         await until(lambda: len(listener.heard) == len(peers))
+        gate.endpoint.close()
         await until(lambda: len(root.group) == 1)
         assert listener.heard == [*range(len(peers))]
         assert {type(why) for _, why in root.left} == {pb.PBConnectionLost}

@@ -274,6 +274,7 @@ async def test_who_goes_in_the_midst_of_a_login_is_logged_out_once() -> None:
                 peer.send(*(login(request, "anonymous", {}) for request in range(1, number + 1)))
                 await peer.drain()
         await gate.only_canary()
+        gate.endpoint.close()  # nobody comes back
         await until(lambda: hall.left == hall.came)
 
 

@@ -294,7 +294,8 @@ async def test_a_connection_without_a_set_up_is_over_with_its_session():
 
 
 async def test_without_a_window_a_connection_ends_with_its_link():
-    async with gateway(Ledger()) as gate, fault_proxy(gate.port) as proxy:
+    limits = with_limits(resume_window=0)
+    async with gateway(Ledger(), limits=limits) as gate, fault_proxy(gate.port) as proxy:
         connection = await pb.connect(f"ws://localhost:{proxy.port}/pb")
         root = await connection.getRootObject()
         await root.callRemote("echo", 1)

@@ -149,6 +149,7 @@ async def test_more_streams_than_are_allowed_and_then_gone() -> None:
             )
             await peer.answer(first + 63)
             await peer.cut()
+        gate.endpoint.close()  # nobody comes back
         await until(lambda: target.ended == 64)
 
 
@@ -223,6 +224,7 @@ async def test_a_peer_that_goes_while_it_is_read() -> None:
             peer.send(["message", 1, "root", "read", [{"$": "stream", "id": 7}]])
             await peer.next("message")
             peer.reset()
+        gate.endpoint.close()  # nobody comes back
         await until(lambda: len(target.outcomes) == 1)
         assert target.outcomes[0] in ("PBConnectionLost", "CancelledError")
 

@@ -435,6 +435,10 @@ def test_every_end_leaves_nothing(how: str) -> None:
                 host.incoming.put_nowait({"type": "websocket.receive", "bytes": None, "text": "x"})
         await asyncio.wait([task])
         assert how == "cancelled" or task.exception() is None
+        assert not endpoint.connections
+        if how in ("disconnect", "broken send", "cancelled"):  # the peer could come back
+            assert [session.state for session in sessions] == ["detached"]
+            endpoint.close()
         assert_idle(endpoint, sessions)
         if how == "close frame":
             assert host.closed_with() == 1000

@@ -240,11 +240,11 @@ def test_the_address_in_the_log_is_the_one_that_the_proxy_saw(
         assert "6.6.6.6" not in gateway.output
 
 
-def watch(connection: Any) -> asyncio.Event:
-    """What is set when *connection* is gone."""
-    gone = asyncio.Event()
-    connection.notifyOnDisconnect(gone.set)
-    return gone
+def interruption(connection: Any) -> asyncio.Event:
+    """What is set when *connection* is interrupted."""
+    cut = asyncio.Event()
+    connection.on_status(lambda status: cut.set() if status == "interrupted" else None)
+    return cut
 
 
 def test_caddy_without_the_delay_cuts_every_websocket_at_a_reload(
@@ -254,11 +254,13 @@ def test_caddy_without_the_delay_cuts_every_websocket_at_a_reload(
 
     async def scene(process: Process) -> None:
         async with caddy.connect() as connection:
-            gone = watch(connection)
-            await echoes(await connection.getRootObject())
+            cut = interruption(connection)
+            root = await connection.getRootObject()
+            await echoes(root)
             caddy.write(mark="second", delay=False)
             await asyncio.to_thread(caddy.load_again, process)
-            await asyncio.wait_for(gone.wait(), SECONDS)
+            await asyncio.wait_for(cut.wait(), SECONDS)
+            await echoes(root)  # the session goes on over another
 
     with caddy.running(delay=False) as process:
         asyncio.run(scene(process))
@@ -286,9 +288,11 @@ def test_the_heartbeat_keeps_a_silent_websocket_open_in_nginx(tmp_path: Path) ->
 def test_nginx_closes_a_websocket_that_is_silent_for_longer(tmp_path: Path) -> None:
     async def scene(nginx: Nginx) -> None:
         async with nginx.connect() as connection:
-            gone = watch(connection)
-            await echoes(await connection.getRootObject())
-            await asyncio.wait_for(gone.wait(), SECONDS)
+            cut = interruption(connection)
+            root = await connection.getRootObject()
+            await echoes(root)
+            await asyncio.wait_for(cut.wait(), SECONDS)
+            await echoes(root)  # the session goes on over another
 
     with serving(ROOT) as gateway:
         nginx = Nginx(tmp_path, gateway.port)

@@ -160,9 +160,10 @@ def test_a_protocol_error_closes_with_its_code():
     run(body)
 
 
-def test_when_the_peer_goes_its_calls_are_cancelled():
+@pytest.mark.parametrize("window", [0, 60])
+def test_when_the_session_of_a_peer_that_went_ends_its_calls_are_cancelled(window):
     async def body():
-        app = Endpoint(Root)
+        app = Endpoint(Root, limits=pb.Limits(resume_window=window))
         client = Client(app, scope())
         await client.sent.get()
         client.send(["version", 1], ["message", 1, "root", "wait"])
@@ -170,6 +171,10 @@ def test_when_the_peer_goes_its_calls_are_cancelled():
         [connection] = app.connections
         assert connection.broker.incoming.count() == 1
         await client.leave(1001)
+        if window:
+            assert connection.status == "interrupted"
+            assert connection.broker.incoming.count() == 1
+            app.close()
         assert connection.session.ended
         assert connection.broker.incoming.count() == 0
 

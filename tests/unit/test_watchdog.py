@@ -247,7 +247,6 @@ def test_an_endpoint_watches_while_its_peers_call():
         assert not threads()
         connection.receive([(b'["version",1]', False)])
         assert len(threads()) == 1
-        assert connection.watchdog.armed
         connection.session.end("over")
         connection.lost("over")
 
