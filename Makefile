@@ -114,6 +114,7 @@ coverage: .venv/dev.stamp client_js/node_modules/.stamp
 chaos: .venv/dev.stamp client_js/node_modules/.stamp
 	timeout --kill-after 60 $$(($(CHAOS_SECONDS) + 1200)) $(BIN)/python -m tests.chaos --full \
 	  --calls $(CHAOS_CALLS) --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
+	PBWEB_FULL=1 $(BIN)/python -m pytest tests/integration/test_shutdown.py tests/integration/test_liveness.py
 
 # The wheel is built from the sdist, so that what is published can be built from what is published.
 dist: .venv/dev.stamp client_js/node_modules/.stamp
