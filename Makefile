@@ -11,6 +11,7 @@
 #   make coverage which branches of the library the tests reach; fails below pyproject's fail_under
 #   make chaos    real clients and servers with faults between: CHAOS_CALLS calls, or as many as
 #                 CHAOS_SECONDS allow; CHAOS_SEED for the same again
+#   make soak     a server whose clients come and go for SOAK_SECONDS; its memory may not rise
 #   make picture  README's picture of the demo page, in docs/images
 #   make dist     the packages for PyPI and npm, in dist/ (DIST=… for another folder)
 #   make version  V=1.2.3 becomes the version, wherever it stands
@@ -22,6 +23,7 @@ FUZZ_SECONDS ?= 600
 CHAOS_CALLS ?= 500000
 CHAOS_SECONDS ?= 3600
 CHAOS_SEED ?= 0
+SOAK_SECONDS ?= 1800
 DIST ?= dist
 
 SHELL := /bin/bash
@@ -39,7 +41,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo picture test lint lint-python lint-js test-python test-pages test-core test-js format docs \
-        bench fuzz chaos coverage dist version chromium nginx lock clean
+        bench fuzz chaos soak coverage dist version chromium nginx lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -115,6 +117,9 @@ chaos: .venv/dev.stamp client_js/node_modules/.stamp
 	timeout --kill-after 60 $$(($(CHAOS_SECONDS) + 1200)) $(BIN)/python -m tests.chaos --full \
 	  --calls $(CHAOS_CALLS) --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
 	PBWEB_FULL=1 $(BIN)/python -m pytest tests/integration/test_shutdown.py tests/integration/test_liveness.py
+
+soak: .venv/dev.stamp
+	timeout --kill-after 60 $$(($(SOAK_SECONDS) + 300)) $(BIN)/python -m tests.chaos.soak $(SOAK_SECONDS)
 
 # The wheel is built from the sdist, so that what is published can be built from what is published.
 dist: .venv/dev.stamp client_js/node_modules/.stamp

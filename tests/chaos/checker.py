@@ -31,7 +31,7 @@ class Verdict:
         ]
         if self.waits:
             noticed.append(
-                f"{max(self.waits):.1f} s after a killed server's return the last was told"
+                f"lost calls were told of until {max(self.waits):.1f} s after a server's return"
             )
         return "\n".join([counts, *noticed, *self.violations])
 

@@ -35,7 +35,10 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _ip("netns", "delete", self._name)  # its end of the cable goes with it, and ours with that
+        one = self._ends[0]
+        # the cable first: a namespace goes later than the command that deletes it
+        subprocess.run(["ip", "link", "delete", one], capture_output=True, timeout=30, check=False)
+        _ip("netns", "delete", self._name)
 
     def pull(self) -> None:
         """Nothing is connected any more, and both ends see it."""

@@ -285,6 +285,8 @@ class FaultProxy:
         self.scenario = scenario
         self.is_down = False
         self.connections = 0
+        self.let_in: list[float] = []
+        """When each connection reached the server."""
         self.struck: list[dict[str, Any]] = []
         """What happened: the connection, the bytes that had gone through, and the fault."""
         self.counts: Counter[str] = Counter()
@@ -308,6 +310,7 @@ class FaultProxy:
             reset(writer)
             return
         self.connections += 1
+        self.let_in.append(self._clock())
         passage = _Passage(self, self.connections, (reader, writer), behind)
         self._passages.add(passage)
         try:
