@@ -226,6 +226,7 @@ class Gateway:
         self.host = f"localhost:{port}"
         self.client_tls = context
         self.canary: Any = None
+        self.peers: list[Peer] = []
         self.beside: Connection | None = None  # the canary's, on the server
 
     @property
@@ -243,7 +244,8 @@ class Gateway:
         if self.client_tls:
             options = {"ssl": self.client_tls, "server_hostname": "localhost"}
         reader, writer = await asyncio.open_connection(sock=sock, **options)
-        return Peer(reader, writer)
+        self.peers.append(Peer(reader, writer))
+        return self.peers[-1]
 
     async def refused(self, **options: Any) -> int:
         """The HTTP status with which an upgrade is answered."""
@@ -328,6 +330,8 @@ async def gateway(
         assert not any(tables(session).values()), tables(session)
         assert not any(tables(canary.session).values()), tables(canary.session)
     finally:
+        for peer in gate.peers:  # uvloop is never closed with a transport that is open
+            peer.writer.transport.abort()
         for connection in list(state.connections):
             connection.transport.abort() if hasattr(connection, "transport") else None
         server.close()
