@@ -1,6 +1,6 @@
 """Calls and a live board that go on while connections break.
 
-pbweb serve examples.resilience.app:ResilienceRoot --limit resume_window=60
+pbweb serve examples.resilience.app:ResilienceRoot
 """
 
 import asyncio
