@@ -232,8 +232,10 @@ class Parking:
             self.grown(session)
 
     def grown(self, session: Session) -> None:
-        """See `session.Door`."""
+        """See `session.Door`; one that is being taken over weighs nothing any more."""
         place = self._places[session.id]
+        if session.id not in self._away.get(None, ()):
+            return
         self._weight += session.kept_bytes - place.weight
         place.weight = session.kept_bytes
         while self._weight > self._limits.away_bytes:

@@ -61,8 +61,9 @@ class _Work:
     def cancel(self) -> None:
         """It need not begin, and what it waits for in the loop is not wanted."""
         self.cancelled = True
-        if self.asked is not None:
-            self.asked.cancel()
+        asked = self.asked  # the thread may have its answer at any moment, and take this away
+        if asked is not None:
+            asked.cancel()
 
     async def result(self, pool: Pool | None) -> Any:
         """Have it run, and wait until it has, whoever cancels this."""

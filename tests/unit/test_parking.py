@@ -93,6 +93,17 @@ def test_a_session_whose_connection_is_not_known_to_be_lost_goes_over_too():
     assert session.state == "live"
 
 
+@pytest.mark.parametrize("begin", [Lot.live, Lot.away])
+def test_what_is_still_to_be_sent_when_a_session_goes_over_weighs_nothing(begin):
+    lot = Lot(away_bytes=10)
+    session = begin(lot)
+    session.broker.send(["decref", 1, 1])
+    assert lot.ask(session) is session
+    assert session.state == "live"
+    assert session.kept_bytes > 10
+    assert lot.parking.statistics()["bytes_away"] == 0
+
+
 @pytest.mark.parametrize(
     "principal",
     [
