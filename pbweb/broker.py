@@ -70,6 +70,7 @@ class Broker:
         "_after_login",
         "_encoding",
         "_faults",
+        "_is_letting_go",
         "_notifiers",
         "_unknown",
         "_unknown_since",
@@ -152,6 +153,7 @@ class Broker:
         self.express: Callable[[SharedFrames, int | str], bool] | None = None
         """Writes a call of many at once, if nothing stands before it: see `Connection.express`."""
         self._encoding = 0  # frames with caches that are new to the peer
+        self._is_letting_go = False
         self._faults = 0
         self._unknown = 0
         self._unknown_since = 0.0
@@ -441,13 +443,27 @@ class Broker:
         """There is more room (`room_frames`, `room_bytes`): send what waited for it."""
         if self._encoding:
             return
-        # what is called may get here too, and begin another line
-        while self.line and len(self.outbox) < self.room_frames and self.queued < self.room_bytes:
+        if self._is_letting_go:  # what it calls may get here too, each one inside the last
+            self.line = self.line or None
+            return
+        self._is_letting_go = True
+        try:
+            self._let_go()
+            while self.line and self._may_go():  # came behind a cache that was new meanwhile
+                self._let_go()
+        finally:
+            self._is_letting_go = False
+
+    def _let_go(self) -> None:
+        while self.line and self._may_go():
             self._call_waiting(self.line.popleft())
         if not self.line:
             self.line = None
         self.outgoing.let_go()
         self.incoming.let_go()
+
+    def _may_go(self) -> bool:
+        return len(self.outbox) < self.room_frames and self.queued < self.room_bytes
 
     def _call_waiting(self, function: Callable[[], object]) -> None:
         try:

@@ -526,6 +526,8 @@ class Incoming:
             if call.before is not None:
                 self._lighten(call)
                 self._one_is_there(call)
+        if backlog.is_over():  # also if the last one was cancelled, which weighs nothing here
+            self.backlog = None
 
     def _weigh_answer(self, call: _Call, weight: int) -> None:
         """The answer to *call* waits for room, and weighs so much."""

@@ -42,10 +42,24 @@ class Store(pb.Root):
     def remote_thing(self):
         return Store()
 
+    def remote_shelf(self, number):
+        self.asked.append(number)
+        self.kept.append(Shelf())
+        return self.kept[-1]
+
     def remote_wrong(self, size):
         error = Wrong("wrong")
         error.more = "y" * size
         raise error
+
+
+class Shelf(pb.Cacheable):
+    def getStateToCacheAndObserveFor(self, _perspective, _observer):
+        return {}
+
+
+class SeenShelf(pb.RemoteCache):
+    pass
 
 
 class Wrong(pb.Error, pb.Copyable):
@@ -121,6 +135,26 @@ def test_what_follows_a_call_that_is_held_does_not_overtake_what_it_uses():
     run_paired(root, body, limits=limits())
 
 
+@pytest.mark.parametrize("before", [3, 8], ids=["the answers wait", "the calls are held"])
+def test_however_many_that_wait_bring_new_caches(before):
+    """Each cache lets go of the next one that waits: not one inside the other."""
+    root = Store()
+    registry = pb.Registry()
+    registry.setUnjellyableForClass(Shelf, SeenShelf)
+
+    async def body(both):
+        both.to_client.hold()
+        first = [both.root.callRemote("much", n, 6000) for n in range(before)]
+        shelves = [both.root.callRemote("shelf", n) for n in range(before, 240)]
+        await both.quiet()
+        await read_all(both)
+        assert [len(await promise) for promise in first] == [6000] * before
+        assert len({await promise for promise in shelves}) == 240 - before
+        assert root.asked == list(range(240))
+
+    run_paired(root, body, limits=limits(), client_limits=pb.Limits(), registry=registry)
+
+
 def test_a_call_that_is_held_can_be_cancelled():
     root = Store()
 
@@ -132,6 +166,7 @@ def test_a_call_that_is_held_can_be_cancelled():
         for promise in asked[38:]:
             promise.cancel()
         await read_all(both)
+        assert both.server.broker.incoming.backlog is None  # no call looks at it any more
         for promise in asked[:38]:
             await promise
         for promise in asked[38:]:
