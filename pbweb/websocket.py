@@ -242,11 +242,13 @@ class WebSocketLink(asyncio.Protocol):
             self._message_timer = None
         if begun and self._message_timer is None:
             self._message_timer = self._loop.call_later(
-                self._limits.message_time,
-                self._connection.session.close,
-                4408,
-                f"a message took longer than {self._limits.message_time:g} s",
+                self._limits.message_time, self._message_is_late
             )
+
+    def _message_is_late(self) -> None:
+        """Closes the session that has the link by now: it may have taken it over meanwhile."""
+        seconds = self._limits.message_time
+        self._connection.session.close(4408, f"a message took longer than {seconds:g} s")
 
     # --------------------------------------------------------------- writing
 

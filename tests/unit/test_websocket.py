@@ -296,6 +296,21 @@ def test_a_message_that_takes_too_long_is_4408():
     run(body)
 
 
+def test_a_message_that_was_begun_before_a_session_came_over_takes_too_long_as_well():
+    async def body():
+        async with by_hand(message_time=0.05) as (server, sock):
+            young = server.connection
+            await send(sock, VERSION + frame(TEXT, b'["hello"]')[:-2])
+            await read_until(sock, b"version")
+            older = End(server.limits, is_server=True).connection
+            young.session.end("another goes on")
+            older.take(young)
+            await older.wait_closed()
+            assert "a message took longer" in older.ending.reason
+
+    run(body)
+
+
 def test_a_peer_that_does_not_read_is_4440():
     async def body():
         limits = {"stall": 0.1, "grace": 0.1, "window": 500_000, "message": 2_000_000}
