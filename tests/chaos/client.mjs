@@ -1,4 +1,4 @@
-// The workload of `python_client.py` and `workload.py` in JavaScript, for Node and for a page.
+// The workload of `python_client.py` and `workload.py` in JavaScript.
 //
 // `work` makes the calls of some connections and gives a function that compares and closes. It is
 // handed the library, and writes what happens with `note(ev, facts)` (history.py).

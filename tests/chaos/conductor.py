@@ -55,7 +55,7 @@ class Plan:
 
     Args:
         calls: of all clients together; the server's own come on top.
-        python, node, chromium: connections of each.
+        python, node: connections of each.
         window: the server's `resume_window`, in seconds.
         weather: a name of `SHARES`.
         kills: how often the server is killed with SIGKILL and started again.
@@ -72,7 +72,6 @@ class Plan:
     calls: int = 2000
     python: int = 2
     node: int = 0
-    chromium: int = 0
     window: float = 8.0
     weather: str = "rough"
     kills: int = 0
@@ -340,7 +339,7 @@ class Run:
             proxy = await stack.enter_async_context(fault_proxy(self.server.port, scenario))
             self.proxies[name] = proxy
             urls.append(f"ws://localhost:{proxy.port}/pb")
-        calls = plan.calls // (plan.python + plan.node + plan.chromium)
+        calls = plan.calls // (plan.python + plan.node)
 
         def command(name: str) -> list[str]:
             prefix = [] if self.network is None else self.network.command
