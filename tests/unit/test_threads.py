@@ -3,12 +3,13 @@ thread waits for an event that the test sets, and the test for one that the thre
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 
 import pytest
 
 import pbweb as pb
+from pbweb.threads import _Work
 from tests.unit.paired import MINUTE, run_paired
 
 NAME = ContextVar("NAME", default="nobody")
@@ -321,6 +322,28 @@ def test_in_loop_fails_when_the_call_was_cancelled_before():
         assert ends == ["cancelled"]
 
     run_paired(Job(), body)
+
+
+def test_a_thread_that_has_its_answer_just_as_it_is_cancelled():
+    """The thread takes away what it waited for between two looks at it."""
+
+    class Work(_Work):
+        looks = iter([Future(), None])
+
+        @property
+        def asked(self):
+            return next(self.looks, None)
+
+        @asked.setter
+        def asked(self, _value):
+            pass
+
+    async def body():
+        work = Work(list)
+        work.cancel()
+        assert work.cancelled
+
+    asyncio.run(body())
 
 
 def test_in_loop_gives_back_what_the_function_returns_or_raises():
