@@ -526,7 +526,9 @@ class Incoming:
             if call.before is not None:
                 self._lighten(call)
                 self._one_is_there(call)
-        if backlog.is_over():  # also if the last one was cancelled, which weighs nothing here
+        # Also if the last one was cancelled, which weighs nothing here. There may be another one
+        # meanwhile: what was started last has an answer that waits.
+        if self.backlog is backlog and backlog.is_over():
             self.backlog = None
 
     def _weigh_answer(self, call: _Call, weight: int) -> None:
