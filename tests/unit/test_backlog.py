@@ -294,6 +294,21 @@ def echo(number, size):
     return frame
 
 
+def test_the_answer_of_the_last_call_that_was_held_may_wait_as_well():
+    peer = PeerUnderTest(window=WINDOW)
+    large = "x" * (WINDOW + 1)
+    for number in (1, 2):
+        peer.feed_frames([["message", number, "root", "echo", [large]]])
+    peer.feed_frames([echo(3, 5000)])
+    incoming = peer.session.broker.incoming
+    assert [call.request for call in incoming.backlog.held] == [3]
+    assert [frame[:2] for frame in peer.feed('["ack",1,3]')] == [["answer", 2]]
+    assert not incoming.backlog.held
+    assert incoming.backlog.answers > 4900
+    assert [frame[:2] for frame in peer.feed('["ack",2,3]')] == [["answer", 3]]
+    assert incoming.backlog is None
+
+
 def test_calls_that_are_held_at_the_limit_and_one_past_it():
     peer = peer_that_reads_nothing()
     peer.feed_frames([echo(3, MIB - 1)])
