@@ -115,7 +115,7 @@ export class Connection extends EventTarget {
     return this.#shell.status;
   }
 
-  /** Resolved when the session is over. */
+  /** Resolved when all is over: with `onSession` another session may follow one that has ended. */
   get closed() {
     return this.#shell.closed;
   }

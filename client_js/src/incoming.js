@@ -178,14 +178,16 @@ function settle(call, outcome, rejected) {
 function weigh(value) {
   let weight = 0;
   const parts = new Set([value]);
-  for (const part of parts) {
-    weight += 8;
-    if (typeof part === "string") weight += part.length;
-    else if (ArrayBuffer.isView(part)) weight += part.byteLength;
-    else if (Array.isArray(part) || Object.getPrototypeOf(part ?? 0) === Object.prototype) {
-      for (const inner of Object.values(/** @type {object} */ (part))) parts.add(inner);
+  try {
+    for (const part of parts) {
+      weight += 8;
+      if (typeof part === "string") weight += part.length;
+      else if (ArrayBuffer.isView(part)) weight += part.byteLength;
+      else if (Array.isArray(part) || Object.getPrototypeOf(part ?? 0) === Object.prototype) {
+        for (const inner of Object.values(/** @type {object} */ (part))) parts.add(inner);
+      }
     }
-  }
+  } catch {} // what cannot be read is found out when it is sent
   return weight;
 }
 

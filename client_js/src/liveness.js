@@ -50,7 +50,7 @@ export function newLiveness(current, unsent, timeOut) {
     stopTimer = startTimer(seconds, look);
   }
 
-  const heard = () => Number(current().heard);
+  const heard = () => /** @type {number} */ (current().heard);
 
   function look() {
     const time = now();
@@ -103,7 +103,7 @@ export function newLiveness(current, unsent, timeOut) {
 export function watchPage(signal, back, gone) {
   const watch = (/** @type {any} */ event) => {
     if (event.type === "pagehide") return event.persisted || gone();
-    if (!isHidden()) back();
+    if (event.type === "online" || !isHidden()) back();
   };
   for (const name of ["visibilitychange", "online", "pageshow", "pagehide"]) {
     page.addEventListener?.(name, watch, { signal });

@@ -73,10 +73,13 @@ export function newSession(
   let reached = 0;
   /** What the peer says that an ended session had received. @type {number | undefined} */
   let known;
-  /** What the session is resumed with, and for how many seconds it can be. @type {any} */
+  /** What the session is resumed with, and for how many seconds. @type {any} */
   let ticket;
   /** Whether there is no connection on which the session goes on. */
   let away = false;
+  /** Until when it can be resumed then, and what was acknowledged when it was, if more was kept. */
+  let until = 0;
+  let stuckAt = -1;
   /** The peer's calls whose answers it has, but may name until so many of its frames are here. @type {number[]} */
   const nameable = [];
   let nameableTo = 0;
@@ -331,6 +334,8 @@ export function newSession(
   function detach(code) {
     if (broker.ending || !ticket || endsSession(code)) return false;
     reached = Math.max(reached, written);
+    // What no connection survives is not sent again for ever: the window of the first loss goes on.
+    if (!away && acknowledged > stuckAt) until = hooks.now() + ticket.window;
     away = true;
     open = false;
     greeting = undefined;
@@ -361,6 +366,7 @@ export function newSession(
     written = first;
     nameableTo = second;
     free(first, (answered) => nameable.push(answered));
+    stuckAt = sent > first ? first : -1;
     // What a `version` tells frees no answer of the peer's: that takes an `ack`.
     owe("ack");
     hooks.resumed();
@@ -439,8 +445,8 @@ export function newSession(
     if (broker.ending) return;
     broker.ending = { code, reason, reconnect };
     stopStall?.();
-    if (!stays) hooks.close(code, reason);
     broker.end();
+    if (!stays) hooks.close(code, reason);
   }
 
   return {
@@ -455,9 +461,9 @@ export function newSession(
     wasGreeted() {
       greeting = undefined;
     },
-    /** For how many seconds it can be resumed, when it is away. */
-    get window() {
-      return ticket.window;
+    /** Until when it can be resumed, when it is away. */
+    get until() {
+      return until;
     },
     get away() {
       return away;

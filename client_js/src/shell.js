@@ -42,8 +42,6 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   let retry;
   /** @type {(() => void) | undefined} */
   let stopTimer;
-  /** Until when a session that is away can be resumed. */
-  let until = 0;
   /** @type {(() => void) | undefined} */
   let stopWindow;
   /** @type {any} */
@@ -133,7 +131,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     const start = () => {
       link = "open";
       tries.opened();
-      wait(() => drop(4408, `The peer sent no version within ${STALL_SECONDS} s.`));
+      wait(giveUp);
       opened();
       flush();
     };
@@ -154,6 +152,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     liveness.stop();
     stopTimer?.();
     transport.onmessage = transport.onclose = transport.onopen = null;
+    transport.onerror = () => {}; // what `ws` throws where nobody hears it
   }
 
   /** @param {{ data: unknown }} event */
@@ -190,13 +189,9 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   function lose({ code = 1006, reason = "" }) {
     release();
     if (session.broker.ending) return comeBack();
-    const wasAway = session.away;
-    const isLate = wasAway && now() >= until;
-    if (!dial || isLate || !session.detach(code)) return session.end(code, reason);
-    if (!wasAway) {
-      until = now() + session.window;
-      stopWindow = startTimer(session.window, expire);
-    }
+    if (!dial || !session.detach(code)) return session.end(code, reason);
+    stopWindow?.();
+    stopWindow = startTimer(session.until - now(), expire);
     comeBack();
   }
 
@@ -214,7 +209,6 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     stopTimer?.();
     retry = undefined;
     if (!dial || (ending && !isWanted())) return over();
-    if (!isInterrupted) tell("interrupted");
     const stop = startTimer(tries.next(ending), connectAgain, true);
     stopTimer = stop;
     retry = () => {
@@ -222,6 +216,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
       stop();
       connectAgain();
     };
+    interrupt(); // at last: the connection may be closed by who is told
   }
 
   function connectAgain() {
@@ -233,8 +228,8 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
       safely(error, "connecting again");
       return comeBack();
     }
+    wait(giveUp);
     bind(() => (session.broker.ending ? renew() : session.rejoin()));
-    if (link === "dialing") wait(() => drop(4408, "It did not open in time."));
   }
 
   function renew() {
@@ -269,7 +264,10 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   function close(code, reason) {
     stopWindow?.();
     flush();
-    if (isWanted() && (retry || link === "dialing")) return; // another is on its way
+    if (isWanted()) {
+      interrupt();
+      if (retry || link === "dialing") return; // another is on its way
+    }
     if (link !== "none") shut(code, reason);
     // A WebSocket tells when it is closed, in its time; other transports do not.
     if (link === "open" && Number(transport.readyState) < 3) {
@@ -278,6 +276,10 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     }
     release();
     comeBack();
+  }
+
+  function interrupt() {
+    if (!isInterrupted) tell("interrupted");
   }
 
   /** Tell the application. @param {"interrupted" | "resumed" | "ended"} [event] none of a new session */
@@ -298,6 +300,10 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   function wait(run) {
     stopTimer?.();
     stopTimer = startTimer(STALL_SECONDS, run);
+  }
+
+  function giveUp() {
+    drop(4408, `No version came in ${STALL_SECONDS} s.`);
   }
 
   /** The page is back: it asks at once, or connects. */
@@ -324,7 +330,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     },
     get status() {
       if (session.broker.ending && !isWanted()) return "ended";
-      return link === "open" && !session.away ? "connected" : "interrupted";
+      return isInterrupted || session.broker.ending ? "interrupted" : "connected";
     },
   };
 }

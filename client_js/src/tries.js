@@ -26,7 +26,8 @@ export function newTries() {
   let heeded = null;
 
   /** Seconds until another try is allowed, whoever wants it. */
-  const left = () => (begun.length < MOST_TRIES ? 0 : Math.max(0, Number(begun[0]) + 60 - now()));
+  const left = () =>
+    begun.length < MOST_TRIES ? 0 : Math.max(0, /** @type {number} */ (begun[0]) + 60 - now());
 
   return {
     left,
@@ -39,7 +40,8 @@ export function newTries() {
       const range = ending?.reconnect;
       if (isFirst && Array.isArray(range)) return Math.max(within(range), left());
       // Overloaded, or this client was too fast.
-      const least = isFirst && [1013, 4429].includes(Number(ending?.code)) ? OVERLOAD_SECONDS : 0;
+      const least =
+        isFirst && [1013, 4429].includes(/** @type {any} */ (ending)?.code) ? OVERLOAD_SECONDS : 0;
       return Math.max(least + backoff(attempts++), left());
     },
     begin() {

@@ -158,6 +158,13 @@ test("an attempt can be cancelled", async () => {
   );
 });
 
+test("an attempt that was cancelled before ends quietly with `ws` as well", async () => {
+  const options = { WebSocket, signal: AbortSignal.abort() };
+  const attempt = failed(connect("ws://127.0.0.1:9/pb", options));
+  assert.equal((await attempt).type, "CancelledError");
+  await new Promise(setImmediate); // it has thrown by then, if it throws
+});
+
 test("a signal that comes when there is a connection changes nothing", async () => {
   const controller = new AbortController();
   const connection = await connect(fake(), { signal: controller.signal });

@@ -285,6 +285,38 @@ async function readAll(peer, sent) {
   return frames;
 }
 
+test("a value that cannot be read is an error of its call, also where answers wait", async () => {
+  class Odd extends Referenceable {
+    remote_much() {
+      return "x".repeat(600_000);
+    }
+    remote_now() {
+      return {
+        get value() {
+          throw new RangeError("not now");
+        },
+      };
+    }
+    async remote_later() {
+      return this.remote_now();
+    }
+  }
+  const peer = await new Peer({ names: { root: new Odd() } }).open();
+  for (const id of [1, 2]) await peer.feed(m(id, "much"));
+  await peer.feed(m(3, "now"), m(4, "later"));
+  const frames = await readAll(peer, 4);
+  assert.deepEqual(
+    frames.map(([name, id]) => [name, id]),
+    [
+      ["answer", 1],
+      ["answer", 2],
+      ["error", 3],
+      ["error", 4],
+    ],
+  );
+  assert.equal(peer.statistics().running, 0);
+});
+
 test("calls are refused while answers wait for as much as half the bound", async () => {
   const root = new Store();
   const peer = await new Peer({ names: { root } }).open({ limits: { message: 1e7 } });

@@ -269,17 +269,25 @@ test("a connection that is lost is made again, and the application is told", asy
 });
 
 test("when the window has passed the connection is over, if the application sets up no other", async (t) => {
-  const { connection, transports, events } = await connected(t);
+  const clock = new Clock(t);
+  const { transports, dial } = dialed();
+  const attempt = connect(dial(), { dial });
+  transports[0].open();
+  const connection = await attempt;
+  const events = [];
+  connection.addEventListener("ended", () => events.push(connection.status));
+  transports[0].deliver(["version", 1, TICKET]);
   const lost = failed((await connection.getRootObject()).callRemote("echo", 1));
   await settled();
   transports[0].lose();
   for (let seconds = 0; seconds < 61; seconds += 1) {
-    t.mock.timers.tick(1000);
+    assert.equal(connection.status, seconds < 60 ? "interrupted" : "ended");
+    await clock.pass(1);
     if (transports.at(-1).readyState === 0) transports.at(-1).lose();
   }
   assert.equal((await lost).outcome, "unknown");
   assert.equal((await connection.closed).code, 1006);
-  assert.deepEqual(events.at(-1), ["ended", "ended"]);
+  assert.deepEqual(events, ["ended"]);
 });
 
 test("a new session is set up as the first was, with what is published", async (t) => {
@@ -370,6 +378,11 @@ test("a page that comes back connects at once", async (t) => {
     const { length } = transports;
     transports.at(-1).lose(1001);
     assert.equal(transports.length, length);
+    page.document.visibilityState = "hidden";
+    page.dispatchEvent(new Event("visibilitychange"));
+    assert.equal(transports.length, length);
+    // A hidden tab is told as well, whose timers may be a minute late.
+    if (name !== "online") page.document.visibilityState = "visible";
     page.dispatchEvent(new Event(name));
     assert.equal(transports.length, length + 1);
     page.dispatchEvent(new Event(name)); // it is under way
@@ -517,7 +530,7 @@ test("a connection that does not come about in 10 s is given up for another", as
   transports[0].lose();
   const hanging = await next(t, transports);
   t.mock.timers.tick(10_000);
-  assert.deepEqual(hanging.closed, [[4408, "It did not open in time."]]);
+  assert.deepEqual(hanging.closed, [[4408, "No version came in 10 s."]]);
   const transport = await next(t, transports);
   transport.open();
   transport.deliver(resumed(0, 0));
@@ -628,9 +641,9 @@ test("a server that was asked in time may answer when the window has passed", as
       assert.equal(connection.status, "connected");
       await Promise.race([connection.close(), clock.pass(10)]);
     } else {
-      await clock.pass(6);
+      await clock.pass(7);
       assert.equal(connection.status, "ended");
-      assert.equal((await connection.closed).code, 4408);
+      assert.equal((await connection.closed).reason, "The window has passed.");
     }
   }
 });
@@ -702,6 +715,63 @@ test("what a page closes while another connection is made stays closed", async (
     assert.equal(connection.status, "ended");
     t.mock.timers.reset();
   }
+});
+
+for (const hasSession of [true, false]) {
+  test(`what is closed by who is told that it is interrupted stays closed, ${hasSession ? "with" : "without"} a session`, async (t) => {
+    const logged = [];
+    const log = (...what) => logged.push(what);
+    const { connection, transports, events } = await connected(t, { log, onSession() {} });
+    connection.addEventListener("interrupted", () => connection.close());
+    if (!hasSession) transports[0].deliver(["close", 1012, "restart", true]);
+    transports[0].lose(1012 - 6 * hasSession);
+    await connection.closed;
+    t.mock.timers.tick(100_000);
+    assert.equal(transports.length, 1);
+    assert.deepEqual(logged, []);
+    assert.deepEqual(events, [
+      ["interrupted", "interrupted"],
+      ["ended", "ended"],
+    ]);
+  });
+}
+
+test("a connection whose session has ended is interrupted until another has begun", async (t) => {
+  const { connection, transports, events } = await connected(t, { onSession() {} });
+  const seen = [];
+  connection.notifyOnDisconnect(() => seen.push(connection.status, events.length));
+  transports[0].deliver(["close", 1012, "restart", [1, 1]]);
+  assert.deepEqual(seen, ["interrupted", 0]);
+  assert.equal(connection.status, "interrupted");
+  assert.deepEqual(events, [["interrupted", "interrupted"]]);
+  transports[0].lose(1012);
+  (await next(t, transports)).open();
+  assert.equal(connection.status, "connected");
+  assert.equal(events.length, 1);
+  connection.close();
+});
+
+test("a message that no connection survives is not sent again for longer than the window", async (t) => {
+  const clock = new Clock(t);
+  const { transports, dial } = dialed();
+  const attempt = connect(dial(), { dial });
+  transports[0].open();
+  const connection = await attempt;
+  transports[0].deliver(["version", 1, TICKET]);
+  const lost = failed((await connection.getRootObject()).callRemote("take", "large"));
+  await settled();
+  transports[0].lose();
+  for (let second = 0; second < 61; second++) {
+    await clock.pass(1);
+    const last = transports.at(-1);
+    if (!last.onopen) continue; // it is given up
+    last.open();
+    last.deliver(resumed(0, 0));
+    await settled();
+    last.lose(1006);
+  }
+  assert.equal(connection.status, "ended");
+  assert.equal((await lost).outcome, "unknown");
 });
 
 test("a connection that is taken over is not made again: two that have one secret do not fight", async (t) => {

@@ -104,7 +104,7 @@ export declare class Connection<Api = any> extends EventTarget {
      * The event `status` says that it is another one.
      */
     get status(): "connected" | "ended" | "interrupted";
-    /** Resolved when the session is over. */
+    /** Resolved when all is over: with `onSession` another session may follow one that has ended. */
     get closed(): Promise<import("./broker.js").Ending>;
     /** The machine behind the connection, with its `statistics()`. */
     get broker(): import("./broker.js").Broker;

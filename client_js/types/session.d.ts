@@ -32,8 +32,8 @@ export declare function newSession(hooks: import("./broker.js").Hooks, { limits:
     rejoin: () => void;
     /** The version was said already, by the session before. */
     wasGreeted(): void;
-    /** For how many seconds it can be resumed, when it is away. */
-    readonly window: any;
+    /** Until when it can be resumed, when it is away. */
+    readonly until: number;
     readonly away: boolean;
     /** Ask whether the link is alive. */
     probe: () => void;

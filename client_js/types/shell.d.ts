@@ -30,7 +30,7 @@ export declare function newShell(transport: Transport, { log, onSession, dial, .
         detach: (code: number) => boolean;
         rejoin: () => void;
         wasGreeted(): void;
-        readonly window: any;
+        readonly until: number;
         readonly away: boolean;
         probe: () => void;
         readonly heard: number | undefined;
