@@ -509,7 +509,7 @@ class Sessions(RuleBasedStateMachine):
         if not hasattr(self, "link"):
             return
         link = self.link
-        for _ in range(100):  # slow handlers start others' calls
+        for _ in range(1000):  # slow handlers start others' calls; a bound for what never ends
             link.settle()
             self.runtime.advance(0.5)  # a narrow window opens with the acknowledgements
             link.settle()
