@@ -44,12 +44,14 @@ class Backlog(Generic[C]):
         held_bytes: bytes of those calls.
     """
 
-    __slots__ = ("_hard", "_most_held", "_soft", "answers", "held", "held_bytes")
+    __slots__ = ("_hard", "_most_bytes", "_most_frames", "_soft", "answers", "held", "held_bytes")
 
     def __init__(self, limits: Limits) -> None:
         self._soft = limits.window // 4
         self._hard = limits.answers
-        self._most_held = max(limits.window, DEFAULT.window)  # a client's, as a rule
+        # a client's window, as a rule
+        self._most_bytes = max(limits.window, DEFAULT.window)
+        self._most_frames = max(limits.window_frames, DEFAULT.window_frames)
         self.answers = 0
         self.held: deque[C] = deque()
         self.held_bytes = 0
@@ -68,7 +70,7 @@ class Backlog(Generic[C]):
 
     def may_hold(self) -> bool:
         """Whether one more call may be held: a client that keeps to its own window is let."""
-        return self.held_bytes < self._most_held
+        return self.held_bytes < self._most_bytes and len(self.held) < self._most_frames
 
     def is_over(self) -> bool:
         """Whether nothing waits any more."""

@@ -282,6 +282,9 @@ class Incoming:
         introduced = list(introductions(frame[4:])) if walk else []
         unjellier = Unjellier(broker, broker.limits, attachments)
         try:
+            held = 0
+            if self.backlog is not None and self.backlog.first() is not None:
+                held = self._weigh_held(frame, attachments)
             cache = broker.caches.find(luid)
             copy = cache.copy()
             method = find_observer(copy, name)
@@ -304,7 +307,12 @@ class Incoming:
             return
         args = frame[4] if len(frame) > 4 else _NO_ARGS
         kw = frame[5] if len(frame) > 5 else _NO_KW
-        if self.starting and not _makes_coroutine(method):
+        if held:
+            call = self._new_call(request, name)
+            call.start = lambda: self._start(call, method, copy, args, kw)
+            self._hold_call(call, held)
+            self._wait_for(call, [], [])
+        elif self.starting and not _makes_coroutine(method):
             self._start_behind(self._new_call(request, name), method, copy, args, kw)
         else:
             self._invoke(request, name, method, copy, args, kw, None)
@@ -453,7 +461,9 @@ class Incoming:
         holder: list[Any] = [None]
         method: Method | None = None
         try:
-            held = self._weigh_held(frame, attachments)
+            if len(self._calls) >= self._most:
+                raise self._refusal()
+            held = 0 if self.backlog is None else self._weigh_held(frame, attachments)
             if type(target) is str or (type(target) is int and target > 0):
                 holder[0] = broker.exports.find(target)
                 method = find_method(holder[0], name)
@@ -490,14 +500,10 @@ class Incoming:
         """Whether the call in *frame* is to be held: how much it weighs then, else 0.
 
         Raises:
-            LimitExceeded: there are too many calls, or too much is held.
-            PBConnectionLost: this side stops.
+            LimitExceeded: too much is held, or waits.
         """
-        if len(self._calls) >= self._most:
-            raise self._refusal()
         backlog = self.backlog
-        if backlog is None:
-            return 0
+        assert backlog is not None
         if self.receipts is None:
             if backlog.is_full():
                 raise self._too_many("as many answers wait to be read as there is room for")
@@ -702,6 +708,11 @@ class Incoming:
         except Error as error:
             self._fail(call.request, call.name, error, call)
             return
+        self._start(call, method, target, args, kw)
+
+    def _start(
+        self, call: _Call, method: Method, target: Any, args: Sequence[Any], kw: dict[str, Any]
+    ) -> None:
         if self.starting and not _makes_coroutine(method):
             self._start_behind(call, method, target, args, kw)
         else:

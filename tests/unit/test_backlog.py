@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 import pbweb as pb
-from pbweb.backlog import ITEM, weight_of
+from pbweb.backlog import ITEM, Backlog, weight_of
 from pbweb.testing import SteppedRuntime, frames_of
 from tests.property.resumable import ResumablePair
 from tests.unit.alone import opened
@@ -39,6 +39,9 @@ class Store(pb.Root):
     def remote_note(self, number, *_values):
         self.asked.append(number)
 
+    def remote_keep(self, value):
+        self.kept.append(value)
+
     def remote_thing(self):
         return Store()
 
@@ -60,6 +63,10 @@ class Shelf(pb.Cacheable):
 
 class SeenShelf(pb.RemoteCache):
     pass
+
+
+class Held:
+    before = 0
 
 
 class Wrong(pb.Error, pb.Copyable):
@@ -153,6 +160,45 @@ def test_however_many_that_wait_bring_new_caches(before):
         assert root.asked == list(range(240))
 
     run_paired(root, body, limits=limits(), client_limits=pb.Limits(), registry=registry)
+
+
+def test_updates_of_what_the_client_owns_do_not_overtake_its_calls_that_are_held():
+    root = Store()
+    watched = Watched()
+
+    class Noted(pb.RemoteCache):
+        def observe_change(self, text):
+            root.asked.append(text)
+
+    registry = pb.Registry()
+    registry.setUnjellyableForClass(Watched, Noted)
+
+    async def body(both):
+        keeps = both.root.callRemote("keep", watched)
+        await keeps
+        both.to_client.hold()
+        asked = [both.root.callRemote("much", n) for n in range(40)]
+        await both.quiet()
+        changed = watched.observers[0].callRemote("change", "first")
+        watched.observers[0].callRemoteOnly("change", "second")
+        asked.append(both.root.callRemote("note", "behind"))
+        await both.quiet()
+        assert len(root.asked) < 40
+        await read_all(both)
+        for promise in [*asked, changed]:
+            await promise
+        assert root.asked == [*range(40), "first", "second", "behind"]
+        root.kept.clear()
+
+    run_paired(root, body, limits=limits(), registry=registry)
+
+
+def test_updates_that_are_held_at_the_limit_and_one_past_it():
+    backlog = Backlog(pb.Limits(window_frames=8192))
+    for _ in range(8192):
+        assert backlog.may_hold()
+        backlog.hold(Held(), 1)
+    assert not backlog.may_hold()
 
 
 def test_a_call_that_is_held_can_be_cancelled():
