@@ -156,6 +156,7 @@ def test_a_list_is_made_in_place_since_it_may_stand_elsewhere():
         (date, NOW, "date", "datetime", ""),
         (None, 0, "None", "int", ""),
         (UUID, "no", "UUID", "str", ""),
+        (UUID, 5, "UUID", "int", ""),
         (Color, "green", "Color", "str", ""),
         (Color, [], "Color", "list", ""),
         (Part, Thing(), "Part", "Thing", ""),

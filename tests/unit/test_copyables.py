@@ -394,3 +394,20 @@ def test_what_is_used_again_and_again_is_bounded():
             assert await both.root.callRemote("echo", 1) == [1]
 
         run_paired(Root(), body, registry=REGISTRY)
+
+
+def test_a_class_that_takes_its_state_itself():
+    registry = pb.Registry()
+
+    @pb.copyable(registry=registry)
+    @dataclass
+    class Own:
+        name: str
+
+        def setCopyableState(self, state: Any) -> None:
+            self.name = state["name"].upper()
+
+    made = Own("a")
+    made.setCopyableState({"name": "b"})
+    assert made == Own("B")
+    assert not hasattr(Own, "pbMaker")

@@ -303,3 +303,15 @@ def test_a_class_without_states_gets_none():
     error, given = filled({"item": "tea"}, cls=OutOfStock)
     assert type(error) is OutOfStock
     assert given == []
+
+
+def test_a_class_that_cannot_even_be_made_is_a_remote_error():
+    class Stubborn(Error):
+        def __new__(cls, one):
+            raise AssertionError("never reached: an argument is missing")
+
+    error = from_failure(
+        {"$": "failure", "type": "d", "message": "m", "parents": ["d"]}, registry_of("d", Stubborn)
+    )
+    assert type(error) is RemoteError
+    assert (error.type, str(error)) == ("d", "d: m")

@@ -8,9 +8,12 @@ from pbweb.errors import Error, InsecureJelly
 from pbweb.flavors import (
     METHOD_NAME,
     REGISTRY,
+    BoundMethod,
     Copyable,
+    Dispatcher,
     Referenceable,
     Registry,
+    Releasable,
     RemoteCopy,
     Root,
     Viewable,
@@ -393,3 +396,18 @@ def test_view_points_of_the_same_pair_are_equal():
     assert point.method("look")(point) is alice
     assert point.method("view_look") is None
     assert point.remoteMethods == {}
+
+
+def test_what_only_hands_calls_on_has_no_method_until_it_says_so():
+    assert Dispatcher().method("anything") is None
+
+
+def test_what_is_held_of_the_peers_must_say_how_it_is_given_back():
+    with pytest.raises(NotImplementedError), Releasable():
+        pass
+
+
+def test_a_bound_method_knows_which_function_it_calls():
+    method = BoundMethod(len, [])
+    assert method.calls(len)
+    assert not method.calls(print)

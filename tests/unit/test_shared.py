@@ -67,6 +67,7 @@ def test_a_copy_that_is_the_same_for_all_is_encoded_once():
     "value",
     [
         pb.Referenceable(),
+        pb.Cacheable(),
         [{"deep": pb.Referenceable()}],
         print,
         Secret(""),

@@ -13,6 +13,7 @@ from pbweb import trees
 from pbweb.errors import InsecureJelly, LimitExceeded
 from pbweb.jelly import Jellier
 from pbweb.limits import DEFAULT, Limits
+from pbweb.references import RemoteReference
 from pbweb.trees import Change, FrozenDict, FrozenList, Tree, tree_of
 from tests.unit.live_kit import NoSession
 
@@ -188,3 +189,12 @@ def test_a_set_that_was_changed_may_go_in_the_same_update():
     assert after.root == {"s": 0, "l": [frozenset()]}
     assert type(after.root["l"][0]) is frozenset
     assert after.weight == tree_of(copy.deepcopy(after.root), LIMITS).weight
+
+
+@pytest.mark.parametrize("key", ["then", "toJSON"])
+def test_a_reference_never_stands_where_an_await_would_call_it(key):
+    reference = object.__new__(RemoteReference)
+    with pytest.raises(InsecureJelly, match=key):
+        trees.check_key(key, reference)
+    trees.check_key(key, "a text")
+    trees.check_key("other", reference)

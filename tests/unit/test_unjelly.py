@@ -391,3 +391,12 @@ def test_keys_that_all_have_one_hash_are_refused(tag):
     assert len(decode({"$": "set", "items": keys[:50]})) == 50
     others = [{"$": tag, "value": str(2**70 + number)} for number in range(1000)]
     assert len(decode({"$": "set", "items": [*others, "a", "a"]})) == 1001
+
+
+@pytest.mark.parametrize(("tag", "kind"), [("set", set), ("frozenset", frozenset)])
+def test_a_set_that_is_used_twice_is_one(tag, kind):
+    defined = {"$": "def", "id": 1, "value": {"$": tag, "items": [1, 2]}}
+    one, two = decode([defined, {"$": "use", "id": 1}])
+    assert one is two
+    assert one == kind([1, 2])
+    assert type(one) is kind
