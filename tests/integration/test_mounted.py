@@ -218,7 +218,8 @@ def test_hosts_and_secrets_in_urls_under_stock_uvicorn(
 ) -> None:
     """What is mounted has the guards against DNS rebinding and tokens in URLs without an option."""
     endpoint = pb.endpoint(IntegrationRoot)
-    caplog.set_level(logging.INFO)
+    for logger in ("", "uvicorn.error", "uvicorn.access"):  # a server before may have set its own
+        caplog.set_level(logging.INFO, logger)
 
     async def page(port: int, host: str) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
