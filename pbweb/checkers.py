@@ -12,6 +12,7 @@ import os
 import stat
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -165,7 +166,7 @@ _PASSWORDS = _Workers("passwords")
 _TOKENS = _Workers("tokens")
 
 
-class _PasswordChecker:
+class _PasswordChecker(ABC):
     """Passwords against argon2 hashes. A name that is unknown costs as much as a wrong password."""
 
     credentialInterfaces = (UsernamePassword,)
@@ -194,8 +195,9 @@ class _PasswordChecker:
             return False
         return known is not None
 
+    @abstractmethod
     def _hashes(self) -> Mapping[str, str]:
-        raise NotImplementedError
+        """The hash of each name's password."""
 
     def _hash_like(self, hashes: Mapping[str, str]) -> str:
         """The hash of a password that nobody has, as much work as that of the first one."""

@@ -155,6 +155,33 @@ def test_hashing_holds_up_neither_the_loop_nor_more_threads_than_there_are():
     assert checkers._PASSWORDS.jobs == 0
 
 
+def test_what_waits_for_a_thread_that_will_not_come_no_longer_counts():
+    workers = checkers._Workers("things")
+    go = threading.Event()
+
+    async def main():
+        async with asyncio.timeout(MINUTE):
+            tasks = [
+                asyncio.create_task(workers.do(go.wait, MINUTE))
+                for _ in range(checkers.WORKERS + 1)
+            ]
+            await asyncio.sleep(0)
+            assert workers.jobs == checkers.WORKERS + 1
+            workers._threads.shutdown(wait=False, cancel_futures=True)
+            go.set()
+            *_, last = await asyncio.gather(*tasks, return_exceptions=True)
+            assert isinstance(last, asyncio.CancelledError)
+
+    asyncio.run(main())
+    assert workers.jobs == 0
+
+
+def test_a_library_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "argon2", None)
+    with pytest.raises(ImportError, match=r"argon2-cffi is not installed.*pbweb\[cred\]"):
+        InMemoryUsernamePasswordDatabase({})
+
+
 def test_passwords_in_a_file_that_changes(tmp_path):
     path = tmp_path / "passwords"
     path.write_text(f"# the staff\n\nalice:{QUICK.hash('wonder')}\n bob:{QUICK.hash('x')} \n")

@@ -426,6 +426,23 @@ def test_a_task_that_is_cancelled_while_it_awaits_cancels_the_calls():
     run(body)
 
 
+def test_a_task_that_is_cancelled_just_as_the_results_come():
+    async def body(ada):
+        call = (await group_of(ada)).callRemote("wait")
+
+        async def wait():
+            return await call
+
+        first, second = asyncio.create_task(wait()), asyncio.create_task(wait())
+        await ada.both.quiet()
+        first.cancel()  # it has not had its turn yet when the call is over
+        ada.both.cut()
+        assert [type(result) for result in (await second).values()] == [pb.PBConnectionLost]
+        assert first.cancelled()
+
+    run(body, peers=1)
+
+
 # ------------------------------------------------------------------- leaving
 
 
@@ -492,6 +509,24 @@ def test_the_group_may_be_changed_by_who_is_told():
         group.clear()
 
     run(body, peers=3, slow=SLOW, logged=1)
+
+
+def test_who_is_taken_out_while_the_others_are_called_is_not_called():
+    async def body(ada, ben):
+        one, two = await ada.join(), await ben.join()
+        group = pb.Group([one, two], delivery="all", most=1, left=lambda *_: group.discard(two))
+        await ada.read()
+        ada.stop_reading()
+        for number in range(ROOM + 1):
+            group.callRemoteOnly("hear", number)
+        call = group.callRemote("hear", "too much for one")
+        assert list(call.promises) == [one]
+        assert not group
+        await ben.both.quiet()
+        assert ben.heard == [*range(ROOM + 1)]
+        assert {type(result) for result in (await call).values()} == {pb.LimitExceeded}
+
+    run(body, slow=SLOW, logged=1)
 
 
 def test_iterating_while_members_leave():

@@ -230,6 +230,24 @@ def test_changes_one_after_another():
     run_paired(room, body)
 
 
+def test_changes_that_come_before_the_release_are_the_last():
+    room = Room()
+
+    async def body(both: Pair) -> None:
+        board = await both.root.callRemote("board")
+        changes = board.changes()
+        first = asyncio.ensure_future(changes.__anext__())
+        await asyncio.sleep(0)
+        board.observe_update([[["title"], "set", "last"]])
+        board.release()  # the reader has not had its turn yet
+        assert [change.value for change in await first] == ["last"]
+        with pytest.raises(StopAsyncIteration):
+            await changes.__anext__()
+        del first
+
+    run_paired(room, body)
+
+
 def test_changes_of_one_who_is_slow():
     room = Room()
 
@@ -279,6 +297,10 @@ def test_a_copy_that_no_session_made():
         _ = board.title
     with pytest.raises(pb.DeadReferenceError, match="copy of nothing"):
         board.setCopyableState(["x", {}])
+    for state in ("x", ["x"], [1, {}]):
+        with pytest.raises(pb.InsecureJelly, match="its type's name and its attributes"):
+            board.setCopyableState(state)
+    board.release()
 
 
 def test_updates_that_copy_much_are_bounded(monkeypatch):

@@ -48,6 +48,17 @@ class Library(pb.Root):
         self.file = io.BytesIO(bytes(size))
         pb.FilePager(collector, self.file, self.ended.append, "ended")
 
+    def remote_getWithoutCallback(self, collector: Any, what: str) -> None:
+        if what == "file":
+            self.file = io.BytesIO(b"in a file")
+            pb.FilePager(collector, self.file)
+        else:
+            pb.StringPager(collector, what)
+
+    def remote_getTwice(self, collector: Any) -> None:
+        for text in ("abc", "def"):
+            pb.StringPager(collector, text, 3, self.ended.append, text)
+
     def remote_refuse(self, collector: Any) -> None:
         raise pb.Error("no pages today")
 
@@ -164,3 +175,21 @@ def test_the_abstract_ones_say_so():
         pb.PageCollector().remote_gotPage(1)
     with pytest.raises(NotImplementedError):
         pb.Pager.nextPage(None)
+
+
+def test_pagers_without_a_callback():
+    async def body(both, library):
+        assert await pb.getAllPages(both.root, "getWithoutCallback", "text") == ["text"]
+        assert await pb.getAllPages(both.root, "getWithoutCallback", "file") == [b"in a file"]
+        assert library.file.closed
+
+    assert run(body).ended == []
+
+
+def test_a_collector_that_two_pagers_bring_pages_is_done_with_the_first():
+    async def body(both, library):
+        pages = await pb.getAllPages(both.root, "getTwice")
+        assert pages[0] == "abc"
+        await both.quiet()
+
+    assert run(body).ended == ["abc", "def"]

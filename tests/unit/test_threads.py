@@ -324,6 +324,37 @@ def test_in_loop_fails_when_the_call_was_cancelled_before():
     run_paired(Job(), body)
 
 
+def test_in_loop_ends_when_the_call_is_cancelled_just_as_it_asks():
+    """The call was wanted when the thread looked, and is not when the loop has been asked."""
+    ends = []
+
+    class Work(_Work):
+        looks = iter([False, False, True])  # before it begins, before it asks, after it has
+
+        @property
+        def cancelled(self):
+            return next(self.looks)
+
+        @cancelled.setter
+        def cancelled(self, _value):
+            pass
+
+    def method():
+        try:
+            pb.in_loop(asyncio.Event().wait)
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+
+    async def body():
+        async with asyncio.timeout(MINUTE):
+            with pytest.raises(asyncio.CancelledError):
+                await Work(method).result(None)
+
+    asyncio.run(body())
+    assert ends == ["cancelled"]
+
+
 def test_a_thread_that_has_its_answer_just_as_it_is_cancelled():
     """The thread takes away what it waited for between two looks at it."""
 

@@ -265,3 +265,10 @@ def test_endpoints_of_one_loop_have_one_watchdog():
             connection.lost("over")
 
     run(body)
+
+
+def test_a_loop_that_is_closed_meanwhile_is_asked_nothing(log):
+    loop = asyncio.new_event_loop()
+    loop.close()
+    Watchdog(SECONDS)._ask(loop, threading.get_ident())
+    assert log.texts == []
