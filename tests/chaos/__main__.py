@@ -20,11 +20,12 @@ from tests.chaos.network import why_not
 def plans(seed: int) -> Iterator[Plan]:
     """One after the other, of all kinds: most weather, some of each other trouble."""
     both = {"python": 6, "node": 6}
+    all_of_them = {**both, "chromium": 3}
     while True:
-        yield Plan(seed, 60_000, weather="rough", seconds=900, **both)
-        yield Plan(seed, 6_000, weather="fatal", window=1, seconds=600, **both)
+        yield Plan(seed, 60_000, weather="rough", seconds=900, **all_of_them)
+        yield Plan(seed, 6_000, weather="fatal", window=1, seconds=600, **all_of_them)
         # outages of more than half the window, and none that is longer
-        yield Plan(seed, 6_000, weather="long", window=4, seconds=600, **both)
+        yield Plan(seed, 6_000, weather="long", window=4, seconds=600, **all_of_them)
         yield Plan(seed, 20_000, weather="rough", kills=5, deaths=5, seconds=600, **both)
         yield Plan(seed, 8_000, weather="calm", window=60, stops=1, seconds=600, **both)
         if not why_not():

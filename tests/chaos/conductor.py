@@ -55,7 +55,7 @@ class Plan:
 
     Args:
         calls: of all clients together; the server's own come on top.
-        python, node: connections of each.
+        python, node, chromium: connections of each.
         window: the server's `resume_window`, in seconds.
         weather: a name of `SHARES`.
         kills: how often the server is killed with SIGKILL and started again.
@@ -72,6 +72,7 @@ class Plan:
     calls: int = 2000
     python: int = 2
     node: int = 0
+    chromium: int = 0
     window: float = 8.0
     weather: str = "rough"
     kills: int = 0
@@ -241,7 +242,7 @@ class Run:
         if self.network is not None:
             stack.enter_context(self.network)
         self.server.start()
-        for kind, make in (("python", _python), ("node", _node)):
+        for kind, make in (("python", _python), ("node", _node), ("chromium", _chromium)):
             if getattr(self.plan, kind):
                 await self._add(stack, kind, make)
         stack.push_async_callback(self._stop_clients)
@@ -339,7 +340,7 @@ class Run:
             proxy = await stack.enter_async_context(fault_proxy(self.server.port, scenario))
             self.proxies[name] = proxy
             urls.append(f"ws://localhost:{proxy.port}/pb")
-        calls = plan.calls // (plan.python + plan.node)
+        calls = plan.calls // (plan.python + plan.node + plan.chromium)
 
         def command(name: str) -> list[str]:
             prefix = [] if self.network is None else self.network.command
@@ -376,6 +377,12 @@ def _node(plan: Plan, name: str, urls: list[str], calls: int, path: Path) -> lis
     options = ["--name", name, "--seed", str(plan.seed), "--calls", str(calls)]
     script = str(PROJECT / "tests" / "chaos" / "node_client.mjs")
     return ["node", script, *options, "--history", str(path), *urls]
+
+
+def _chromium(plan: Plan, name: str, urls: list[str], calls: int, path: Path) -> list[str]:
+    options = ["--name", name, "--seed", str(plan.seed), "--calls", str(calls)]
+    command = [sys.executable, "-m", "tests.chaos.chromium_client", *options]
+    return [*command, "--history", str(path), *urls]
 
 
 async def perform(plan: Plan) -> Outcome:

@@ -26,3 +26,11 @@ async def test_what_is_lost_is_labelled_and_the_labels_are_right():
     counts = outcome.verdict.counts
     assert counts["sessions lost"] >= 5
     assert counts["unknown"] + counts["executed_answer_lost"] + counts["not_executed"] >= 50
+
+
+async def test_pages_of_chromium_lose_nothing_either():
+    outcome = await passing(Plan(seed=3, calls=600, python=0, chromium=2))
+    counts = outcome.verdict.counts
+    assert counts["calls"] >= 600
+    assert counts["resumes"] >= 5
+    assert counts["sessions closed"] == 2
