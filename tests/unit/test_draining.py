@@ -2,12 +2,14 @@
 be reached; where a bound is the point it is 0."""
 
 import asyncio
+import signal
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
 
 import pbweb as pb
-from pbweb.draining import GOING_AWAY, back_in, stop
+from pbweb.draining import GOING_AWAY, back_in, before_the_server, stop
 from pbweb.testing import Pair, Way
 from tests.unit.paired import MINUTE
 
@@ -268,3 +270,75 @@ def test_nobody_is_let_in_any_more():
         assert refused.value.status == 503
 
     run(body)
+
+
+@pytest.fixture
+def signalled():
+    """The signals that the server got, in place of what would end this program."""
+    got = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [
+        signal.signal(number, lambda number, _frame: got.append(number)) for number in numbers
+    ]
+    yield got
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_signal_comes_to_the_server_when_calls_in_progress_have_ended(signalled):
+    shop = Shop()
+    endpoint = pb.Endpoint(shop)
+
+    async def body():
+        async with before_the_server(endpoint), served(endpoint) as both:
+            call = both.root.callRemote("sell")
+            await both.quiet()
+            signal.raise_signal(signal.SIGTERM)
+            await both.quiet()
+            assert endpoint.stopping
+            assert signalled == []
+            shop.open.set()
+            assert await call == "sold"
+            while not signalled:
+                await asyncio.sleep(0)
+            assert signalled == [signal.SIGTERM]
+
+    run(body)
+
+
+def test_the_next_signal_comes_to_the_server_at_once(signalled):
+    shop = Shop()
+    endpoint = pb.Endpoint(shop)
+
+    async def body():
+        async with before_the_server(endpoint), served(endpoint) as both:
+            call = both.root.callRemote("sell")
+            await both.quiet()
+            signal.raise_signal(signal.SIGTERM)
+            await both.quiet()
+            signal.raise_signal(signal.SIGINT)
+            assert signalled == [signal.SIGINT]
+            await both.quiet()
+            assert not call.done, "nobody drains any more"
+            shop.open.set()
+            assert await call == "sold"
+
+    run(body)
+    assert signalled == [signal.SIGINT]
+
+
+def test_signals_are_left_alone_where_there_are_none(signalled):
+    """Signals come to the main thread; a loop in another one has none to hold back."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    async def body():
+        endpoint = pb.Endpoint(Shop())
+        async with before_the_server(endpoint):
+            assert signal.getsignal(signal.SIGTERM) is handler
+        assert endpoint.stopping
+
+    thread = threading.Thread(target=run, args=(body,))
+    thread.start()
+    thread.join(MINUTE)
+    assert not thread.is_alive()
+    assert signal.getsignal(signal.SIGTERM) is handler
