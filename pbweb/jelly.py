@@ -513,7 +513,7 @@ def _survey(
     counted = len(values)
     arrays, left_out, floats = 0, False, False
     types, containers = list(map(type, values)), list(values)
-    while containers:
+    while True:
         depth -= 1
         if depth < 1:
             return None
@@ -554,7 +554,7 @@ _ALONE = _count_alone()
 def _all_finite(values: Sequence[Any]) -> bool:
     """Whether no null in the text was a NaN or infinity; *values* are trees."""
     containers = list(values)
-    while containers:
+    while True:
         items = get_referents(*containers)
         types = list(map(type, items))
         present = set(types)

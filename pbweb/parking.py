@@ -260,7 +260,7 @@ class Parking:
             hashes,
             place.principal,
         )
-        while self._tombstones:
+        while True:  # the one just made stays
             oldest = next(iter(self._tombstones.values()))
             if oldest.until > now and len(self._tombstones) <= self._limits.away:
                 break

@@ -488,3 +488,19 @@ def test_what_the_hooks_raise_is_raised():
 
 def test_a_reference_in_a_state_under_a_key_that_a_page_would_call():
     assert "under the key 'then'" in refusal(Card(then=Marked()))
+
+
+def test_decimals_at_the_limit_of_digits_and_one_past_it():
+    most = Decimal("1" * 200)
+    assert encode([most], digits=200) == [{"$": "decimal", "value": "1" * 200}]
+    with pytest.raises(LimitExceeded, match="digits: the decimal at"):
+        encode([Decimal("1" * 201)], digits=200)
+
+
+def test_what_can_be_awaited_is_to_be_awaited_first():
+    class Later:
+        def __await__(self):
+            yield
+
+    with pytest.raises(InsecureJelly, match="await it first"):
+        encode(Later())

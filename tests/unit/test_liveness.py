@@ -3,6 +3,8 @@
 import pytest
 
 import pbweb as pb
+from pbweb.liveness import Liveness
+from pbweb.testing import SteppedRuntime
 from tests.unit.alone import MESSAGE, Alone, opened
 
 
@@ -208,3 +210,17 @@ def test_with_a_heartbeat_of_more_than_an_hour_nobody_is_asked(is_server):
     alone.runtime.advance(1e6)
     assert alone.session.closing is None
     assert alone.sent() == []
+
+
+def test_a_version_that_comes_when_the_connection_is_given_up_starts_nothing():
+    runtime = SteppedRuntime()
+    closed = []
+    liveness = Liveness(
+        runtime, pb.Limits(), lambda: None, lambda *said: closed.append(said), lambda: False
+    )
+    liveness.expect()
+    assert runtime.timers() == 1
+    liveness.lose()
+    liveness.greeted()
+    runtime.advance(100)
+    assert (runtime.timers(), closed) == (0, [])

@@ -406,3 +406,22 @@ def test_the_window_begins_anew_once_something_of_what_was_sent_again_has_arrive
     assert session.state == "detached"
     lot.runtime.advance(11)
     assert session.state == "ended"
+
+
+def test_a_session_that_ends_while_it_makes_another_go_keeps_nothing():
+    lot = Lot(away=1)
+    first, second = lot.away(), lot.live()
+    first.broker.notifyOnDisconnect(lambda: second.end("its application wants it so"))
+    second.detach("lost")
+    assert [first.state, second.state] == ["ended", "ended"]
+    assert [lot.parking.statistics()[name] for name in ("sessions", "away", "bytes_away")] == [
+        0
+    ] * 3
+
+
+def test_a_client_that_comes_back_to_more_than_may_be_kept_is_told_that_it_is_over():
+    lot = Lot(window=1024, message=1024)
+    session = lot.live()
+    session.broker.send(["error", 1, {"$": "failure", "message": "x" * 5000}])
+    assert lot.ask(session) == Refusal("overflow", 0)
+    assert session.state == "ended"

@@ -229,3 +229,44 @@ def test_sugar_for_promises():
         assert await remote(root.callRemote("echo", function)[0][0]).call(5) == 6
 
     run_paired(Root(), body)
+
+
+def test_one_that_waits_no_more_does_not_hinder_the_others():
+    async def body(both):
+        root = await both.client.getRootObject()
+        promise = root.callRemote("wait")
+        patient, other = (asyncio.ensure_future(_wait_for(promise)) for _ in range(2))
+        await asyncio.sleep(0)
+        other.cancel()
+        promise.settle(5)
+        assert await patient == 5
+        with pytest.raises(asyncio.CancelledError):
+            await other
+
+    with pytest.raises(AssertionError, match="not idle"):  # the peer still works on it
+        run_paired(Root(), body)
+
+
+async def _wait_for(promise):
+    return await promise
+
+
+def test_a_promised_stream_that_is_closed_is_closed_where_it_comes_from():
+    closed = []
+
+    class Source(pb.Root):
+        async def remote_items(self):
+            try:
+                for number in range(1000):
+                    yield number
+            finally:
+                closed.append(True)
+
+    async def body(both):
+        root = await both.client.getRootObject()
+        stream = aiter(root.callRemote("items"))
+        assert await anext(stream) == 0
+        await stream.aclose()
+        assert closed == [True]
+
+    run_paired(Source(), body)

@@ -653,3 +653,20 @@ def test_when_the_session_goes_all_references_are_dead_and_all_objects_are_let_g
         assert root_object.probes[0]() is None
 
     run_paired(root_object, body, idle=False)
+
+
+def test_what_was_handed_out_for_nobody_in_particular_stays_when_an_avatar_goes():
+    exports = Exports(10)
+    thing, avatar = Thing(), object()
+    assert exports.hand_out(thing) == exports.hand_out(thing, avatar) == 1
+    exports.revoke(avatar)
+    assert exports.find(1) is thing
+
+
+def test_a_number_that_is_taken_back_behind_later_ones_is_not_used_again():
+    exports = Exports(10)
+    handed = [exports.hand_out(thing) for thing in (Thing(), Thing())]
+    for luid in handed:
+        exports.take_back(luid)
+    assert not exports.numbered
+    assert exports.hand_out(Thing()) == 2
