@@ -265,6 +265,10 @@ class _WayBack:
         """Whether a connection has anything to carry: a session, or one to begin."""
         return self.connection.session.detached or self._to.on_session is not None
 
+    def follows(self) -> bool:
+        """See `connection.Return`."""
+        return self._to.on_session is not None and not self._stopped
+
     def stop(self) -> None:
         """See `connection.Return`."""
         self._stopped = True
@@ -280,7 +284,7 @@ class _WayBack:
 
     def refused(self) -> bool:
         """See `connection.Return`."""
-        if self._stopped or self._to.on_session is None:
+        if not self.follows():
             return False
         self._loop.call_soon(self._set_up_soon, context=self._context)
         return True

@@ -78,6 +78,9 @@ class Return(Protocol):
     def stop(self) -> None:
         """Do not."""
 
+    def follows(self) -> bool:
+        """Whether another session is to take the place of one that has ended."""
+
     def refused(self) -> bool:
         """The session cannot be resumed: whether a new one is to begin on this connection."""
 
@@ -146,6 +149,7 @@ class Connection:
         "_status",
         "_summing",
         "_thread",
+        "_told",
         "_turn",
         "_way_back",
         "_wrote_in",
@@ -183,6 +187,7 @@ class Connection:
         self.watchdog: Watchdog | None = None
         self._way_back = way_back
         self._status: list[Callable[[Status], object]] = []
+        self._told: Status = "connected"
         self._published: dict[str, Any] = {}
         self.session = Session(
             self,
@@ -270,10 +275,17 @@ class Connection:
 
     @property
     def status(self) -> Status:
-        """``connected``; ``interrupted``: without a connection, calls wait; or ``ended``."""
-        if self.session.ended:
+        """``connected``; ``interrupted``: without a connection; or ``ended``.
+
+        While it is interrupted calls wait; or, if the session has ended and another is to follow,
+        there is nobody to call.
+        """
+        session, way_back = self.session, self._way_back
+        if not session.ended:
+            return "interrupted" if session.detached else "connected"
+        if way_back is None or session.come_back is False or not way_back.follows():
             return "ended"
-        return "interrupted" if self.session.detached else "connected"
+        return "interrupted"
 
     @property
     def ending(self) -> Ending | None:
@@ -297,6 +309,7 @@ class Connection:
         if self._way_back is not None:
             self._way_back.stop()
         self.session.close(code, reason)
+        self._tell()  # where the session has ended before, and another was to follow
         self._finish()
         await self.wait_closed()
 
@@ -327,21 +340,28 @@ class Connection:
 
     def _changed(self, state: State) -> None:
         """The session's state is another one."""
+        self._tell()
+        if state == "ended":
+            self._finish()
+
+    def _tell(self) -> None:
+        """Say what the status is, if it is another one than was told."""
         status = self.status
+        if status == self._told:
+            return
+        self._told = status
         for callback in list(self._status):
             try:
                 callback(status)
             except Exception as error:
                 self.report("a callback of on_status failed", error)
-        if state == "ended":
-            self._finish()
 
     def _refused(self, old: Session, said: dict[str, Any]) -> Session | None:
         """The server has the session no more; a new one begins, if the application wants that."""
         assert self._way_back is not None
         if self._way_back.refused():
             self.session = old.follow()
-            self._publish()
+            self._begun()
             return self.session
         if self._link is not None:  # the server has begun one that nobody wants
             self._link.write([(b'["close",1000,"",false]', False)])
@@ -350,7 +370,7 @@ class Connection:
     def begin_again(self) -> None:
         """A new session in the place of the one that has ended."""
         self.session = self.session.follow(greet=True)
-        self._publish()
+        self._begun()
 
     def is_not_coming_back(self) -> None:
         """No way back was found, or none is looked for any more."""
@@ -358,7 +378,8 @@ class Connection:
             self.session.end("the connection is not made again")
         self._finish()
 
-    def _publish(self) -> None:
+    def _begun(self) -> None:
+        self._loop.call_soon(self._tell)  # when its link carries it
         for name, value in self._published.items():
             self.broker.setNameForLocal(name, value)
 

@@ -103,6 +103,7 @@ class Client:
         self._closing = False
         self._away_since = 0.0
         self._connection: Any = None
+        self._broker: Any = None
         self._root: Any = None
         self._them = Them(history)
         self._pond = OwnPond()
@@ -129,7 +130,7 @@ class Client:
         if status == "interrupted":
             self._away_since = clock()
             self._history.add("away")
-        elif status == "connected" and self._away_since:
+        elif self._away_since and self._connection.broker is self._broker and status != "ended":
             seconds = clock() - self._away_since
             self._history.add("resumed", session=self._session, seconds=seconds)
         if status != "interrupted":
@@ -139,6 +140,7 @@ class Client:
         self._epoch += 1
         self._number = 0
         session = self._session = f"{self._name}/{self._epoch}"
+        self._broker = connection.broker
         self._root = root
         self._pond = OwnPond()
         key = f"{session} disconnect"

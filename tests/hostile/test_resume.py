@@ -181,8 +181,9 @@ async def test_when_the_window_has_passed_every_call_says_what_is_known_and_a_se
             pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
         ):
             root = await connection.getRootObject()
-            lost = []
+            lost, statuses = [], []
             connection.notifyOnDisconnect(lambda: lost.append(1))
+            connection.on_status(statuses.append)
             running = root.callRemote("hang")
             await ledger.wait.wait()
             proxy.is_down = True
@@ -198,8 +199,10 @@ async def test_when_the_window_has_passed_every_call_says_what_is_known_and_a_se
             with pytest.raises(pb.DeadReferenceError):
                 await root.callRemote("echo", 1)
             assert lost == [1]
+            assert connection.status == "interrupted"  # another session is to follow
             proxy.is_down = False
             await until(lambda: len(begun) == 2)
+            assert statuses == ["interrupted", "connected"]
             root = await connection.getRootObject()
             assert await root.callRemote("echo", 2) == 2
             assert 1 not in ledger.executed
@@ -220,6 +223,8 @@ async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another(
     ):
         root = await connection.getRootObject()
         assert await root.callRemote("echo", 1) == 1
+        statuses = []
+        connection.on_status(statuses.append)
         running = root.callRemote("hang")
         await ledger.wait.wait()
         [server] = gate.attacked()
@@ -235,6 +240,25 @@ async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another(
         await until(lambda: len(begun) == 2)
         assert await begun[1].callRemote("echo", 2) == 2
         assert connection.status == "connected"
+        assert statuses == ["interrupted", "connected"]
+
+
+async def test_who_closes_while_another_session_is_to_follow_is_told_the_end_once():
+    async def on_session(root, connection):
+        await root.callRemote("echo", 1)
+
+    async with gateway(Ledger(), limits=with_limits(resume_window=0)) as gate:  # noqa: SIM117
+        async with fault_proxy(gate.port) as proxy:
+            url = f"ws://localhost:{proxy.port}/pb"
+            connection = await pb.connect(url, on_session=on_session)
+            statuses = []
+            connection.on_status(statuses.append)
+            proxy.is_down = True
+            proxy.cut()
+            await until(lambda: connection.status == "interrupted")
+            await connection.close()
+            assert statuses == ["interrupted", "ended"]
+            assert connection.status == "ended"
 
 
 async def test_a_set_up_lives_through_a_lost_connection_and_stops_with_its_session():
