@@ -126,9 +126,11 @@ class Limits:
             kind = int if field.type == "int" else (int, float)
             least = 0 if field.name in MAY_BE_NONE else 1e-300
             if isinstance(value, bool) or not isinstance(value, kind) or not least <= value < inf:
+                number = "whole number" if kind is int else "number"
+                if not least:
+                    number += " or 0"
                 raise ValueError(
-                    f"the limit {field.name!r} must be a positive "
-                    f"{'whole number' if kind is int else 'number'}, not {value!r}"
+                    f"the limit {field.name!r} must be a positive {number}, not {value!r}"
                 )
 
     def announce(self) -> dict[str, int]:

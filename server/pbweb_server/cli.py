@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from pbweb import __version__
-from pbweb.limits import ANNOUNCED, Limits
+from pbweb.limits import ANNOUNCED, DEFAULT, Limits
 
 from .settings import Settings
 
@@ -49,12 +49,33 @@ class _Limit(click.ParamType[tuple[str, float]]):
         kinds = {field.name: field.type for field in fields(Limits)}
         if name not in kinds:
             self.fail(f"{name!r} is no limit; there are {', '.join(kinds)}", param, ctx)
+        is_whole = kinds[name] == "int"
         try:
-            number = int(text) if kinds[name] == "int" else float(text)
+            number = int(text) if is_whole else float(text)
+        except ValueError:
+            kind = "whole number" if is_whole else "number"
+            example = f"{name}={getattr(DEFAULT, name)}"
+            self.fail(f"{value!r}: the limit {name!r} is a {kind}, as {example}", param, ctx)
+        try:
             Limits(**{name: number})  # type: ignore[arg-type]
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
         return name, number
+
+
+class _Host(click.ParamType[str]):
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            is_name = ":" not in text or ipaddress.ip_address(text).version == 6
+        except ValueError:
+            is_name = False
+        if not is_name or set(text) & set("/@[]?# "):
+            shape = "as example.com or 10.0.0.7, without scheme, port and path"
+            self.fail(f"{text!r} is no host: {shape}", param, ctx)
+        return text
 
 
 class _Network(click.ParamType[str]):
@@ -140,6 +161,7 @@ def pbweb() -> None:
     "Answer to this Host; * for all. May be given often; by default, who comes to a loopback "
     "address has to use its names.",
     multiple=True,
+    type=_Host(),
     metavar="NAME",
 )
 @setting(

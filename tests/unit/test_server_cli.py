@@ -76,6 +76,7 @@ BAD = [
     *(("port", text) for text in ("-1", "65536", "x", "1.5", "²")),
     *(("trust-proxy", text) for text in ("10.0.0.0/99", "proxy.example")),
     *(("origin", text) for text in ("https://a.example/", "a.example")),
+    *(("allow-host", text) for text in ("http://a.example", "a.example:80", "[::1]", "a/b")),
     ("log-level", "loud"),
 ]
 
@@ -93,6 +94,17 @@ def test_a_bad_value_is_named_with_where_it_came_from(name: str, text: str) -> N
     assert f"Invalid value for {variable}: " in result.stderr
     assert text.partition("=")[0] in result.stderr
     assert f"--{name}" not in result.stderr
+
+
+@pytest.mark.parametrize("text", ["calls", "calls=", "calls=x", "calls=1.5"])
+def test_a_limit_that_is_no_number_is_shown_as_one_that_is(text: str) -> None:
+    said = run("serve", "module:Root", "--limit", text).stderr
+    assert "the limit 'calls' is a whole number, as calls=256" in said
+
+
+@pytest.mark.parametrize("host", ["a.example", "10.0.0.7", "::1", "*"])
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert parsed("--allow-host", host).allow_host == (host,)
 
 
 def test_every_option_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
