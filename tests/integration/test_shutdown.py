@@ -292,7 +292,7 @@ def test_there_too_a_second_signal_goes_through() -> None:
 # ------------------------------------------------- what would hold up the end
 
 
-@pytest.mark.parametrize("limits", [(), ("--limit", "drain=0.2", "--limit", "grace=1")][not FULL :])
+@pytest.mark.parametrize("limits", [(), ("--limit", "drain=0.2", "--limit", "grace=3")][not FULL :])
 def test_stalled_readers_do_not_hold_it_up(limits: tuple[str, ...]) -> None:
     async def scene(process: Process) -> None:
         tag = {"$": "remote", "id": 1}
