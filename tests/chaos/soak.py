@@ -1,7 +1,7 @@
 """`python -m tests.chaos.soak SECONDS`: one server, and clients that come and go all the time.
 
-Each client makes calls, gets references, caches and streams, and goes: three in ten with an abort,
-the others with a close. What the server holds is looked at once a second; its memory may not rise,
+Each client makes calls, gets references, caches and streams, and goes: three in ten of their links
+are reset, and half of those sessions are resumed, the others run out; the rest goes with a close. What the server holds is looked at once a second; its memory may not rise,
 and at the end no session may be left in it. This is `make soak`.
 """
 
@@ -34,6 +34,7 @@ class Soak:
         self._history = history
         self.sessions = 0
         self.calls = 0
+        self.resumed = 0
         self.samples: list[tuple[float, float, int]] = []
         """Seconds, MiB, open files."""
 
@@ -46,7 +47,8 @@ class Soak:
 
     async def _session(self, url: str) -> None:
         self.sessions += 1
-        connection = await pb.connect(url, resume=self._chance.random() < 0.5)
+        comes_back = self._chance.random() < 0.5
+        connection = await pb.connect(url, resume=comes_back)
         root = await connection.getRootObject()
         begun = [
             root.callRemote("begin", "-", f"soak/{self.sessions}", Them(self._history)),
@@ -62,6 +64,11 @@ class Soak:
             self.calls += 8
         if self._chance.random() < 0.3:
             connection._link._transport.abort()  # the way back is cut as well
+            if not comes_back:
+                await connection.wait_closed()
+                return
+            await root.callRemote("change", "-", 0)
+            self.resumed += 1
         await connection.close()
 
     async def watch(self, pid: int, url: str, end: float) -> None:
@@ -101,7 +108,7 @@ async def soak(seconds: float, seed: int) -> bool:
         files = psutil.Process(server.pid).num_fds()
         slope = run.slope()
         print(
-            f"{run.sessions:,} sessions, {run.calls:,} calls; left: {census['left'] or 'nothing'}; "
+            f"{run.sessions:,} sessions, {run.resumed:,} resumed, {run.calls:,} calls; left: {census['left'] or 'nothing'}; "
             f"open files {run.samples[0][2]} at first and {files} at last; "
             f"memory {run.samples[0][1]:.1f} MiB at first, {run.samples[-1][1]:.1f} at last, "
             f"{slope:+.2f} MiB a minute"
