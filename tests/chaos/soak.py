@@ -1,7 +1,8 @@
 """`python -m tests.chaos.soak SECONDS`: one server, and clients that come and go all the time.
 
 Each client makes calls, gets references, caches and streams, and goes: three in ten of their links
-are reset, and half of those sessions are resumed, the others run out; the rest goes with a close. What the server holds is looked at once a second; its memory may not rise,
+are reset, and half of those sessions are resumed, the others run out; the rest goes with a close.
+What the server holds is looked at once a second; its memory may not rise,
 and at the end no session may be left in it. This is `make soak`.
 """
 
@@ -108,7 +109,8 @@ async def soak(seconds: float, seed: int) -> bool:
         files = psutil.Process(server.pid).num_fds()
         slope = run.slope()
         print(
-            f"{run.sessions:,} sessions, {run.resumed:,} resumed, {run.calls:,} calls; left: {census['left'] or 'nothing'}; "
+            f"{run.sessions:,} sessions, {run.resumed:,} resumed, {run.calls:,} calls; "
+            f"left: {census['left'] or 'nothing'}; "
             f"open files {run.samples[0][2]} at first and {files} at last; "
             f"memory {run.samples[0][1]:.1f} MiB at first, {run.samples[-1][1]:.1f} at last, "
             f"{slope:+.2f} MiB a minute"
