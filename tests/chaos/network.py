@@ -1,13 +1,26 @@
-"""A namespace of the kernel's with a cable of its own, which can be pulled."""
+"""Two namespaces of the kernel's with a cable between them, which can be pulled.
 
+The cable is in none that anybody else is in: a browser stops all that it loads when an interface
+comes or goes.
+"""
+
+import ctypes
 import os
 import shutil
 import subprocess
+from contextlib import ExitStack
 from typing import Self
+
+# The module os has this, and both calls, from Python 3.12 on.
+_NEW_NETWORK = 0x4000_0000  # CLONE_NEWNET of sched.h
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Network:
-    """A virtual cable between here, `HERE`, and a namespace, in which clients run by `command`."""
+    """A virtual cable between here, at `here`, and a namespace in which clients run by `command`.
+
+    While it is entered, its thread, and what that starts, are in a namespace of their own, too.
+    """
 
     def __init__(self) -> None:
         number = os.getpid()
@@ -21,24 +34,27 @@ class Network:
     def __enter__(self) -> Self:
         one, other = self._ends
         inside = ["-n", self._name]
-        _ip("netns", "add", self._name)
-        try:
+        with ExitStack() as stack:
+            outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, outside)
+            _call("unshare", _NEW_NETWORK)
+            stack.callback(_call, "setns", outside, _NEW_NETWORK)
+            _ip("netns", "add", self._name)
+            stack.callback(_ip, "netns", "delete", self._name)
             _ip("link", "add", one, "type", "veth", "peer", "name", other, "netns", self._name)
+            # the cable first: a namespace goes later than the command that deletes it
+            stack.callback(_ip, "link", "delete", one)
             _ip("address", "add", f"{self.here}/30", "dev", one)
             _ip("link", "set", one, "up")
+            _ip("link", "set", "lo", "up")
             _ip(*inside, "address", "add", f"{self.there}/30", "dev", other)
             _ip(*inside, "link", "set", other, "up")
             _ip(*inside, "link", "set", "lo", "up")
-        except BaseException:
-            self.__exit__()
-            raise
+            self._undo = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        one = self._ends[0]
-        # the cable first: a namespace goes later than the command that deletes it
-        subprocess.run(["ip", "link", "delete", one], capture_output=True, timeout=30, check=False)
-        _ip("netns", "delete", self._name)
+        self._undo.close()
 
     def pull(self) -> None:
         """Nothing is connected any more, and both ends see it."""
@@ -59,6 +75,12 @@ def _ip(*arguments: str) -> None:
     done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=30)
     if done.returncode:
         raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def _call(name: str, *arguments: int) -> None:
+    if getattr(_LIBC, name)(*arguments):
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def why_not() -> str:
