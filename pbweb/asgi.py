@@ -22,7 +22,7 @@ from .flavors import REGISTRY, Referenceable, Registry, Root
 from .frames import PROTOCOL, SOFTWARE
 from .limits import DEFAULT, Limits
 from .liveness import DEAD
-from .logs import mask_access_logs
+from .logs import guard_uvicorn_logs
 from .opening import Gate, address_of, headers_of, network_of
 from .parking import Parking, Principal
 from .runtime import Options
@@ -117,7 +117,7 @@ class Endpoint:
         """The sessions that can be resumed, `Parking.statistics` counts them."""
         self.stopping = False
         """Whether nobody is let in any more, since the server stops."""
-        mask_access_logs()
+        guard_uvicorn_logs()
 
     @property
     def limits(self) -> Limits:

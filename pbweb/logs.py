@@ -14,14 +14,16 @@ from typing import Any
 from urllib.parse import unquote
 
 __all__ = [
+    "CAUSED_BY_PEERS",
     "HIDDEN",
     "PEERS_TEXT",
     "Allowance",
     "MaskSecrets",
     "OneLine",
+    "Sparse",
+    "guard_uvicorn_logs",
     "is_secret",
     "logger",
-    "mask_access_logs",
     "masked",
     "printable",
     "shown",
@@ -182,10 +184,50 @@ def _masked_value(value: Any) -> Any:
     return masked(value) if isinstance(value, str) else value
 
 
+# ------------------------------------------------------- what peers have uvicorn say
+
+CAUSED_BY_PEERS = frozenset(
+    (
+        "Invalid HTTP request received.",
+        "Unsupported upgrade request.",
+        "Invalid UTF-8 sequence received from client.",
+        # Said of each upgrade that was refused with a text, though the answer is complete.
+        "ASGI callable returned without completing handshake.",
+        "ASGI callable returned without sending handshake.",
+    )
+)
+"""What uvicorn warns of as often as a peer likes."""
+_A_MINUTE = 10
+
+
+class Sparse(logging.Filter):
+    """Ten lines a minute of each thing that a peer can have uvicorn warn of, then how many more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: dict[str, tuple[int, int]] = {}  # by text: which minute, and how many in it
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether *record* may be written. The next one after that tells how many were not."""
+        text = record.msg
+        if not isinstance(text, str) or text not in CAUSED_BY_PEERS:
+            return True
+        now = int(record.created // 60)
+        minute, count = self._counts.get(text, (now, 0))
+        if minute != now:
+            if count > _A_MINUTE:
+                record.msg = f"{text} (and {count - _A_MINUTE} more in a minute before)"
+            count = 0
+        self._counts[text] = now, count + 1
+        return count < _A_MINUTE
+
+
 _mask = MaskSecrets()
+_sparse = Sparse()
 
 
-def mask_access_logs() -> None:
-    """Have uvicorn, where it serves this process, log no secret that stands in a URL."""
+def guard_uvicorn_logs() -> None:
+    """Have uvicorn, where it serves this process, log no secret of a URL, and no flood of lines."""
     for name in ("uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).addFilter(_mask)  # which adds it once
+    logging.getLogger("uvicorn.error").addFilter(_sparse)

@@ -142,6 +142,7 @@ def serve_target(
         ws=websocket_class(endpoints),
         ws_per_message_deflate=False,
         ws_max_size=limits.message,
+        lifespan="off",  # nothing waits for it, and a second signal would end it with a traceback
         forwarded_allow_ips=list(settings.trust_proxy),
         log_level=settings.log_level,
         access_log=False,

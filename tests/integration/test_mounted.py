@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 import pbweb as pb
 from pbweb.asgi import Endpoint
 from pbweb.client import ConnectFailed
+from pbweb.logs import CAUSED_BY_PEERS
 from pbweb.testing import tables
 from tests.hostile.kit import Peer, read_head, until, upgrade, with_limits
 from tests.hostile.test_opening import ORIGINS
@@ -243,6 +244,9 @@ def test_hosts_and_secrets_in_urls_under_stock_uvicorn(
     assert "token=***" in caplog.text
     assert MARK not in caplog.text
     assert endpoint.gate.refused == {"host": 2, "url": 2}
+    for record in caplog.records:  # what uvicorn warns of then is bounded by our filter
+        if record.name == "uvicorn.error" and record.levelno >= logging.WARNING:
+            assert record.getMessage().startswith(tuple(CAUSED_BY_PEERS))
 
 
 def test_hypercorn() -> None:

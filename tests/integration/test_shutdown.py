@@ -344,6 +344,7 @@ def test_a_second_signal_ends_it_at_once(second: int) -> None:
 
     with serving(APP, "--limit", "drain=3000", "--limit", "grace=3000") as process:
         asyncio.run(scene(process))
+    assert "Traceback" not in process.output
 
 
 def test_a_second_signal_ends_it_at_once_whatever_a_method_does() -> None:

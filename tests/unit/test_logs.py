@@ -13,9 +13,10 @@ from pbweb.logs import (
     Allowance,
     MaskSecrets,
     OneLine,
+    Sparse,
+    guard_uvicorn_logs,
     is_secret,
     logger,
-    mask_access_logs,
     masked,
     printable,
     shown,
@@ -163,11 +164,13 @@ def test_secrets_in_urls_are_hidden(text, shown_as):
 
 
 def test_the_access_log_of_uvicorn_is_masked():
-    mask_access_logs()
-    mask_access_logs()
+    guard_uvicorn_logs()
+    guard_uvicorn_logs()
     for name in ("uvicorn.access", "uvicorn.error"):
         log = logging.getLogger(name)
         assert len([one for one in log.filters if isinstance(one, MaskSecrets)]) == 1
+        sparse = len([one for one in log.filters if isinstance(one, Sparse)])
+        assert sparse == (name == "uvicorn.error")
         stream = io.StringIO()
         handler = logging.StreamHandler(stream)
         log.addHandler(handler)
@@ -187,6 +190,32 @@ def test_the_access_log_of_uvicorn_is_masked():
             "{'an': 'object'}",
             "/pb?token=*** 5",
         ]
+
+
+def said_at(filter, text, seconds):
+    """What is written of *text* at the time *seconds*; None if nothing is."""
+    record = logging.LogRecord("uvicorn.error", logging.ERROR, __file__, 1, text, (), None)
+    record.created = seconds
+    return record.getMessage() if filter.filter(record) else None
+
+
+def test_what_peers_have_uvicorn_say_is_ten_lines_a_minute_and_then_counted():
+    sparse = Sparse()
+    text = "ASGI callable returned without completing handshake."
+    other = "Invalid HTTP request received."
+    said = [said_at(sparse, text, 6000.0 + number) for number in range(50)]
+    assert said == [text] * 10 + [None] * 40
+    assert said_at(sparse, other, 6051.0) == other  # each has lines of its own
+    assert said_at(sparse, text, 6060.0) == f"{text} (and 40 more in a minute before)"
+    assert said_at(sparse, text, 6061.0) == text
+    assert said_at(sparse, text, 6120.0) == text  # nothing was left out
+    assert said_at(sparse, other, 6121.0) == other
+
+
+@pytest.mark.parametrize("text", ["Exception in ASGI application\n", {"an": "object"}])
+def test_what_else_uvicorn_says_is_all_written(text):
+    sparse = Sparse()
+    assert {said_at(sparse, text, 6000.0) for _ in range(50)} == {str(text)}
 
 
 @pytest.mark.parametrize(
@@ -210,7 +239,7 @@ def test_all_of_pbweb_logs_by_this_logger():
         for path in (PROJECT / folder).rglob("*.py")
     }
     assert {name: count for name, count in made.items() if count} == {
-        "logs.py": 3,  # its own, the one of websockets, and those of uvicorn that it masks
+        "logs.py": 4,  # its own, the one of websockets, and those of uvicorn that it guards
     }
     for one in (logger, wire_logger):
         assert any(isinstance(filter, OneLine) for filter in one.filters)
