@@ -3,11 +3,30 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import inf
 
 from tests.chaos.history import Line
 
 MOST = 20  # violations of one kind that are told one by one
+
+
+@dataclass
+class Silence:
+    """Who was not heard of, and after how many seconds each end of a connection had noticed."""
+
+    victim: str
+    waits: dict[str, list[float]]
+
+    def longest(self, watchers: str) -> float:
+        """Seconds, of the ends that are the ``server``'s, or of those of ``clients``."""
+        return max(self.waits[watchers], default=0.0)
+
+    def __str__(self) -> str:
+        seen = [
+            f"by the {watchers} after {min(waits):.1f} to {max(waits):.1f} s"
+            for watchers, waits in self.waits.items()
+            if waits
+        ]
+        return f"{self.victim} not heard of: noticed {' and '.join(seen)}"
 
 
 @dataclass
@@ -18,20 +37,19 @@ class Verdict:
     counts: Counter[str] = field(default_factory=Counter)
     outages: list[float] = field(default_factory=list)
     """Seconds after which sessions were resumed."""
-    noticed: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds after which a silence was noticed first, by who was not heard of."""
+    noticed: list[Silence] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     """Seconds from a server's return after it was killed to what became of each lost call."""
+    returns: list[list[float]] = field(default_factory=list)
+    """For each such return, the seconds after which each connection had a new session."""
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number:,} {what}" for what, number in sorted(self.counts.items()))
-        noticed = [
-            f"{victim} not heard of: noticed after {', '.join(f'{wait:.1f}' for wait in waits)} s"
-            for victim, waits in self.noticed.items()
-        ]
+        noticed = [str(silence) for silence in self.noticed]
         if self.waits:
             noticed.append(
-                f"lost calls were told of until {max(self.waits):.1f} s after a server's return"
+                f"lost calls were told of until {max(self.waits):.1f} s after a server's return, "
+                f"all had new sessions after {max(map(max, self.returns), default=0.0):.1f} s"
             )
         return "\n".join([counts, *noticed, *self.violations])
 
@@ -52,7 +70,9 @@ class Checker:
         self.outages: list[float] = []
         self.ups: list[float] = []
         self.silences: list[Line] = []
-        self.aways: list[float] = []
+        self.aways: list[Line] = []
+        self.kills: list[float] = []
+        self.begun: list[Line] = []
         self.found: dict[str, list[str]] = defaultdict(list)
         self._last: dict[tuple[str, str], int] = {}  # the last call that ran, by file and session
         self._unchecked: list[tuple[str, str, int]] = []  # runs whose order is to be looked at
@@ -104,6 +124,8 @@ class Checker:
     def on_owed(self, name: str, line: Line) -> None:
         self.owed[line["key"]] += 1
         self.owed_by[line["key"]] = line["who"]
+        if line["key"].endswith(" disconnect"):
+            self.begun.append(line)
 
     def on_notice(self, name: str, line: Line) -> None:
         self.notices[line["key"]] += 1
@@ -120,6 +142,8 @@ class Checker:
 
     def on_killed(self, name: str, line: Line) -> None:
         self.killed.add(line["victim"])
+        if line["victim"].startswith("server"):
+            self.kills.append(line["t"])
 
     def on_silent(self, name: str, line: Line) -> None:
         self.silences.append(line)
@@ -128,7 +152,7 @@ class Checker:
         self.silences.append(line)
 
     def on_away(self, name: str, line: Line) -> None:
-        self.aways.append(line["t"])
+        self.aways.append(line)
 
     def on_up(self, name: str, line: Line) -> None:
         self.ups.append(line["t"])
@@ -148,8 +172,14 @@ class Checker:
         for of, values in self.digests.items():
             if len(set(values.values())) > 1:
                 self.wrong("R15", f"{of} differs: {values}")
+        noticed = self._noticed()
         return Verdict(
-            _shorten(self.found), self._count(), self.outages, self._noticed(), self._waits()
+            _shorten(self.found),
+            self._count(),
+            self.outages,
+            noticed,
+            self._waits(),
+            self._returns(),
         )
 
     def _check_order(self) -> None:
@@ -194,20 +224,42 @@ class Checker:
         elif outcome not in ("not_executed", "executed_answer_lost", "unknown"):
             self.wrong("R4", f"{call} has the outcome {outcome!r}")
 
-    def _noticed(self) -> dict[str, list[float]]:
-        noticed = defaultdict(list)
-        for begin, end in zip(self.silences[::2], self.silences[1::2], strict=True):
-            waits = [at - begin["t"] for at in self.aways if begin["t"] < at < end["t"]]
-            noticed[begin["victim"]].append(min(waits, default=inf))
-        return dict(noticed)
+    def _noticed(self) -> list[Silence]:
+        return [
+            self._silence(begin, end)
+            for begin, end in zip(self.silences[::2], self.silences[1::2], strict=False)
+        ]
+
+    def _silence(self, begin: Line, end: Line) -> Silence:
+        silence = Silence(begin["victim"], {"server": [], "clients": []})
+        for away in self.aways:
+            if begin["t"] < away["t"] < end["t"]:
+                watchers = "server" if away["who"].startswith("server") else "clients"
+                silence.waits[watchers].append(away["t"] - begin["t"])
+        number = sum(map(len, silence.waits.values()))
+        if number < begin["watchers"]:
+            self.wrong("R8", f"{number} of {begin['watchers']} had noticed: {silence}")
+        return silence
 
     def _waits(self) -> list[float]:
         waits = []
         for end in self.settled.values():
-            before = [up for up in self.ups if up <= end.get("t", 0)]
-            if end["ev"] == "info" and before and not end["who"].startswith("server"):
-                waits.append(end["t"] - max(before))
+            up = _last_before(self.ups, end.get("t", 0))
+            is_down = _last_before(self.kills, end.get("t", 0)) > up
+            if end["ev"] == "info" and up and not is_down and not end["who"].startswith("server"):
+                waits.append(end["t"] - up)
         return waits
+
+    def _returns(self) -> list[list[float]]:
+        """The first new session of each connection after each return."""
+        first: dict[float, dict[str, float]] = {up: {} for up in self.ups}
+        for line in self.begun:
+            up = _last_before(self.ups, line["t"])
+            is_down = _last_before(self.kills, line["t"]) > up
+            if up and not is_down:
+                connection = line["key"].partition("/")[0]
+                first[up].setdefault(connection, line["t"] - up)
+        return [list(waits.values()) for waits in first.values() if waits]
 
     def _count(self) -> Counter[str]:
         counts = Counter({"calls": len(self.invoked), "executions": self.runs.total()})
@@ -218,6 +270,10 @@ class Checker:
         counts["notices"] = self.notices.total()
         counts["digests"] = sum(map(len, self.digests.values()))
         return counts
+
+
+def _last_before(times: Iterable[float], end: float) -> float:
+    return max((at for at in times if at <= end), default=0.0)
 
 
 def check(histories: Mapping[str, Iterable[Line]]) -> Verdict:

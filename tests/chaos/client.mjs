@@ -21,6 +21,7 @@ const KINDS = {
 };
 const TALKS = ["told", "toldSlowly", "fails", "hangs", "only"];
 const AT_ONCE = 48;
+const MORE = 0.05; // seconds between two calls that come on top of those which were asked for
 
 const follow = (state, number) => (state * 31 + number) % (2 ** 31 - 1);
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -133,8 +134,8 @@ class Client {
   room = newGate();
   closing = false;
 
-  constructor(pbweb, { url, name, seed, calls, note, options }) {
-    Object.assign(this, { pbweb, url, name, note, options, left: calls });
+  constructor(pbweb, { url, name, seed, calls, note, options, told }) {
+    Object.assign(this, { pbweb, url, name, note, options, told, left: calls });
     Object.assign(this, classesOf(pbweb));
     this.random = newRandom(`${seed}/${name}`);
     this.them = new this.Them(note);
@@ -245,7 +246,8 @@ class Client {
   async work() {
     const names = Object.keys(KINDS);
     const total = Object.values(KINDS).reduce((a, b) => a + b);
-    while (this.left > 0) {
+    while (this.left > 0 || !this.told.isTrue) {
+      if (this.left <= 0) await pause(MORE);
       await this.ready.passed();
       await this.room.passed();
       if (!this.ready.isOpen) continue;
@@ -403,15 +405,18 @@ class Client {
 }
 
 /**
- * Make the calls of a connection to each of `urls`.
+ * Make the calls of a connection to each of `urls`, and more, if only a few, until `told` is true.
  * @returns what compares and closes
  */
-export async function work(pbweb, { urls, name, seed, calls, note, options = {} }) {
+export async function work(
+  pbweb,
+  { urls, name, seed, calls, note, options = {}, told = { isTrue: true } },
+) {
   const random = Math.random;
   Math.random = () => random() / 50; // try again soon: how long real clients wait is not looked at
   const clients = urls.map(
     (url, number) =>
-      new Client(pbweb, { url, name: `${name}.${number}`, seed, calls, note, options }),
+      new Client(pbweb, { url, name: `${name}.${number}`, seed, calls, note, options, told }),
   );
   await Promise.all(clients.map((client) => client.connect()));
   await Promise.all(clients.map((client) => client.work()));

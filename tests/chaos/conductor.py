@@ -13,9 +13,10 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from asyncio.subprocess import PIPE
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,7 @@ from tests.chaos.proxy import FaultProxy, calm, fault_proxy, weather
 from tests.integration.process import PROJECT, Process, free_port, pbweb
 
 BUILD = PROJECT / "build" / "chaos"
+EVERYBODY = ("server", "cable", "packets")  # whose silence befalls all connections
 SHARES: dict[str, dict[str, Any] | None] = {
     "calm": None,
     # sessions live through all of it
@@ -61,9 +63,10 @@ class Plan:
         kills: how often the server is killed with SIGKILL and started again.
         deaths: how often the process of a client is, and another takes its place.
         stops: how often the server is stopped with SIGSTOP, and so often each client.
-        outage: for how many seconds that is, and a cable is pulled.
         cables: how often the cable is pulled behind which the clients are, and packets are
             swallowed; with 0 there is none.
+        outage: after how many seconds at most who is stopped goes on, and the cable is plugged in
+            again; that is done as soon as all have noticed.
         heartbeat, pong: these limits of both sides.
         seconds: after which the run has failed.
     """
@@ -78,11 +81,16 @@ class Plan:
     kills: int = 0
     deaths: int = 0
     stops: int = 0
-    outage: float = 20.0
     cables: int = 0
+    outage: float = 60.0
     heartbeat: float = 15.0
     pong: float = 10.0
     seconds: float = 300.0
+
+    @property
+    def has_victims(self) -> bool:
+        """Whether somebody is killed or not heard of."""
+        return bool(self.kills or self.deaths or self.stops or self.cables)
 
     @property
     def command(self) -> str:
@@ -167,6 +175,13 @@ class ClientProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._started = asyncio.Event()
 
+    async def tell(self) -> None:
+        """Write a line: no more calls than were asked for, and, when it is done, to the end."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        await self._process.stdin.drain()
+
     @property
     def pid(self) -> int:
         assert self._process is not None
@@ -204,8 +219,7 @@ class ClientProcess:
     async def finish(self) -> None:
         """Let it compare, close and end."""
         assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
+        await self.tell()
         await self._says("closed")
         await self._process.wait()
 
@@ -222,6 +236,30 @@ class ClientProcess:
         self.name = f"{self.kind}-{self._generation}"
         self.is_done = False
         await self.start()
+
+
+class Lines:
+    """Those of one kind that are written from now on, in the histories *paths*."""
+
+    def __init__(self, ev: str, paths: Iterable[Path]) -> None:
+        self._mark = f'"ev":"{ev}"'.encode()
+        self._from = {path: path.stat().st_size if path.exists() else 0 for path in paths}
+
+    def count(self) -> int:
+        """How many there were."""
+        number = 0
+        for path, begin in self._from.items():
+            if not path.exists():
+                continue
+            with path.open("rb") as file:
+                file.seek(begin)
+                number += file.read().count(self._mark)
+        return number
+
+    async def come(self, number: int) -> None:
+        """Wait for so many; the run has a hard end."""
+        while self.count() < number:
+            await asyncio.sleep(0.02)
 
 
 class Run:
@@ -247,7 +285,7 @@ class Run:
                 await self._add(stack, kind, make)
         stack.push_async_callback(self._stop_clients)
         await asyncio.gather(*(client.start() for client in self.clients))
-        killer = asyncio.ensure_future(self.kill())
+        killer = asyncio.ensure_future(self.strike())
         stack.callback(killer.cancel)
         await asyncio.gather(killer, *(client.done() for client in self.clients))
         for proxy in self.proxies.values():
@@ -255,12 +293,18 @@ class Run:
         await asyncio.gather(*(client.finish() for client in self.clients))
         await self.census()
 
-    async def kill(self) -> None:
-        """Kill the server and clients, now and then: whenever enough has happened since."""
+    async def strike(self) -> None:
+        """Kill the server and clients, or stop them, one after the other.
+
+        Each when enough has happened since all were back; the clients make calls as long as this
+        goes on.
+        """
         chance = random.Random(self.plan.seed)
         plan = self.plan
+        if not plan.has_victims:
+            return
         victims: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        victims += [partial(asyncio.to_thread, self._restart)] * plan.kills
+        victims += [self._restart] * plan.kills
         victims += [partial(self._replace, chance)] * plan.deaths
         victims += [partial(self._stop, victim) for victim in self._stopped()]
         victims += [self._pull, self._swallow] * plan.cables
@@ -270,10 +314,10 @@ class Run:
         for victim in victims:
             size = self._written("server") + chance.randrange(20_000, 60_000)
             while self._written("server") < size:
-                if all(client.is_done for client in self.clients):
-                    raise AssertionError("all was done before everybody was killed: more calls!")
                 await asyncio.sleep(0.02)
             await victim()
+        for client in self.clients:
+            await client.tell()
 
     @property
     def url(self) -> str:
@@ -285,11 +329,14 @@ class Run:
         path = self.folder / f"{who}.jsonl"
         return path.stat().st_size if path.exists() else 0
 
-    def _restart(self) -> None:
+    async def _restart(self) -> None:
+        """Kill the server and start it again; then wait until all have begun again."""
+        begun = Lines("owed", [self._path(client) for client in self.clients])
         self.history.add("killed", victim=self.server.who)
-        self.server.stop()
-        self.server.start()
+        await asyncio.to_thread(self.server.stop)
+        await asyncio.to_thread(self.server.start)
         self.history.add("up", victim=self.server.who)
+        await begun.come(sum(map(self._connections, self.clients)))
 
     def _stopped(self) -> list[str]:
         return ["server", *(client.kind for client in self.clients)] * self.plan.stops
@@ -299,33 +346,49 @@ class Run:
         pids = {client.kind: client.pid for client in self.clients}
         pids["server"] = self.server.pid
         os.kill(pids[victim], signal.SIGSTOP)
-        try:
-            await self._outage(victim)
-        finally:
-            os.kill(pids[victim], signal.SIGCONT)
+        await self._outage(victim, partial(os.kill, pids[victim], signal.SIGCONT))
 
     async def _pull(self) -> None:
         assert self.network is not None
         self.network.pull()
-        await self._outage("cable")
-        self.network.plug()
+        await self._outage("cable", self.network.plug)
 
     async def _swallow(self) -> None:
         assert self.network is not None
         self.network.swallow()
-        await self._outage("packets")
-        self.network.deliver()
+        await self._outage("packets", self.network.deliver)
 
-    async def _outage(self, victim: str) -> None:
-        self.history.add("silent", victim=victim)
-        await asyncio.sleep(self.plan.outage)
+    async def _outage(self, victim: str, undo: Callable[[], None]) -> None:
+        """Until all have noticed who is not heard of any more; then until all are back."""
+        cut = [client for client in self.clients if victim in (client.kind, *EVERYBODY)]
+        connections = sum(self._connections(client) for client in cut)
+        watchers = [] if victim == "server" else [self.folder / "server.jsonl"]
+        watchers += [self._path(client) for client in cut] if victim in EVERYBODY else []
+        expected = connections * (2 if victim in ("cable", "packets") else 1)
+        noticed = Lines("away", watchers)
+        back = Lines("resumed", [self._path(client) for client in cut])
+        self.history.add("silent", victim=victim, watchers=expected)
+        end = time.monotonic() + self.plan.outage
+        while noticed.count() < expected and time.monotonic() < end:
+            await asyncio.sleep(0.05)
         self.history.add("heard", victim=victim)
+        undo()
+        if noticed.count() >= expected:  # else there is nothing to come back from
+            await back.come(connections)
+
+    def _connections(self, client: ClientProcess) -> int:
+        number: int = getattr(self.plan, client.kind)
+        return number
+
+    def _path(self, client: ClientProcess) -> Path:
+        return self.folder / f"{client.name}.jsonl"
 
     async def _replace(self, chance: random.Random) -> None:
         client = chance.choice([client for client in self.clients if not client.is_done])
         self.history.add("killed", victim=client.name)
         await client.stop()
         await client.replace()
+        await Lines("owed", [self._path(client)]).come(self._connections(client))
 
     async def _add(self, stack: AsyncExitStack, kind: str, make: Any) -> None:
         urls = []
@@ -340,11 +403,13 @@ class Run:
             proxy = await stack.enter_async_context(fault_proxy(self.server.port, scenario))
             self.proxies[name] = proxy
             urls.append(f"ws://localhost:{proxy.port}/pb")
+        until_told = ["--until-told"] if plan.has_victims else []
         calls = plan.calls // (plan.python + plan.node + plan.chromium)
 
         def command(name: str) -> list[str]:
             prefix = [] if self.network is None else self.network.command
-            return [*prefix, *make(plan, name, urls, calls, self.folder / f"{name}.jsonl")]
+            path = self.folder / f"{name}.jsonl"
+            return [*prefix, *make(plan, name, urls, calls, path), *until_told]
 
         self.clients.append(ClientProcess(kind, command, self.folder))
 

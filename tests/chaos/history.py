@@ -18,7 +18,8 @@ digest    the state of ``of`` when nothing goes on any more; ``value``
 tables    what stands in the tables when all is over, ``left``
 wrong     something that the writer itself saw to be wrong, ``text``
 killed    the process ``victim`` was killed: it owes nothing any more
-silent    ``victim`` is not heard of any more, and nobody is told; ``heard``: it is again
+silent    ``victim`` is not heard of any more, and nobody is told; so many ends of connections,
+          ``watchers``, have to notice; ``heard``: it is again
 away      the writer has noticed that a connection is lost
 up        a server listens again that was killed
 ========= ====================================================================================

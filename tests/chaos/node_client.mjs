@@ -12,7 +12,7 @@ const pbweb = await import("../../client_js/src/pbweb.js");
 
 const text = { type: "string" };
 const { values, positionals } = parseArgs({
-  options: { name: text, seed: text, calls: text, history: text },
+  options: { name: text, seed: text, calls: text, history: text, "until-told": { type: "boolean" } },
   allowPositionals: true,
 });
 const file = openSync(values.history, "a");
@@ -22,19 +22,29 @@ for (const name of ["uncaughtException", "unhandledRejection"]) {
   process.on(name, (error) => note("wrong", { text: `${name}: ${error?.stack ?? error}` }));
 }
 
+const lines = createInterface({ input: process.stdin });
+const line = () =>
+  new Promise((resolve) => {
+    lines.once("line", resolve);
+  });
+const told = { isTrue: !values["until-told"] };
+if (!told.isTrue) {
+  line().then(() => {
+    told.isTrue = true;
+  });
+}
+
 const finish = await work(pbweb, {
   urls: positionals,
   name: who,
   seed: values.seed,
   calls: Number(values.calls),
   note,
+  told,
   options: { WebSocket, log: (error, where) => note("wrong", { text: `${where}: ${error.stack}` }) },
 });
 console.log("done");
-const lines = createInterface({ input: process.stdin });
-await new Promise((resolve) => {
-  lines.once("line", resolve);
-});
+await line();
 lines.close();
 await finish();
 console.log("closed");

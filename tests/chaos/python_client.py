@@ -1,7 +1,8 @@
 """Some connections with a workload that is made by a seed: `python -m tests.chaos.python_client`.
 
 Says ``done`` when all calls of all connections are settled; goes on, to compare and to close, when
-it reads a line.
+it reads a line. With ``--until-told`` it makes more calls, if only a few, until it has read a line
+before that.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from tests.chaos.wire import Wire
 from tests.chaos.workload import KINDS, TALKS, follow
 
 AT_ONCE = 48  # calls that are not settled, of one connection
+MORE = 0.05  # seconds between two calls that come on top of those which were asked for
 
 
 class Them(pb.Referenceable):
@@ -88,9 +90,17 @@ class Client:
     """One connection, its sessions one after the other, and its calls."""
 
     def __init__(
-        self, url: str, name: str, seed: str, calls: int, history: History, limits: pb.Limits
+        self,
+        url: str,
+        name: str,
+        seed: str,
+        calls: int,
+        history: History,
+        limits: pb.Limits,
+        told: asyncio.Event,
     ) -> None:
         self._limits = limits
+        self._told = told
         self._url = url
         self._name = name
         self._chance = random.Random(f"{seed}/{name}")
@@ -206,7 +216,9 @@ class Client:
     async def work(self) -> None:
         """Make the calls, of all kinds, a few dozens at once."""
         kinds, weights = list(KINDS), list(KINDS.values())
-        while self._left > 0:
+        while self._left > 0 or not self._told.is_set():
+            if self._left <= 0:
+                await asyncio.sleep(MORE)
             await self._ready.wait()
             [kind] = self._chance.choices(kinds, weights)
             self._left -= 1
@@ -359,6 +371,10 @@ class Client:
             self._history.add("wrong", text=f"{self._session}: the server still observes")
 
 
+async def _line() -> None:
+    await asyncio.to_thread(sys.stdin.readline)
+
+
 async def _maybe(value: Any) -> Any:
     return await value if isinstance(value, Awaitable) else value
 
@@ -372,6 +388,7 @@ async def main() -> None:
     parser.add_argument("--history", type=Path)
     parser.add_argument("--heartbeat", type=float)
     parser.add_argument("--pong", type=float)
+    parser.add_argument("--until-told", action="store_true")
     options = parser.parse_args()
     # try again soon: how long real clients wait is not what is looked at
     client_module.FIRST_WAIT, client_module.LONGEST_WAIT = 0.01, 0.05
@@ -380,14 +397,20 @@ async def main() -> None:
     failed: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
     limits = pb.Limits(heartbeat=options.heartbeat, pong=options.pong)
+    told = asyncio.Event()
     clients = [
-        Client(url, f"{options.name}.{number}", options.seed, options.calls, history, limits)
+        Client(url, f"{options.name}.{number}", options.seed, options.calls, history, limits, told)
         for number, url in enumerate(options.urls)
     ]
+    if options.until_told:
+        first = asyncio.ensure_future(_line())
+        first.add_done_callback(lambda _: told.set())
+    else:
+        told.set()
     await asyncio.gather(*(client.connect() for client in clients))
     await asyncio.gather(*(client.work() for client in clients))
     print("done", flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    await _line()
     await asyncio.gather(*(client.finish() for client in clients))
     for context in failed:
         history.add("wrong", text=f"of no task: {context}")

@@ -154,3 +154,48 @@ def test_labels_of_what_may_be_stopped_before_it_starts():
     assert violations([invoke(ONE, may=True), lost]) == []
     assert violations([invoke(ONE), info(ONE, "unknown")]) == []
     assert violations([invoke(ONE), info(ONE, "unknown")], [run(ONE)]) == []
+
+
+def silence(watchers, *aways):
+    """A server that is silent from 100 to 120; who noticed it, and when."""
+    lines = [{"ev": "silent", "who": "conductor", "t": 100, "victim": "server"}]
+    lines[0]["watchers"] = watchers
+    lines.append({"ev": "heard", "who": "conductor", "t": 120, "victim": "server"})
+    return lines, [{"ev": "away", "who": who, "t": at} for who, at in aways]
+
+
+def test_how_long_each_end_took_to_notice_a_silence():
+    lines, aways = silence(2, ("c1", 99), ("c1", 108), ("c2", 109.5), ("c1", 121))
+    verdict = check({"conductor.jsonl": lines, "c1.jsonl": aways})
+    assert verdict.violations == []
+    [seen] = verdict.noticed
+    assert seen.longest("clients") == 9.5
+    assert seen.longest("server") == 0
+    assert str(seen) == "server not heard of: noticed by the clients after 8.0 to 9.5 s"
+
+
+def test_who_did_not_notice_a_silence():
+    lines, aways = silence(2, ("c1", 108), ("c2", 121))
+    [violation] = check({"conductor.jsonl": lines, "c1.jsonl": aways}).violations
+    assert violation.startswith("R8: 1 of 2 had noticed: ")
+
+
+def test_how_long_after_a_killed_servers_return_all_was_known_and_everybody_there():
+    killed = [
+        {"ev": "killed", "who": "conductor", "victim": "server-1", "t": 100},
+        {"ev": "up", "who": "conductor", "victim": "server-1", "t": 102},
+        {"ev": "killed", "who": "conductor", "victim": "server-2", "t": 110},
+    ]
+    client = [
+        {**owed("c1/1 disconnect", "c1"), "t": 90},
+        invoke(ONE),
+        {**info(ONE, "unknown"), "t": 102.25},
+        {**owed("c1/2 disconnect", "c1"), "t": 102.5},
+        {**owed("c1/3 disconnect", "c1"), "t": 103},  # lost for another reason
+        {**owed("c2/1 disconnect", "c1"), "t": 104},
+        invoke(TWO),
+        {**info(TWO, "unknown"), "t": 110.5},  # while it was away
+    ]
+    verdict = check({"conductor.jsonl": killed, "c1.jsonl": client})
+    assert verdict.waits == [0.25]
+    assert verdict.returns == [[0.5, 2]]
