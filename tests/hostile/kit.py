@@ -8,7 +8,7 @@ import socket
 import ssl as tls
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from pbweb.testing import tables
 from pbweb_server.app import application
 from pbweb_server.protocol import http_class, websocket_class
 from tests.hostile.canary import MARK, Secrets, Singer, singing
+from tests.hostile.clock import Clock
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 SECONDS = 30.0  # for what takes milliseconds on a quiet machine
@@ -228,6 +229,13 @@ class Gateway:
         self.canary: Any = None
         self.peers: list[Peer] = []
         self.beside: Connection | None = None  # the canary's, on the server
+        self.turned: Clock | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """What the limits of all but the canary go by, in a gateway that is turned."""
+        assert self.turned is not None
+        return self.turned
 
     @property
     def url(self) -> str:
@@ -267,6 +275,24 @@ class Gateway:
             await peer.next("version")
         return peer
 
+    def link(self, peer: Peer) -> Any:
+        """What the server has for the connection of *peer*."""
+        port = peer.writer.get_extra_info("sockname")[1]
+        transports = {one: getattr(one, "_transport", None) for one in self.state.connections}
+        [link] = (
+            one
+            for one, transport in transports.items()
+            if transport is not None and transport.get_extra_info("peername")[1] == port
+        )
+        return link
+
+    async def arrives(self, peer: Peer, data: bytes) -> None:
+        """Send *data*, a part of a message, and wait until the server has it."""
+        liveness = self.link(peer)._connection.session.liveness
+        heard = liveness.heard
+        peer.send_bytes(data)
+        await until(lambda: liveness.heard != heard)
+
     def attacked(self) -> list[Connection]:
         """The server's connections, but for the canary's."""
         return [one for one in self.endpoint.connections if one is not self.beside]
@@ -280,6 +306,23 @@ class Gateway:
         await until(lambda: len(self.endpoint.connections) == 1)
         await until(lambda: len(self.state.connections) == 1)
         await self.check_canary()
+
+
+def on_clock(http: Any, websocket: Any, clock: Callable[[], Clock | None]) -> tuple[Any, Any]:
+    """uvicorn's two classes, with timers that go by *clock* where there is one."""
+
+    class Http(http):
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            self.loop = clock() or self.loop
+            super().connection_made(transport)
+
+    class WebSocket(websocket):
+        def _accept(self, *args: Any) -> None:
+            turned = clock()
+            with turned.in_charge() if turned else nullcontext():
+                super()._accept(*args)
+
+    return Http, WebSocket
 
 
 def timers() -> list[Any]:
@@ -296,16 +339,26 @@ async def gateway(
     context: tls.SSLContext | None = None,
     client_tls: tls.SSLContext | None = None,
     pages: Path | None = None,
+    turned: bool = False,
     **options: Any,
 ) -> AsyncIterator[Gateway]:
-    """Serve *root* as `pbweb serve` does. At the end nothing of any peer may be left."""
+    """Serve *root* as `pbweb serve` does. At the end nothing of any peer may be left.
+
+    Args:
+        turned: whether the limits of all but the canary go by a clock that stands still until
+            the test turns it.
+    """
     before = set(map(id, timers()))
     options = {"hosts": ("localhost", "127.0.0.1"), **options}
     endpoint = Endpoint(root, limits=limits, **options)
+    http: Any = http_class(limits)
+    websocket: Any = websocket_class({"/pb": endpoint})
+    if turned:
+        http, websocket = on_clock(http, websocket, lambda: gate.turned)
     config = uvicorn.Config(
         application({"/pb": endpoint}, pages=pages),
-        http=http_class(limits),
-        ws=websocket_class({"/pb": endpoint}),
+        http=http,
+        ws=websocket,
         log_config=None,
         access_log=False,
     )
@@ -325,6 +378,7 @@ async def gateway(
             session = gate.beside.session
             gate.beside.setNameForLocal("singer", Singer())
             async with singing(canary.remoteForName("singer")):
+                gate.turned = Clock() if turned else None
                 yield gate
                 await gate.only_canary()
         assert not any(tables(session).values()), tables(session)
@@ -340,6 +394,7 @@ async def gateway(
     endpoint.close()  # nobody comes back to what is away
     statistics = endpoint.parking.statistics()
     assert not any(statistics[name] for name in ("sessions", "away", "bytes_away")), statistics
+    assert gate.turned is None or not gate.turned.waiting(), gate.turned.waiting()
     left = [handle for handle in timers() if id(handle) not in before]
     left = [handle for handle in left if "Timeout" not in repr(handle)]  # of the test itself
     assert not left, left

@@ -141,31 +141,32 @@ async def test_empty_continuation_frames() -> None:
     ],
 )
 async def test_a_message_that_is_never_finished(part: bytes) -> None:
-    async with gateway(Echo, limits=with_limits(message_time=0.2, grace=0.2)) as gate:
+    async with gateway(Echo, limits=with_limits(heartbeat=1000), turned=True) as gate:
         peer = await gate.peer()
-        peer.send_bytes(part)
+        await gate.arrives(peer, part)
+        gate.clock.turn(29.9)
+        assert not gate.link(peer)._closing
+        gate.clock.turn(0.2)
         await ends_with(gate, peer, 4408)
+        assert peer.close_reason == "a message took longer than 30 s"
 
 
 async def test_a_drip_of_bytes_does_not_put_the_end_off() -> None:
-    async with gateway(Echo, limits=with_limits(message_time=0.3, grace=0.2)) as gate:
+    async with gateway(Echo, turned=True) as gate:
         peer = await gate.peer()
-        peer.send_bytes(b"\x81\xfe\x10\x00\0\0\0\0")  # 4096 bytes are to come
-
-        async def drip() -> None:
-            while True:
-                peer.send_bytes(b" ")
-                await asyncio.sleep(0.02)
-
-        task = asyncio.ensure_future(drip())
+        await gate.arrives(peer, b"\x81\xfe\x10\x00\0\0\0\0")  # 4096 bytes are to come
+        for _ in range(29):
+            gate.clock.turn(1)
+            await gate.arrives(peer, b" ")
+        assert not gate.link(peer)._closing
+        gate.clock.turn(1)
         await ends_with(gate, peer, 4408)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        assert peer.close_reason == "a message took longer than 30 s"
 
 
 async def test_messages_that_are_finished_in_time_are_not_counted_together() -> None:
     async with (
-        gateway(Echo, limits=with_limits(message_time=0.3)) as gate,
+        gateway(Echo, limits=with_limits(heartbeat=1000), turned=True) as gate,
         await gate.peer() as peer,
     ):
         frames = [
@@ -174,31 +175,35 @@ async def test_messages_that_are_finished_in_time_are_not_counted_together() -> 
         data = b"".join(frames)
         cut = len(frames[0]) + 7  # each piece ends within a message
         for at in range(0, len(data), cut):
-            peer.send_bytes(data[at : at + cut])
-            await asyncio.sleep(0.02)
+            await gate.arrives(peer, data[at : at + cut])
+            gate.clock.turn(20)
         assert await peer.answer(39) == ["answer", 39, 39]
 
 
 async def test_a_slow_message_is_no_silence() -> None:
     """Any traffic counts: a peer on a slow line cannot answer a ping in the middle of it."""
-    limits = with_limits(heartbeat=0.1, pong=0.1)
-    async with gateway(Echo, limits=limits) as gate, await gate.peer() as peer:
+    limits = with_limits(message_time=1000)
+    async with gateway(Echo, limits=limits, turned=True) as gate, await gate.peer() as peer:
         text = json.dumps(["message", 1, "root", "echo", ["a" * 3000]]).encode()
         data = ws_frame(TEXT, text)
         for at in range(0, len(data), 150):
-            peer.send_bytes(data[at : at + 150])
-            await asyncio.sleep(0.04)
+            await gate.arrives(peer, data[at : at + 150])
+            gate.clock.turn(12)
         assert (await peer.answer(1))[2] == "a" * 3000
 
 
 async def test_silence_is_noticed() -> None:
-    limits = with_limits(heartbeat=0.1, pong=0.1, grace=0.2)
-    async with gateway(Echo, limits=limits) as gate:
+    async with gateway(Echo, turned=True) as gate:
         peer = await gate.peer()
+        gate.clock.turn(15)
         assert await peer.next("ping") == ["ping", 0, 0]
-        peer.send(["pong", 0, 0])
+        gate.clock.turn(9)
+        await gate.arrives(peer, ws_frame(TEXT, b'["pong",0,0]'))
+        gate.clock.turn(20)
         assert await peer.next("ping") == ["ping", 0, 0]
+        gate.clock.turn(10)
         await ends_with(gate, peer, 4408)
+        assert peer.close_reason == "no answer to a ping within 10 s"
 
 
 # --------------------------------------------------------- control frames
