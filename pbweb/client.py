@@ -307,6 +307,9 @@ class _WayBack:
                 self._task = None
                 self._go_on(websocket)
                 return
+        except asyncio.CancelledError:  # by us, or since the program ends: no other try follows
+            self._stopped = True
+            raise
         finally:
             if self._task is asyncio.current_task():
                 self._task = None

@@ -271,3 +271,29 @@ def test_a_set_up_of_a_later_session_may_close_the_connection():
         assert connection.ending.code == 4401
 
     run(body)
+
+
+def test_a_program_that_ends_while_its_client_connects_again_leaves_nothing_behind():
+    async def handler(websocket):
+        await websocket.send('["version",1]')
+        await websocket.send('["close",1012,"a restart",[60,60]]')
+        await websocket.wait_closed()
+
+    async def set_up(_root, _connection):
+        """There is another session to wait for."""
+
+    async def main():
+        async with serve(handler, "127.0.0.1", 0, subprotocols=["pb.json.1"]) as server:
+            port = server.sockets[0].getsockname()[1]
+            connection = await pb.connect(f"ws://127.0.0.1:{port}/pb", on_session=set_up)
+            while connection.status != "interrupted":
+                await asyncio.sleep(0)
+            raise LookupError
+
+    with asyncio.Runner() as runner:
+        with pytest.raises(LookupError):
+            runner.run(main())
+        left = asyncio.all_tasks(runner.get_loop())
+        assert len(left) == 1  # which sleeps until it may come back
+        asyncio.runners._cancel_all_tasks(runner.get_loop())  # as at the end of asyncio.run
+        assert not asyncio.all_tasks(runner.get_loop())
