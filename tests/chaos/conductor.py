@@ -125,13 +125,22 @@ class Outcome:
 
 
 class Server:
-    """`pbweb serve` with the app of these runs; one port through all its processes."""
+    """`pbweb serve` with the app of these runs; one port through all its processes.
 
-    def __init__(self, folder: Path, plan: Plan, host: str = "localhost") -> None:
+    Args:
+        more: limits that no plan has.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, host: str = "localhost", **more: float) -> None:
         self.host = host
         self.port = free_port()
         self._folder = folder
-        limits = {"resume_window": plan.window, "heartbeat": plan.heartbeat, "pong": plan.pong}
+        limits = {
+            "resume_window": plan.window,
+            "heartbeat": plan.heartbeat,
+            "pong": plan.pong,
+            **more,
+        }
         self._options = [f"--limit={name}={value:g}" for name, value in limits.items()]
         if host != "localhost":
             self._options += ["--host", host]
@@ -153,9 +162,12 @@ class Server:
     def who(self) -> str:
         return f"server-{self.pid}"
 
-    def stop(self) -> None:
-        """Kill it with SIGKILL; what it said is kept."""
+    def stop(self, number: int = signal.SIGKILL) -> None:
+        """Send it a signal and wait for its end; what it said is kept."""
         if self.process is not None:
+            if number != signal.SIGKILL:
+                self.process.signal(number)
+                self.process.end()
             self.process.kill()
             self._logs.append(self.process.output)
             self.process = None
