@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from .answering import Answering
 from .caching import Cacheable, CacheExport, CacheExports, CacheImports, import_of
 from .errors import (
     DeadReferenceError,
@@ -75,6 +76,7 @@ class Broker:
         "_unknown",
         "_unknown_since",
         "_when_dead",
+        "answering",
         "attachments",
         "away",
         "caches",
@@ -140,7 +142,8 @@ class Broker:
         self.watched = CacheExports(self)
         self.caches = CacheImports(self, wake)
         self.outgoing = Outgoing(self)
-        self.incoming = Incoming(self)
+        self.answering = Answering(self)
+        self.incoming = Incoming(self, self.answering)
         self.streams = Streams(self)
         self.outbox: list[Frame] = []
         self.line: deque[Callable[[], object]] | None = None  # what waits for room; None: nothing
@@ -282,7 +285,7 @@ class Broker:
             self.exports.revoke(perspective)
             self.imports.revoke(perspective)
             self.watched.revoke(perspective)
-            self.incoming.revoke(perspective, stop)
+            self.answering.revoke(perspective, stop)
 
     def expect_login(self, is_due: bool) -> None:
         """Whether the peer has to log in before it may send as much as others."""
@@ -697,7 +700,7 @@ class Broker:
         self.imports.clear()
         self.caches.clear()
         self.streams.lost()
-        self.incoming.lost()
+        self.answering.lost()
         self.outgoing.lost(error, [*unsent, *unhandled], unsure)
         line, self.line = self.line, None
         for function in line or ():

@@ -131,7 +131,7 @@ class Exchange:
         self.receipts = Receipts(runtime, wake)
         self.window = Window(runtime, limits, broker, self.close, self.overflow)
         if is_server:
-            broker.incoming.receipts = self.receipts
+            broker.answering.receipts = self.receipts
         else:
             self.window.hears = self.receipts
         self.liveness = Liveness(

@@ -229,7 +229,7 @@ class Outgoing:
         A group has a bound of its own, and a call with an answer has its caller.
         """
         broker = self._broker
-        if broker.away and broker.incoming.receipts is not None:
+        if broker.away and broker.answering.receipts is not None:
             broker.close(4440, "what is pushed has no room while there is no connection")
 
     def _in_turn(self, call: Held) -> None:

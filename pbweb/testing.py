@@ -59,10 +59,10 @@ def frames_of(message: Message) -> list[Frame]:
 def tables(session: Session) -> dict[str, int]:
     """How much stands in every table of *session*: all zero when it is idle, or has ended."""
     broker = session.broker
-    backlog = broker.incoming.backlog
+    backlog = broker.answering.backlog
     return {
         **broker.statistics(),
-        "answers_by_name": len(broker.incoming._named),
+        "answers_by_name": len(broker.answering.named),
         "attachments": len(broker.attachments),
         "calls_unanswered": len(broker.outgoing._waiting),
         "calls_unstarted": 0 if broker.disconnected else broker.incoming.starting,

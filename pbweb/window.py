@@ -238,13 +238,13 @@ class Window:
             raise ProtocolError(
                 f"{number} frames are acknowledged, between {self.acked} and {self.written} can be"
             )
-        incoming = self._broker.incoming
+        answering = self._broker.answering
         if self._forget and peer_sent >= self._forget_at:
             forget, self._forget, self._forget_bytes = self._forget, [], 0
             for frames in forget:
-                incoming.acknowledged(frames)
+                answering.acknowledged(frames)
         if number != self.acked:
-            self._free(number, incoming.acknowledged)
+            self._free(number, answering.acknowledged)
             self._broker.let_go()
 
     def _free(self, number: int, what: Callable[[Sequence[Frame]], None]) -> None:

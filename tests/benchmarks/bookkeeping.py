@@ -30,7 +30,7 @@ class BareWindow(Window):
     """Keeps nothing."""
 
     def keep(self, frames: Sequence[Frame], message: Message) -> None:
-        self._broker.incoming.acknowledged(frames)
+        self._broker.answering.acknowledged(frames)
 
 
 class BareSession(Session):

@@ -118,7 +118,7 @@ def test_a_bare_session_answers_and_keeps_no_books(calls):
     assert b'"ack"' not in answers
     assert (whole.received, whole.sent) == (64, 64)
     assert (bare.received, bare.sent, bare.window.kept, bare.receipts.timer) == (0, 0, [], None)
-    assert not bare.broker.incoming._named
+    assert not bare.broker.answering.named
 
 
 def test_what_bookkeeping_costs_is_measured_on_sessions_that_live():

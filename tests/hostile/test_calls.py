@@ -713,7 +713,7 @@ async def test_who_calls_for_much_and_reads_nothing_costs_little(size: int) -> N
 
 def cost(connection: Connection) -> int:
     """Bytes that are kept for the peer: what was sent, answers that wait, calls that are held."""
-    backlog = connection.broker.incoming.backlog
+    backlog = connection.broker.answering.backlog
     waiting = 0 if backlog is None else backlog.answers + backlog.held_bytes
     return connection.session.window.kept_bytes + connection.broker.queued + waiting
 

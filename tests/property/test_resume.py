@@ -324,8 +324,8 @@ class SlowResumedSessions(ResumedSessions):
     @invariant()
     def what_is_acknowledged_has_got_control(self) -> None:
         if hasattr(self, "link") and not self.link.client.ended and not self.link.server.ended:
-            incoming = self.link.server.broker.incoming
-            held = () if incoming.backlog is None else incoming.backlog.held
+            answering = self.link.server.broker.answering
+            held = () if answering.backlog is None else answering.backlog.held
             known = self.link.client.window.acked
             assert all(call.before is None or call.before >= known for call in held)
 

@@ -86,13 +86,13 @@ def test_calls_get_control_only_as_their_answers_find_room():
         await both.quiet()
         started = len(root.asked)
         assert WINDOW // KIB <= started <= WINDOW // KIB + WINDOW // 4 // KIB + 2
-        backlog = both.server.broker.incoming.backlog
+        backlog = both.server.broker.answering.backlog
         assert backlog.answers <= WINDOW // 4 + KIB + ITEM
         assert both.server.broker.statistics()["calls_in_progress"] <= 100
         await read_all(both)
         assert [len(await promise) for promise in promises] == [KIB] * 100
         assert root.asked == list(range(100))
-        assert both.server.broker.incoming.backlog is None
+        assert both.server.broker.answering.backlog is None
 
     run_paired(root, body, limits=limits())
 
@@ -111,7 +111,7 @@ def test_a_call_that_is_held_is_not_acknowledged_so_that_its_caller_holds_back()
         assert acks
         assert acks[-1] <= len(root.asked)
         assert both.client.broker.statistics()["calls_waiting"] == 60
-        held = both.server.broker.incoming.backlog
+        held = both.server.broker.answering.backlog
         assert held.held_bytes <= WINDOW + 2 * KIB
         await read_all(both)
         for promise in promises:
@@ -212,7 +212,7 @@ def test_a_call_that_is_held_can_be_cancelled():
         for promise in asked[38:]:
             promise.cancel()
         await read_all(both)
-        assert both.server.broker.incoming.backlog is None  # no call looks at it any more
+        assert both.server.broker.answering.backlog is None  # no call looks at it any more
         for promise in asked[:38]:
             await promise
         for promise in asked[38:]:
@@ -242,7 +242,7 @@ def test_what_is_held_behind_one_that_was_cancelled_is_not_acknowledged_either()
         ["answer", 5],
     ]
     assert incoming.handled(peer.session.received) == 6
-    assert incoming.backlog is None
+    assert peer.session.broker.answering.backlog is None
 
 
 def test_the_deadline_of_a_call_that_is_held_goes_on():
@@ -291,7 +291,7 @@ def test_one_answer_more_than_may_wait_is_replaced_by_an_error_that_says_so():
         assert len(root.asked) == 100
         root.go.set()
         await both.quiet()
-        waiting = both.server.broker.incoming.backlog.answers
+        waiting = both.server.broker.answering.backlog.answers
         assert 32 * KIB < waiting <= 32 * KIB + 100 * 300
         await read_all(both)
         ends = await asyncio.gather(*promises, return_exceptions=True)
@@ -329,7 +329,7 @@ def peer_that_reads_nothing(**given):
     peer = PeerUnderTest(**{"window": WINDOW, **given})
     peer.feed('["message",1,"root","echo",["%s"]]' % ("x" * (WINDOW + 1)))
     peer.feed('["message",2,"root","echo",["%s"]]' % ("x" * (WINDOW // 4)))
-    assert peer.session.broker.incoming.backlog.is_slow()
+    assert peer.session.broker.answering.backlog.is_slow()
     return peer
 
 
@@ -346,20 +346,20 @@ def test_the_answer_of_the_last_call_that_was_held_may_wait_as_well():
     for number in (1, 2):
         peer.feed_frames([["message", number, "root", "echo", [large]]])
     peer.feed_frames([echo(3, 5000)])
-    incoming = peer.session.broker.incoming
-    assert [call.request for call in incoming.backlog.held] == [3]
+    answering = peer.session.broker.answering
+    assert [call.request for call in answering.backlog.held] == [3]
     assert [frame[:2] for frame in peer.feed('["ack",1,3]')] == [["answer", 2]]
-    assert not incoming.backlog.held
-    assert incoming.backlog.answers > 4900
+    assert not answering.backlog.held
+    assert answering.backlog.answers > 4900
     assert [frame[:2] for frame in peer.feed('["ack",2,3]')] == [["answer", 3]]
-    assert incoming.backlog is None
+    assert answering.backlog is None
 
 
 def test_calls_that_are_held_at_the_limit_and_one_past_it():
     peer = peer_that_reads_nothing()
     peer.feed_frames([echo(3, MIB - 1)])
     peer.feed_frames([echo(4, 100), echo(5, 100)])
-    assert [call.request for call in peer.session.broker.incoming.backlog.held] == [3, 4]
+    assert [call.request for call in peer.session.broker.answering.backlog.held] == [3, 4]
     sent = []
     for number in range(1, 5):
         sent += peer.feed(f'["ack",{number},5]')
@@ -386,9 +386,9 @@ def test_calls_without_an_answer_are_held_in_their_order_too():
     peer = peer_that_reads_nothing()
     peer.feed('["message",0,"root","echo",[1]]')
     peer.feed_frames([echo(3, 100)])
-    assert [call.request for call in peer.session.broker.incoming.backlog.held] == [0, 3]
+    assert [call.request for call in peer.session.broker.answering.backlog.held] == [0, 3]
     assert peer.feed('["ack",1,4]')[0][:2] == ["answer", 2]
-    assert not peer.session.broker.incoming.backlog
+    assert not peer.session.broker.answering.backlog
 
 
 def test_what_is_refused_is_given_back():
@@ -401,7 +401,7 @@ def test_a_session_that_ends_forgets_what_waited():
     peer = peer_that_reads_nothing()
     peer.feed_frames([echo(3, 100), echo(4, 100)])
     peer.session.end("lost")
-    assert peer.session.broker.incoming.backlog is None
+    assert peer.session.broker.answering.backlog is None
     assert peer.session.broker.statistics()["calls_in_progress"] == 0
 
 
@@ -469,7 +469,7 @@ def test_errors_with_a_state_weigh_as_well():
         first = [both.root.callRemote("much", n, WINDOW // 2) for n in range(3)]
         promises = [both.root.callRemote("wrong", 5000) for _ in range(30)]
         await both.quiet()
-        assert both.server.broker.incoming.backlog.answers < WINDOW // 2 + 2 * 5100
+        assert both.server.broker.answering.backlog.answers < WINDOW // 2 + 2 * 5100
         both.to_client.let_go()
         ends = await asyncio.gather(*first, *promises, return_exceptions=True)
         assert [type(end) for end in ends] == [str] * 3 + [pb.RemoteError] * 30
@@ -528,7 +528,7 @@ class Resumable:
         self.link.flush_client()
         while self.link.deliver(to_server=True):
             pass
-        self.held = len(self.link.server.broker.incoming.backlog.held)
+        self.held = len(self.link.server.broker.answering.backlog.held)
         assert self.held
 
     def noter(self, number):

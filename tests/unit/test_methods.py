@@ -6,7 +6,7 @@ import functools
 import pytest
 
 import pbweb as pb
-from pbweb.incoming import MAX_HINTS
+from pbweb.answering import MAX_HINTS
 from pbweb.methods import find_method, hint_for, wrong_arguments
 from tests.unit.paired import run_paired
 

@@ -333,7 +333,7 @@ def test_what_was_handed_out_for_a_revoked_avatar_names_nothing():
         echoed = await alice.callRemote("echo", bob)  # is Bob's all the same
         assert echoed is bob
         broker.exports.revoke(office.alice)
-        broker.incoming.revoke(office.alice)
+        broker.answering.revoke(office.alice)
         for reference in (alice, counter, *mine):
             with pytest.raises(pb.DeadReferenceError):
                 await reference.callRemote("whoami")
@@ -364,7 +364,7 @@ def test_a_call_that_goes_on_is_handed_nothing_once_its_avatar_is_revoked():
         on_it = reference.callRemote("add")
         await both.quiet()
         both.server.broker.exports.revoke(office.alice)
-        both.server.broker.incoming.revoke(office.alice)
+        both.server.broker.answering.revoke(office.alice)
         event.set()
         assert await data == 0
         for promise in (reference, on_it):
@@ -388,7 +388,7 @@ def test_a_call_that_waits_for_an_answer_does_not_start_once_its_avatar_is_revok
         keep = alice.callRemote("keep", waiting)
         await both.quiet()
         both.server.broker.exports.revoke(office.alice)
-        both.server.broker.incoming.revoke(office.alice)
+        both.server.broker.answering.revoke(office.alice)
         event.set()
         with pytest.raises(pb.DeadReferenceError):
             await keep
@@ -407,7 +407,7 @@ def test_the_calls_of_a_revoked_avatar_can_be_stopped():
         alice = await both.root.callRemote("open", "alice")
         waiting = alice.callRemote("wait")
         await both.quiet()
-        both.server.broker.incoming.revoke(office.alice, "was of a login that has ended")
+        both.server.broker.answering.revoke(office.alice, "was of a login that has ended")
         with pytest.raises(pb.CancelledError, match="of a login that has ended"):
             await waiting
         office.note = Note()
