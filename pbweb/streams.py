@@ -343,13 +343,13 @@ class Producer(Dispatcher):
     def _ended(self, failure: BaseException | None) -> None:
         self._over = True
         self._failure = failure
-        if self._stopped and failure is not None and not self._closers:
+        waiting = [closer for closer in self._closers if not closer.done()]  # none was cancelled
+        self._closers.clear()
+        if self._stopped and failure is not None and not waiting:
             self._failure = None
             self._broker.runtime.report("a stream could not be closed properly", failure)
-        for closer in self._closers:
-            if not closer.done():
-                closer.set_result(None)
-        self._closers.clear()
+        for closer in waiting:
+            closer.set_result(None)
         self._tell_soon()
 
 
@@ -459,6 +459,7 @@ class _Feed:
         "items",
         "over",
         "reference",
+        "stopping",
         "waiters",
     )
 
@@ -474,6 +475,7 @@ class _Feed:
         self._asked = 0  # calls of `next` under way
         self.over = False  # nothing more will come
         self.error: BaseException | None = None  # how it ended, if nobody was told yet
+        self.stopping: RemotePromise | None = None  # the call of `stop`
         self.waiters: list[Any] = []
 
     def ask(self) -> None:
@@ -492,10 +494,6 @@ class _Feed:
             self.reference.callRemote("next", n).then_call(self._came)
         finally:
             DEADLINE.reset(token)
-
-    def call_stop(self) -> RemotePromise:
-        """Ask the producer to close the iterator."""
-        return self.reference.callRemote("stop")
 
     def _came(self, promise: RemotePromise) -> None:
         self._asked -= 1
@@ -630,19 +628,26 @@ class RemoteStream:
     async def aclose(self) -> None:
         """Want no more; returns when the producer's ``finally`` has run. Again, it is harmless.
 
+        Who calls it while another waits in it waits too. Behind `release`, and behind an item that
+        could not be sent, whose error came before the producer was closed, it returns at once.
+
         Raises:
-            Error: what the producer raised while it was closed.
+            Error: what the producer raised while it was closed; to the first who calls it.
         """
         feed = self._feed
-        if feed.over:
-            feed.drop()
-            return
-        stopped = feed.call_stop()
+        first = not feed.over
+        if first:
+            feed.stopping = feed.reference.callRemote("stop")
         feed.drop()
+        if feed.stopping is None:
+            return
         try:
-            await stopped
+            await feed.stopping
         except (DeadReferenceError, PBConnectionLost):
             return  # the producer was closed with its session
+        except Error:
+            if first:
+                raise
 
     def release(self) -> None:
         """Want no more, without waiting for the producer. Doing it again is harmless."""

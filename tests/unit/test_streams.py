@@ -4,12 +4,14 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import pbweb as pb
-from pbweb.streams import AHEAD, ANSWER_BYTES, MOST_DRAWN
+from pbweb.backlog import ITEM, weight_of
+from pbweb.streams import AHEAD, ANSWER_BYTES, MOST_DRAWN, Items, Producer
 from pbweb.testing import Pair, SteppedRuntime, stepped_pair
 
 from .paired import run_paired
@@ -625,7 +627,34 @@ def test_what_a_producer_raises_when_it_is_closed_is_raised_by_aclose():
         assert await anext(source.kept) == 1
         with pytest.raises(pb.Error, match="not so fast"):
             await source.kept.aclose()
+        await source.kept.aclose()  # one was told
         source.kept = None
+
+    run(body)
+
+
+def test_whoever_closes_a_stream_waits_until_it_is_closed():
+    async def body(both, source):
+        async def slow():
+            try:
+                yield 1
+                await asyncio.Event().wait()
+            finally:
+                await source.gate.wait()
+                source.ended.append("closed")
+
+        await both.root.callRemote("keep", slow())
+        stream, source.kept = source.kept, None
+        assert await anext(stream) == 1
+        closings = [asyncio.ensure_future(stream.aclose()) for _ in range(3)]
+        await both.quiet()
+        assert not any(closing.done() for closing in closings)
+        closings[0].cancel()  # the others wait on
+        await both.quiet()
+        assert [closing.done() for closing in closings] == [True, False, False]
+        source.gate.set()
+        await asyncio.gather(*closings[1:])
+        assert source.ended == ["closed"]
 
     run(body)
 
@@ -660,6 +689,21 @@ def test_the_session_that_goes_is_what_the_reader_is_told():
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
         await stream.aclose()
+
+    run(body, idle=False)
+
+
+def test_closing_a_stream_ends_with_the_session():
+    async def body(both, source):
+        stream = await both.root.callRemote("wait", 2)
+        assert await anext(stream) == 0
+        both.to_server.hold()
+        closings = [asyncio.ensure_future(stream.aclose()) for _ in range(2)]
+        await both.quiet()
+        assert not any(closing.done() for closing in closings)
+        both.cut()
+        await asyncio.gather(*closings)
+        assert source.ended == ["cancelled", "finally"]
 
     run(body, idle=False)
 
@@ -739,3 +783,256 @@ def test_the_first_step_of_a_producer_may_end_its_session(eager):
     promise.cancel()
     pair.client.end("gone")
     assert promise.failed
+
+
+class Alone:
+    """A producer without a session, whose ``next`` and ``stop`` the test calls.
+
+    As an iterator it is told step by step what to do: give an item, fail, or wait.
+    """
+
+    def __init__(self, *, value: Any = None) -> None:
+        self.runtime = SteppedRuntime()
+        self.steps: list[Any] = []
+        self.ended: list[str] = []
+        self.closing: BaseException | None = None
+        self.closing_waits = False
+        broker: Any = SimpleNamespace(runtime=self.runtime)
+        self.producer = Producer(broker, value or self, None)
+
+    def __aiter__(self) -> "Alone":
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self.steps:
+            await self.runtime.future()
+        step = self.steps.pop(0)
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+    async def aclose(self) -> None:
+        self.ended.append("closing")
+        if self.closing_waits:
+            await self.runtime.future()
+        if self.closing is not None:
+            raise self.closing
+        self.ended.append("closed")
+
+    def next(self, credit: int) -> None:
+        """Call ``next``, and do not wait for the answer."""
+        answer = self.producer.next(credit)
+        assert not isinstance(answer, Items)
+        answer.close()
+
+    def reports(self) -> list[str]:
+        return [what for what, _ in self.runtime.reports]
+
+
+def test_the_text_of_a_stream_says_whether_it_has_ended():
+    async def body(both, source):
+        stream = await both.root.callRemote("count", 1)
+        assert repr(stream) == f"<RemoteStream {stream.luid}>"
+        assert [number async for number in stream] == [0]
+        assert repr(stream) == f"<RemoteStream {stream.luid} (ended)>"
+
+    run(body)
+
+
+def test_an_answer_of_next_weighs_what_was_drawn():
+    alone = Alone()
+    alone.steps = [bytes(3000), bytes(5), {"some": "thing"}]
+    alone.next(3)
+    alone.runtime.run()
+    answer = alone.producer.next(1)
+    assert isinstance(answer, Items)
+    assert weight_of(answer, 10**6) == ITEM + 3000 + 5 + 256  # of what cannot be seen
+
+
+def test_a_stream_without_a_close_that_nobody_has_read_ends_at_once():
+    class Endless:
+        def __aiter__(self) -> "Endless":
+            raise AssertionError
+
+    alone = Alone(value=Endless())
+    alone.producer.stop()
+    alone.producer.stop()
+    assert isinstance(alone.producer.next(1), Items)  # which says that it is done
+    assert not alone.runtime.step()
+    assert alone.reports() == []
+
+
+def test_a_stream_without_a_close_is_left_where_it_waits():
+    class Endless:
+        asked = 0
+
+        def __aiter__(self) -> "Endless":
+            return self
+
+        async def __anext__(self) -> int:
+            self.asked += 1
+            await alone.runtime.future()
+            raise AssertionError
+
+    endless = Endless()
+    alone = Alone(value=endless)
+    alone.next(5)
+    alone.runtime.run()
+    assert endless.asked == 1
+    alone.producer.stop()
+    alone.runtime.run()
+    assert endless.asked == 1
+    assert alone.producer._over
+    assert alone.reports() == []
+
+
+def test_a_stream_that_is_stopped_before_its_first_step_draws_nothing():
+    alone = Alone()
+    alone.steps = [1]
+    alone.next(1)
+    alone.producer.stop()
+    alone.runtime.run()
+    assert alone.steps == [1]
+    assert alone.ended == ["closing", "closed"]
+
+
+def test_an_item_that_comes_when_no_more_is_wanted_is_nobodys():
+    """What makes it ended the session, perhaps; it is closed, and draws no further."""
+    alone = Alone()
+
+    class Ending:
+        asked = 0
+
+        def __aiter__(self) -> "Ending":
+            return self
+
+        async def __anext__(self) -> bytes:
+            self.asked += 1
+            alone.producer.stop()
+            return bytes(1000)
+
+        async def aclose(self) -> None:
+            alone.ended.append("closed")
+
+    alone.producer.value = ending = Ending()
+    alone.next(5)
+    alone.runtime.run()
+    assert alone.ended == ["closed"]
+    assert ending.asked == 1
+    assert alone.producer.waiting_bytes() == 0
+    assert alone.producer._over
+    assert alone.reports() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reports"),
+    [
+        (ValueError("broke"), ["a stream failed that nobody reads any more"]),
+        (pb.Error("no more"), []),
+    ],
+)
+def test_how_a_stream_failed_is_logged_if_nobody_hears_of_it(error, reports):
+    alone = Alone()
+    alone.steps = [1, error]
+    alone.next(5)
+    alone.runtime.run()
+    assert alone.reports() == []  # somebody may ask
+    alone.producer.stop()
+    alone.runtime.run()
+    assert alone.reports() == reports
+
+
+def test_what_the_closing_raises_is_logged_if_nobody_waits_for_it():
+    alone = Alone()
+    alone.closing = ValueError("not so fast")
+    alone.next(1)
+    alone.runtime.run()
+    alone.producer.stop()
+    alone.runtime.run()
+    assert alone.runtime.reports == [("a stream could not be closed properly", alone.closing)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_call_of_stop_that_is_cancelled_is_told_nothing_and_the_log_is(fails):
+    async def body(both, source):
+        async def slow():
+            try:
+                yield 1
+                await asyncio.Event().wait()
+            finally:
+                await source.gate.wait()
+                source.ended.append("closed")
+                if fails:
+                    raise ValueError("not so fast")
+
+        await both.root.callRemote("keep", slow())
+        stream, source.kept = source.kept, None  # which the server reads
+        assert await anext(stream) == 1
+        stops = pb.RemoteReference(both.server.broker, stream.luid, stream.luid).callRemote("stop")
+        await both.quiet()
+        stops.cancel()
+        with pytest.raises(pb.CancelledError):
+            await stops
+        assert source.ended == []
+        source.gate.set()
+        await both.quiet()
+        assert source.ended == ["closed"]
+        stream.release()
+
+    run(body, logged=int(fails))
+
+
+def test_a_next_that_is_cancelled_as_its_stream_ends_is_told_once():
+    async def body(both, source):
+        stream = await both.root.callRemote("wait", 0)
+        waits = pb.RemoteReference(both.client.broker, stream.luid, stream.luid)
+        waits = waits.callRemote("next", 1)
+        await both.quiet()
+        both.to_server.hold()
+        waits.cancel()
+        stream.release()
+        await both.quiet()
+        both.to_server.let_go()
+        with pytest.raises(pb.CancelledError):
+            await waits
+        await both.quiet()
+        assert source.ended == ["cancelled", "finally"]
+
+    run(body)
+
+
+def test_a_next_that_is_cancelled_when_its_turn_has_come_leaves_it_to_the_one_behind():
+    alone = Alone()
+    calls: list[Any] = [alone.producer.next(1), alone.producer.next(1)]
+    answers: list[Any] = []
+
+    async def ask(which: int) -> None:
+        answers.append((which, await calls[which]))
+
+    tasks = [alone.runtime.spawn(ask(which), None) for which in (0, 1)]
+    alone.steps = [7]
+    while not alone.producer._claimed:
+        assert alone.runtime.step()
+    tasks[0].cancel()
+    alone.runtime.run()
+    [(which, answer)] = answers
+    assert which == 1
+    assert isinstance(answer, Items)
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_the_loop_that_is_gone_leaves_a_stream_as_it_is(closes):
+    """Nothing can be awaited any more: nothing is closed, and nothing reported."""
+    alone = Alone()
+    alone.closing_waits = True
+    alone.next(1)
+    alone.runtime.run()
+    if closes:
+        alone.producer.stop()
+        alone.runtime.run()
+        assert alone.ended == ["closing"]
+    task: Any = alone.producer._task
+    task._coroutine.close()  # as Python does with a task that nobody has any more
+    assert not alone.producer._over
+    assert alone.ended == ["closing"][: int(closes)]
+    assert alone.reports() == []
