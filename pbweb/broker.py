@@ -712,5 +712,5 @@ class Broker:
         for callback, reference in notifiers:
             try:
                 callback() if reference is None else callback(reference)
-            except Exception as fault:  # the others are to be told all the same
+            except BaseException as fault:  # sys.exit() too: the others are to be told all the same
                 self.runtime.report("a callback of notifyOnDisconnect failed", fault)

@@ -559,7 +559,7 @@ class Login(Dispatcher):
         logout, self._logout = self._logout, None
         try:
             result = logout()
-        except Exception as error:
+        except BaseException as error:  # sys.exit() too: no peer may end the process by a release
             self._report(error)
             return
         if hasattr(type(result), "__await__"):
@@ -569,12 +569,14 @@ class Login(Dispatcher):
     async def _leave(self, result: Any) -> None:
         try:
             await result
-        except Exception as error:
+        except (GeneratorExit, self.door.broker.runtime.cancelled):  # the loop ends
+            raise
+        except BaseException as error:  # as above
             self._report(error)
         finally:
             self.door.portal.leaving.discard(self)
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: BaseException) -> None:
         self.door.broker.runtime.report("the logout of an avatar failed", error)
 
 

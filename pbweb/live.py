@@ -26,7 +26,7 @@ from .frames import Frame
 from .jelly import Encoded, Jellier
 from .limits import DEFAULT
 from .shared import Shared, SharedFrames, encode_shared
-from .tracking import NO_LINKS, NODES, LiveSet, Ops, drop, is_node, plain, put
+from .tracking import NO_LINKS, NODES, LiveSet, Ops, drop, plain, put
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -192,8 +192,8 @@ class Live(Cacheable):
 
     def stoppedObserving(self, perspective: Any, observer: RemoteCacheObserver) -> None:
         """See `Cacheable`."""
-        if self._pbOps is not None:
-            self._pbOps.leave(observer)
+        assert self._pbOps is not None  # while anybody observes
+        self._pbOps.leave(observer)
 
 
 # ------------------------------------------------------------- encoding
@@ -203,9 +203,7 @@ def _live_leaf(value: Any) -> Any:
     """What the JSON library does not know in a tree that is not odd."""
     if type(value) is LiveSet:
         return {"$": "set", "items": list(value)}
-    if is_node(value):
-        return value.pbState()
-    raise TypeError(type(value))
+    return value.pbState()  # of a live object: that is all there is
 
 
 def _encode(value: Any, odd: bool) -> Shared | None:

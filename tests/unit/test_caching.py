@@ -981,6 +981,40 @@ def test_what_was_handed_out_for_avatars_is_told_nothing_more_when_they_have_log
     run_paired(portal, body, registry=REGISTRY)
 
 
+def test_what_was_handed_out_for_nobody_in_particular_outlives_the_logins():
+    """What a name gives is everybody's: no logout takes it away, whoever was handed it as well."""
+
+    async def body(both):
+        shared = Pond("a")
+        seen = []
+
+        class Lobby(pb.Referenceable):
+            def remote_pond(self):
+                return shared
+
+        both.server.setNameForLocal("lobby", Lobby())
+        Realm.pond = shared
+        ann = await both.client.login(pb.UsernamePassword("ann", "ann"))
+        copy = await both.client.remoteForName("lobby").callRemote("pond")
+        assert await ann.callRemote("pond") is copy
+        ann.release()
+        await both.quiet()
+        assert shared.stopped == []
+        shared.tell("note", "still")
+        await both.quiet()
+        seen += copy.log
+        assert seen == ["still"]
+        copy.release()
+        await both.quiet()
+        assert shared.stopped == shared.begun
+        Realm.pond = None
+
+    portal = pb.Portal(
+        Realm(), [CallableChecker(pb.UsernamePassword, check_name)], login_required=False
+    )
+    run_paired(portal, body, registry=REGISTRY)
+
+
 def test_a_cache_in_the_state_of_an_exception():
     class Lost(pb.Error, pb.Copyable, pb.RemoteCopy):
         pass

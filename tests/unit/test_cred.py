@@ -5,6 +5,7 @@ import gc
 import logging
 import weakref
 from contextlib import suppress
+from typing import Any
 
 import orjson
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import pbweb as pb
 from pbweb import cred
 from pbweb.checkers import AllowAnonymousAccess, CallableChecker, IdentityChecker
-from pbweb.testing import frames_of, stepped_pair
+from pbweb.testing import SteppedRuntime, frames_of, stepped_pair
 from tests.unit.paired import LogRecords, run_paired
 
 SECRET = "hunter2-do-not-tell"
@@ -244,6 +245,56 @@ def test_references_in_calls_that_do_not_wait_for_the_login_are_the_avatars_too(
         await login
 
     logged_in(body)
+
+
+def test_what_came_in_credentials_is_of_the_avatars_perspective():
+    """A stream and a cache too: what comes through them later is as the avatar sees it."""
+    bags = []
+
+    class Bag(pb.Credentials, kind="bag"):
+        stream: Any
+        shelf: Any
+        again: Any
+
+    class Shelf(pb.Cacheable):
+        def getStateToCacheAndObserveFor(self, perspective, observer):
+            self.observer = observer
+            return {}
+
+    class ShelfCopy(pb.RemoteCache):
+        def observe_put(self, reference):
+            self.seen = reference
+
+    registry = pb.Registry()
+    registry.setUnjellyableForClass(Shelf, ShelfCopy)
+
+    def look(credentials):
+        bags.append(credentials)
+        return "alice"
+
+    async def body(both, realm):
+        async def pages():
+            yield Page()
+
+        shelf, stream = Shelf(), pages()
+        await both.client.login(Bag(stream, shelf, stream))
+        [bag] = bags
+        assert bag.stream is bag.again
+        assert bag.stream.perspective is realm.avatars[0]
+        [page] = [item async for item in bag.stream]
+        assert page.perspective is realm.avatars[0]
+        await shelf.observer.callRemote("put", Page())
+        assert bag.shelf.seen.perspective is realm.avatars[0]
+        # what another brought stays as it is
+        other = Shelf()
+        await both.client.login(Bag(None, other, None))
+        await shelf.observer.callRemote("put", Page())
+        assert bag.shelf.seen.perspective is realm.avatars[0]
+        await other.observer.callRemote("put", Page())
+        assert bags[1].shelf.seen.perspective is realm.avatars[1]
+        bags.clear()
+
+    logged_in(body, CallableChecker(Bag, look), registry=registry)
 
 
 def test_several_logins_on_one_connection():
@@ -485,6 +536,36 @@ def test_too_many_failed_logins_of_an_address_are_not_looked_at():
     logged_in(body, limits=pb.Limits(login_failures_per_address=2), idle=False, logged=2)
 
 
+def test_a_checker_that_has_no_room_says_so_and_the_login_has_not_failed():
+    def busy(credentials):
+        raise pb.LimitExceeded("logins: too many passwords are being checked, try again later")
+
+    async def body(both, realm):
+        for _ in range(3):
+            with pytest.raises(pb.LimitExceeded, match="try again later"):
+                await both.client.login(pb.Anonymous())
+        assert both.to_client.closed is None
+        assert not realm.avatars
+
+    logged_in(body, CallableChecker(pb.Anonymous, busy), limits=pb.Limits(login_failures=1))
+
+
+def test_a_checker_is_not_asked_where_another_has_no_room():
+    asked = []
+
+    def busy(credentials):
+        raise pb.LimitExceeded("later")
+
+    async def body(both, realm):
+        with pytest.raises(pb.LimitExceeded, match="later"):
+            await both.client.login(pb.Anonymous())
+        assert asked == []
+
+    logged_in(
+        body, CallableChecker(pb.Anonymous, busy), CallableChecker(pb.Anonymous, asked.append)
+    )
+
+
 def test_few_logins_of_one_connection_are_checked_at_a_time():
     going, most, event = 0, 0, asyncio.Event()
 
@@ -595,6 +676,50 @@ def test_errors_of_logouts_are_logged_and_hurt_nobody():
 
     records = with_realm(Broken(), body, logged=2)
     assert {str(record.exc_info[1]) for record in records} == {"of a logout", "of a logout later"}
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_logout_that_ends_the_program_ends_nothing(later):
+    """A peer that releases an avatar may not end the process."""
+
+    class Exits:
+        def requestAvatar(self, avatarId, mind, interface):
+            def logout():
+                raise SystemExit(3)
+
+            async def logout_later():
+                raise SystemExit(3)
+
+            return interface, User(avatarId, mind), logout_later if later else logout
+
+    async def body(both):
+        bob = await both.client.login(BOB)
+        bob.release()
+        await both.quiet()
+        alice = await both.client.login(ALICE)
+        assert await alice.callRemote("whoami") == "alice"
+
+    with_realm(Exits(), body, logged=2)
+
+
+def test_a_logout_that_is_cancelled_with_its_loop_is_no_fault():
+    runtime = SteppedRuntime()
+
+    class Slow:
+        def requestAvatar(self, avatarId, mind, interface):
+            async def logout():
+                await runtime.future()
+
+            return interface, User(avatarId, mind), logout
+
+    it = Stepped(realm=Slow(), runtime=runtime)
+    it.login("alice").release()
+    it.both.settle()
+    [login] = it.portal.leaving
+    login._leaving.cancel()
+    runtime.run()
+    assert not it.portal.leaving
+    assert runtime.reports == []
 
 
 @pytest.mark.parametrize(
@@ -819,6 +944,84 @@ def test_a_session_that_goes_during_a_login():
     with_realm(Slow(), body, idle=False)
 
 
+def test_a_realm_that_ends_the_session_logs_its_avatar_out():
+    class Ending(Realm):
+        def requestAvatar(self, avatarId, mind, *interfaces):
+            it.both.server.end("the realm has seen enough")
+            return super().requestAvatar(avatarId, mind, *interfaces)
+
+    it = Stepped(realm=Ending())
+    it.root.callRemote("login", "token", {"token": "alice:60"})
+    it.both.settle()
+    assert it.realm.left == ["alice"]
+    it.advance(61)
+    assert it.realm.left == ["alice"]
+
+
+def test_a_checker_that_ends_the_session_leaves_a_failed_login_of_its_address():
+    class Ending(PlainTokens):
+        async def requestAvatarId(self, credentials):
+            it.both.server.end("the checker has seen enough")
+            raise pb.UnauthorizedLogin
+
+    it = Stepped()
+    it.portal.checkers["token"][1][0] = Ending()
+    it.both.server.broker.network = "there"
+    it.root.callRemote("login", "token", {"token": "alice"})
+    it.both.settle()
+    assert it.portal.guesses.of("there", it.runtime.clock()) == 1
+    assert it.runtime.reports == []  # the connection that it would be counted for is gone
+
+
+def test_an_avatar_that_is_returned_to_nobody_stays_logged_in_while_it_is_held():
+    async def body(both, realm):
+        alice = await both.client.login(ALICE)
+        alice.callRemoteOnly("echo", alice)
+        await both.quiet()
+        assert realm.left == []
+        assert await alice.callRemote("whoami") == "alice"
+
+    logged_in(body)
+
+
+def test_an_avatar_that_is_returned_to_nobody_when_its_login_has_ended_logs_out_once():
+    class Keeping(User):
+        async def perspective_keep(self, other):
+            await self.future
+            return other
+
+    class Keeps(Realm):
+        def requestAvatar(self, avatarId, mind, *interfaces):
+            made = super().requestAvatar(avatarId, mind, *interfaces)
+            self.avatars[-1].__class__ = Keeping
+            return made
+
+    it = Stepped(realm=Keeps())
+    alice, bob = it.login("alice:60"), it.login("bob")
+    it.realm.avatars[1].future = it.runtime.future()
+    bob.callRemoteOnly("keep", alice)
+    it.advance(61)
+    assert it.realm.left == ["alice"]
+    it.realm.avatars[1].future.set_result(None)
+    it.both.settle()
+    assert it.realm.left == ["alice"]
+    assert it.call(bob, "whoami") == "bob"
+
+
+@pytest.mark.parametrize(
+    ("blocked", "may"), [(None, True), ((), True), (("bob",), False), (("alice", "bob"), False)]
+)
+def test_the_realm_says_whether_all_who_are_logged_in_may_come_back(blocked, may):
+    """Protocol section 6; tests/property has the sessions that come back."""
+    it = Stepped()
+    if blocked is not None:
+        it.realm.may_resume = lambda avatarId, avatar: avatar.name == avatarId not in blocked
+    assert it.both.server.broker.may_resume()  # nobody is logged in
+    it.login("alice")
+    it.login("bob")
+    assert it.both.server.broker.may_resume() is may
+
+
 def test_two_logins_of_one_avatar_object():
     class Shared(Realm):
         def requestAvatar(self, avatarId, mind, *interfaces):
@@ -863,10 +1066,10 @@ class PlainTokens(Tokens):
 class Stepped:
     """A portal and a client on a clock that moves when it is told to."""
 
-    def __init__(self, *more, **options):
-        self.realm = Realm()
+    def __init__(self, *more, realm=None, runtime=None, **options):
+        self.realm = realm or Realm()
         self.portal = pb.Portal(self.realm, [PlainTokens(), *more], **options)
-        self.both = stepped_pair(self.portal, limits=pb.Limits(heartbeat=1e9))
+        self.both = stepped_pair(self.portal, limits=pb.Limits(heartbeat=1e9), runtime=runtime)
         self.runtime = self.both.runtime
         self.root = self.both.client.broker.remoteForName("root")
         self.both.settle()

@@ -429,6 +429,69 @@ def test_what_nobody_can_take_is_an_error_in_the_log():
     assert copies[0].tree.root == plain(board)
 
 
+@pytest.mark.parametrize("cls", [Board, Every])
+def test_after_an_update_that_could_not_be_encoded_everybody_gets_the_whole_state(cls, monkeypatch):
+    """As when memory runs out: what was changed is in no update, so none may follow on it."""
+    runtime = SteppedRuntime()
+    board = cls()
+    copies = [Copy(board, Line(runtime)) for _ in range(2)]
+    with monkeypatch.context() as patched:
+        module = sys.modules["pbweb.live"]
+        patched.setattr(module, "encode_shared", fail_with(MemoryError()))
+        board.title = 2**70
+        runtime.run()
+    what = f"an update of {board._pbOps._name()} cannot be sent"
+    assert [said for said, _ in runtime.reports] == [what, *2 * [f"{what} to one of its observers"]]
+    assert {type(error) for _, error in runtime.reports} == {MemoryError}
+    board.cards.append(1)
+    runtime.run()
+    for copy_of in copies:
+        assert copy_of.names == ["reset"]
+        assert copy_of.tree.root == {"title": 2**70, "cards": [1]}
+    board.cards.append(2)
+    runtime.run()
+    assert copies[0].names == ["reset", "update"]
+    assert copies[0].tree.root == plain(board)
+
+
+def fail_with(error: BaseException) -> Any:
+    def fail(*_args: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("cls", [Board, Every])
+def test_who_leaves_while_an_update_waits_is_sent_nothing(cls):
+    runtime = SteppedRuntime()
+    board = cls()
+    gone, stays = (Copy(board, Line(runtime)) for _ in range(2))
+    gone.broker.has_room = False
+    board.title = "x"
+    runtime.run()
+    assert gone.broker.waiting
+    gone.leave()
+    gone.broker.make_room()
+    assert gone.names == []
+    assert stays.names == ["update"]
+
+
+def test_a_change_that_nobody_waits_for_any_more_is_forgotten():
+    runtime = SteppedRuntime()
+    board = Board()
+    only = Copy(board, Line(runtime))
+    board.title = "x"
+    only.leave()
+    later = Copy(board, Line(runtime))
+    runtime.run()
+    assert only.names == later.names == []
+    assert later.tree.root == plain(board)
+    board.title = "y"
+    runtime.run()
+    assert later.names == ["update"]
+    assert later.tree.root == plain(board)
+
+
 # ---------------------------------------------------------------- in sessions
 
 
@@ -575,6 +638,11 @@ def test_references_and_copies_in_it_are_made_for_each_session():
         room.board.title = "x"
         await both.quiet()
         assert board.snapshot() == {"title": "x", "cards": []}
+        room.board.cards.extend([Count(), 2**70])  # whose size is not known before
+        await both.quiet()
+        assert board.cards[1] == 2**70
+        assert await board.cards[0].callRemote("up") == 1
+        room.board.cards.clear()
         del board
 
     run_paired(room, body)
