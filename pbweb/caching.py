@@ -253,11 +253,8 @@ class CacheExports:
         """
         export = self._by_object.get(id(value))
         if export is not None:
-            if export.begun:
-                return export.state  # until it is sent
-            raise ProtocolError(
-                f"a {type_name(type(value))} is handed over while its state is asked for"
-            )
+            assert export.begun  # while its state is asked for nothing else is encoded
+            return export.state  # until it is sent
         broker = self._broker
         perspective = jellier.perspective
         export = CacheExport(value, broker.exports.number(), broker, perspective)

@@ -1015,6 +1015,39 @@ def test_what_was_handed_out_for_nobody_in_particular_outlives_the_logins():
     run_paired(portal, body, registry=REGISTRY)
 
 
+def test_a_cache_may_hand_itself_over_while_its_state_is_asked_for():
+    """The call waits until the message with the state is complete, and names the same copy."""
+
+    class Keeper(pb.Referenceable):
+        def remote_keep(self, copy):
+            self.kept = copy
+
+    class Eager(Pond):
+        def getStateToCacheAndObserveFor(self, perspective, observer):
+            root.keepers.pop().callRemoteOnly("keep", self)
+            return super().getStateToCacheAndObserveFor(perspective, observer)
+
+    class Handing(Root):
+        def remote_take(self, keeper):
+            self.keepers = [keeper]
+            return self.pond
+
+    root = Handing()
+    root.pond = Eager("a")
+
+    async def body(both, _root):
+        both.client.broker.options.registry.setUnjellyableForClass(Eager, PondCopy)
+        keeper = Keeper()
+        copy = await both.root.callRemote("take", keeper)
+        await both.quiet()
+        assert keeper.kept is copy
+        assert copy.ducks == ["a"]
+        assert len(root.pond.begun) == 1
+        del keeper.kept
+
+    run(body, root)
+
+
 def test_a_cache_in_the_state_of_an_exception():
     class Lost(pb.Error, pb.Copyable, pb.RemoteCopy):
         pass
