@@ -396,8 +396,6 @@ class WebSocketLink(asyncio.Protocol):
         Closing while the peer still sends would reset the connection, and the reset could
         overtake the code and reason of the close.
         """
-        if self._ended:
-            return
         self._ended = True
         if self._grace is None:
             self._finish_soon()

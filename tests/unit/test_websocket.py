@@ -6,17 +6,28 @@ tests/hostile has the attacks, over a whole server.
 import asyncio
 import socket
 import struct
+import sys
 from contextlib import asynccontextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
 from websockets.protocol import CLIENT, SERVER, Protocol
 
 import pbweb as pb
+from pbweb import websocket
 from pbweb.connection import Connection
 from pbweb.flavors import Registry
-from pbweb.runtime import Options
+from pbweb.parking import Principal
+from pbweb.runtime import LATE, Options
 from pbweb.testing import tables
-from pbweb.websocket import JOINED, MASKS, WebSocketLink, _is_between_frames, _whole_texts
+from pbweb.websocket import (
+    BACKLOG,
+    JOINED,
+    MASKS,
+    WebSocketLink,
+    _is_between_frames,
+    _whole_texts,
+)
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -252,6 +263,7 @@ def test_fragments_at_their_limit_and_one_past_it():
     ("data", "code"),
     [
         (frame(TEXT, b"x" * 2001), 1009),
+        (frame(BINARY, b"x" * 2001), 1009),
         (frame(TEXT, b"\xff\xfe"), 1007),
         (frame(3, b""), 1002),
         (frame(CONT, b"x"), 1002),
@@ -365,6 +377,276 @@ def test_reading_in_slices_keeps_the_order():
             assert places == sorted(places)
 
     run(body)
+
+
+class Tube(asyncio.Transport):
+    """A transport that keeps what is written; its buffer is as full as the test says."""
+
+    def __init__(self, *, can_write_eof=True):
+        super().__init__()
+        self.written = b""
+        self.done = []
+        self.buffered = 0
+        self.closing = False
+        self.half = can_write_eof
+
+    def write(self, data):
+        self.written += data
+
+    def writelines(self, parts):
+        self.written += b"".join(parts)
+
+    def get_write_buffer_size(self):
+        return self.buffered
+
+    def is_closing(self):
+        return self.closing
+
+    def can_write_eof(self):
+        return self.half
+
+    def write_eof(self):
+        self.done.append("eof")
+
+    def close(self):
+        self.done.append("close")
+
+    def abort(self):
+        self.done.append("abort")
+
+    def pause_reading(self):
+        self.done.append("pause")
+
+    def resume_reading(self):
+        self.done.append("resume")
+
+
+@asynccontextmanager
+async def on_a_tube(*, protocol=None, can_write_eof=True, **limits):
+    """A server's link on a `Tube`; a client's with the *protocol* of one."""
+    is_server = protocol is None or protocol.side is SERVER
+    end = End(pb.Limits(**limits), is_server=is_server)
+    end.tube = Tube(can_write_eof=can_write_eof)
+    protocol = protocol or Protocol(SERVER, max_size=end.limits.message)
+    end.link = WebSocketLink(protocol, end.tube, end.connection, end.limits)
+    end.connection.attach(end.link)
+    try:
+        yield end
+    finally:
+        end.link.connection_lost(None)
+        end.connection.session.end("the test is over")
+        await end.connection.wait_closed()
+        assert not any(tables(end.connection.session).values())
+
+
+def test_a_connection_that_was_lost_before_the_link_had_it_ends_it():
+    async def body():
+        async with on_a_tube(resume_window=0) as end:
+            end.tube.closing = True
+            end.link.begin([])
+            assert end.connection.session.ended
+            assert end.connection.session.closing[0] == 1006
+
+    run(body)
+
+
+def test_what_is_read_behind_a_slice_is_dropped_with_the_end_of_the_stream():
+    async def body():
+        async with on_a_tube(slice=10) as end:
+            end.link.data_received(VERSION)
+            end.link.eof_received()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert end.connection.session.received == 0
+            assert not end.connection.session.ended
+            assert end.tube.written == b""
+
+    run(body)
+
+
+def test_reading_pauses_while_much_is_not_parsed():
+    async def body():
+        async with on_a_tube(slice=100_000) as end:
+            end.link.data_received(VERSION + b"\x00" * (BACKLOG - len(VERSION)))
+            assert end.tube.done == []
+            end.link.data_received(b"\x00")
+            assert end.tube.done == ["pause"]
+            await asyncio.sleep(0)
+            assert end.tube.done[:2] == ["pause", "resume"]
+
+    run(body)
+
+
+def test_a_fault_of_ours_ends_that_link_alone(monkeypatch):
+    async def body():
+        async with on_a_tube() as end, on_a_tube() as other:
+            with monkeypatch.context() as patched:
+                patched.setattr(websocket, "_whole_texts", lambda *_: 1 / 0)
+                end.link.data_received(VERSION)
+            assert end.connection.session.closing == (1011, "")
+            assert end.tube.done == ["abort"]
+            other.link.data_received(VERSION)
+            assert not other.connection.session.ended
+
+    run(body, logged=1)
+
+
+def test_a_client_whose_server_has_closed_already_writes_nothing():
+    async def body():
+        protocol = Protocol(CLIENT)
+        protocol.receive_eof()
+        async with on_a_tube(protocol=protocol) as end:
+            end.link.write([(b"[]", False)])
+            assert end.tube.written == b""
+            end.link.abort()
+            assert end.tube.done == ["abort"]
+
+    run(body)
+
+
+def test_what_many_write_is_put_together_once():
+    async def body():
+        async with by_hand() as (one, its), by_hand() as (two, others):
+            for sock in (its, others):
+                await send(sock, VERSION)
+                await read_until(sock, b"version")
+            ears = [told(server)[0] for server in (one, two)]
+            pb.Group(ears).callRemoteOnly("hear", 0)
+            for sock in (its, others):
+                assert (await read_until(sock, EARS[0])).endswith(
+                    bytes([0x81, len(EARS[0])]) + EARS[0]
+                )
+                await send(sock, frame(TEXT, b'["ack",1,0]'))
+
+    run(body)
+
+
+def test_while_the_link_closes_it_waits_for_no_reader():
+    async def body():
+        async with on_a_tube() as end:
+            end.link.data_received(VERSION)
+            end.connection.session.close(4410, "the end")
+            await asyncio.sleep(0)
+            assert end.tube.written.endswith(b"the end")
+            written = end.tube.written
+            end.link.pause_writing()
+            assert end.link._stall is None
+            end.link.resume_writing()
+            assert end.connection.direct is None
+            assert end.tube.written == written
+
+    run(body)
+
+
+def test_a_peer_that_reads_a_little_is_waited_for_and_one_that_does_not_is_4440():
+    async def body():
+        async with on_a_tube(stall=3600) as end:
+            end.link.data_received(VERSION)
+            end.tube.buffered = 1000
+            end.link.pause_writing()
+            now = asyncio.get_running_loop().time()
+            for buffered, due in ((999, now), (999, now - LATE - 1)):  # or this side stood still
+                end.tube.buffered = buffered
+                end.link._stall.cancel()
+                end.link._check_stall(1000 if due == now else 999, due)
+                assert end.link._stall is not None
+                assert end.tube.done == []
+            end.link._stall.cancel()
+            end.link._check_stall(999, now)
+            assert end.connection.session.closing[0] == 4440
+            assert end.tube.done == ["abort"]
+
+    run(body)
+
+
+def test_a_session_that_comes_over_while_the_link_is_full_waits_for_it():
+    async def body():
+        async with on_a_tube() as end:
+            end.link.data_received(VERSION)
+            end.link.pause_writing()
+            other = End(end.limits, is_server=True).connection
+            end.link.carry(other)
+            assert other.direct is None
+            assert end.connection.direct is None
+            end.link.carry(end.connection)
+            end.link.resume_writing()
+            assert end.connection.direct == end.link._write_shared
+            other.session.end("the test is over")
+
+    run(body)
+
+
+@pytest.mark.parametrize("can_write_eof", [True, False])
+def test_a_peer_that_closes_has_time_to_see_the_end(can_write_eof):
+    """TLS has no half of a stream that could end."""
+
+    async def body():
+        async with on_a_tube(can_write_eof=can_write_eof, resume_window=0) as end:
+            end.link.data_received(VERSION)
+            end.link.data_received(frame(CLOSE, closes_with(1000)))
+            assert end.tube.written.endswith(b"\x88\x02" + closes_with(1000))
+            assert end.tube.done == ["eof" if can_write_eof else "close"]
+            grace = end.link._grace
+            assert not grace.cancelled()
+            end.link.data_received(frame(PING, b"more"))
+            assert end.tube.done == ["eof" if can_write_eof else "close"]
+        assert grace.cancelled()
+
+    run(body)
+
+
+def test_a_peer_whose_session_may_be_resumed_gets_its_close_back():
+    async def body():
+        endpoint = pb.endpoint(Root)
+        tube = Tube()
+        connection = endpoint.connect(principal=Principal("somebody", None))
+        link = WebSocketLink(Protocol(SERVER), tube, connection, endpoint.limits)
+        connection.attach(link)
+        link.begin(())
+        link.data_received(VERSION + frame(CLOSE, closes_with(1001)))
+        assert connection.status == "interrupted"
+        assert tube.written.endswith(b"\x88\x02" + closes_with(1001))
+        assert tube.done == ["eof"]
+        link.connection_lost(None)
+        assert connection.status == "interrupted"
+        endpoint.close()
+        assert not any(tables(connection.session).values())
+
+    run(body)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what the kernel says of it is its own")
+def test_what_is_unsent_is_known_to_the_kernel_and_the_transport():
+    async def body():
+        async with by_hand() as (server, sock):
+            await send(sock, VERSION)
+            await read_until(sock, b"version")
+            assert server.link.unsent() == 0
+            server.transport.write(b"x" * 1000)
+            assert server.link.unsent() >= 1000
+            await read_until(sock, b"x" * 1000)
+            assert server.link.unsent() == 0
+        async with on_a_tube() as end:  # which is no socket
+            end.tube.buffered = 7
+            assert end.link.unsent() == 7
+
+    run(body)
+
+
+def test_on_other_platforms_what_is_not_there_is_done_without(monkeypatch):
+    """Windows has no ioctl, and not everything has websockets' extension."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+    spec = spec_from_file_location("pbweb.websocket_elsewhere", websocket.__file__)
+    elsewhere = module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    assert elsewhere._in_kernel(Tube()) == 0
+    assert elsewhere.apply_mask is not websocket.apply_mask
+    messages = []
+    text = b'["message",1,"root","echo",["without"]]'
+    masked = bytes([0x81, 0x80 | len(text)]) + b"abcd" + mask_of(text, b"abcd")
+    assert elsewhere._whole_texts(masked, True, messages) == len(masked)
+    assert messages == [(text, False)]
 
 
 def mask_of(data, mask):
