@@ -8,7 +8,7 @@
 #   make bench    the figures, beside other systems: 25 minutes on a quiet machine, which docs/ shows;
 #                 BENCH_ARGS='--only b' measures one row again, BENCH_ARGS=--quick tries all
 #   make fuzz     the fuzzers, for FUZZ_SECONDS each
-#   make coverage which branches of the library the tests reach; fails below pyproject's fail_under
+#   make coverage the unit tests, and which branches of the library they reach; a part of `make test`
 #   make chaos    real clients and servers with faults between, until there were CHAOS_CALLS calls and
 #                 as much of everything as docs/promises.md says; CHAOS_SEED for the same again
 #   make soak     a server whose clients come and go for SOAK_SECONDS; its memory may not rise
@@ -41,10 +41,11 @@ COMPLETE := admission annotations checkers copyables draining errors failures fl
 TEST_STAMPS := .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp \
   $(FRAMEWORKS)/node_modules/.stamp docs/typedoc/node_modules/.stamp
 PAGES := tests/e2e tests/docs tests/packages
+PYTHON_GROUPS := test-pages test-core test-unit
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements-dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint lint-python lint-js test-python test-pages test-core test-js format docs \
+.PHONY: help demo picture test lint lint-python lint-js test-python test-pages test-core test-unit test-js format docs \
         bench fuzz chaos soak coverage dist version chromium nginx lock clean
 .DELETE_ON_ERROR:
 
@@ -54,11 +55,11 @@ help:
 demo: .venv/run.stamp
 	@exec $(BIN)/pbweb serve examples.demo:SERVICES --pages examples --port $(PORT)
 
-# The two halves of the Python tests and those of the client run side by side, since they wait more than they
-# work: each line says whose it is, and whichever fails, the others go on. With PYTEST_ARGS, what it names:
-# make test PYTEST_ARGS='tests/unit -k decref'
+# Three groups of tests at a time run side by side, since they wait more than they work: each line says whose it
+# is, and whichever fails, the others go on. The unit tests come when the first of the others has ended.
+# With PYTEST_ARGS, what it names: make test PYTEST_ARGS='tests/unit -k decref'
 test: lint chromium nginx $(TEST_STAMPS)
-	@$(MAKE) --no-print-directory --keep-going -j3 test-js $(if $(PYTEST_ARGS),test-python,test-pages test-core)
+	@$(MAKE) --no-print-directory --keep-going -j3 test-js $(if $(PYTEST_ARGS),test-python,$(PYTHON_GROUPS))
 
 lint: lint-python lint-js
 
@@ -79,18 +80,22 @@ test-python: $(TEST_STAMPS)
 ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	@$(MAKE) --no-print-directory --keep-going -j2 test-pages test-core
+	@$(MAKE) --no-print-directory --keep-going -j2 $(PYTHON_GROUPS)
 endif
 
 # Ctrl-C goes to all of them; what marks the lines stays for what the others say last.
 MARKED = 2>&1 | (trap '' INT; exec sed -u 's/^/$(@:test-%=%) │ /')
-PYTEST := $(BIN)/python -u -m pytest $(if $(MAKE_TERMOUT),--color=yes)
+COLOR := $(if $(MAKE_TERMOUT),--color=yes)
+PYTEST := $(BIN)/python -u -m pytest $(COLOR)
 
 test-pages: $(TEST_STAMPS)
 	$(PYTEST) -o cache_dir=.pytest_cache/pages $(PAGES) $(MARKED)
 
 test-core: $(TEST_STAMPS)
-	$(PYTEST) -o cache_dir=.pytest_cache/core $(PAGES:%=--ignore=%) $(MARKED)
+	$(PYTEST) -o cache_dir=.pytest_cache/core $(addprefix --ignore=,$(PAGES) tests/unit) $(MARKED)
+
+test-unit: $(TEST_STAMPS)
+	@$(MAKE) --no-print-directory coverage $(MARKED)
 
 test-js: client_js/node_modules/.stamp
 	cd client_js && npm run --silent test $(MARKED)
@@ -110,12 +115,12 @@ fuzz: .venv/dev.stamp client_js/node_modules/.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 	cd client_js && FUZZ_SECONDS=$(FUZZ_SECONDS) node --test test/fuzz.test.js
 
-# What the unit tests reach inside their own process. Of the core, the half without event loop and socket,
-# the modules of COMPLETE have every branch taken and keep it so; all of pbweb has pyproject's fail_under.
+# The unit tests, and what they reach inside their own process. The modules of COMPLETE have every branch
+# taken and keep it so; all of pbweb has pyproject's fail_under.
 # With more tests: make coverage COVERAGE_TESTS='tests/unit tests/property tests/hostile'
 coverage: .venv/dev.stamp client_js/node_modules/.stamp
 	@mkdir -p build/coverage
-	$(BIN)/python -m coverage run -m pytest -q $(COVERAGE_TESTS)
+	$(BIN)/python -u -m coverage run -m pytest $(COLOR) -o cache_dir=.pytest_cache/unit $(COVERAGE_TESTS)
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --fail-under=100 --include="$$(printf 'pbweb/%s.py,' $(COMPLETE))"
 
