@@ -161,6 +161,9 @@ class DeadReferenceError(Error):
     pbType = "DeadReferenceError"
     pbParents = ("DeadReferenceError", "pb.Error")
 
+    outcome: Outcome | None = None
+    """``not_executed`` of a call that was not sent, since its reference was dead already."""
+
 
 class PBConnectionLost(Error):
     """The session went while the call was waiting for its answer.

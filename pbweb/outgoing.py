@@ -314,7 +314,9 @@ class Outgoing:
         """
         if type(target) is RemoteReference:
             if target.isDead():
-                raise self._broker.dead()
+                error = self._broker.dead()
+                error.outcome = "not_executed"
+                raise error
             return target.luid
         path: Sequence[str | int] = ()
         if isinstance(target, PromisedItem):

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { deadReference, PBConnectionLost } from "./errors.js";
+import { PBConnectionLost, unsentCall } from "./errors.js";
 import { Root } from "./flavors.js";
 import { RemotePromise } from "./promises.js";
 import { isReference } from "./references.js";
@@ -79,8 +79,8 @@ export class Connection extends EventTarget {
   #names;
 
   /**
-   * @param {Transport} transport
-   * @param {ConnectionOptions} [options]
+   * @param {Transport | undefined} transport
+   * @param {ConnectionOptions} [options] `dial`, without a transport
    */
   constructor(transport, options = {}) {
     super();
@@ -133,7 +133,7 @@ export class Connection extends EventTarget {
     const { broker } = this;
     const promise = new RemotePromise(broker);
     const isOver = !!broker.ending;
-    promise.settle(isOver ? deadReference() : this.remoteForName("root"), isOver);
+    promise.settle(isOver ? unsentCall() : this.remoteForName("root"), isOver);
     return promise;
   }
 

@@ -121,6 +121,8 @@ export class InsecureJelly extends PBError {
 /** A reference that names nothing: released, never handed out, or its session is over. */
 export class DeadReferenceError extends PBError {
   static pbType = "DeadReferenceError";
+  /** Of a call that was not sent, since its reference was dead already. @type {Outcome | undefined} */
+  outcome = undefined;
 }
 
 /** The session ended while the call was waiting; `outcome` says what is known of it. */
@@ -185,6 +187,10 @@ export function checkLimit(limits, name, amount, what = amount) {
 /** The one text for every reference that names nothing, so that it tells a guesser nothing. */
 export const deadReference = () =>
   new DeadReferenceError("The reference names nothing: released, unknown, or its session is over.");
+
+/** The end of a call on a reference that was dead already. */
+export const unsentCall = () =>
+  Object.assign(deadReference(), { outcome: /** @type {const} */ ("not_executed") });
 
 /**
  * What is known of a call that the session's end cut off.

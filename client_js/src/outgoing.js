@@ -6,7 +6,7 @@
  */
 
 import { RemoteCacheObserver } from "./caching.js";
-import { breach, CancelledError, deadReference, InsecureJelly } from "./errors.js";
+import { breach, CancelledError, deadReference, InsecureJelly, unsentCall } from "./errors.js";
 import { unjellyFailure } from "./failures.js";
 import { postJelly, snapshot } from "./jelly.js";
 import { current, invoke } from "./methods.js";
@@ -69,7 +69,7 @@ export function start(target, name, options, only = false) {
     if (!(/** @type {any} */ (name)?.isWellFormed?.())) {
       throw new InsecureJelly("the method's name must be a string.");
     }
-    if (broker.ending || /** @type {any} */ (target).released) throw deadReference();
+    if (broker.ending || /** @type {any} */ (target).released) throw unsentCall();
     limit(call, options);
     if (!update) broker.calls.push(admit, call);
     else {

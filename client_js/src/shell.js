@@ -26,7 +26,7 @@ const settled = Promise.resolve();
 
 /**
  * Pumps a transport into a session, watches whether it is alive, and makes another where it can.
- * @param {Transport} transport
+ * @param {any} transport a Transport; `dial` makes one where there is none
  * @param {ConnectionOptions} options
  * @param {{ begin: () => void, tell: (event: string) => void }} owner `begin` sets a new session up
  */
@@ -38,6 +38,8 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   let flushing = false;
   /** Whether the application was told that the connection is interrupted. */
   let isInterrupted = false;
+  /** What the platform says of a transport that fails: browsers nothing. */
+  let trouble = "";
   /** Try again now. @type {(() => void) | undefined} */
   let retry;
   /** @type {(() => void) | undefined} */
@@ -102,15 +104,16 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
    */
   function open(signal) {
     return new Promise((opened, reject) => {
+      transport ??= dial?.();
       const abort = () => {
         reject(new CancelledError("Connecting was cancelled.", { cause: signal?.reason }));
         dial = undefined;
         drop(1000, "");
       };
       if (signal?.aborted) return abort();
-      signal?.addEventListener("abort", abort);
-      const fail = (/** @type {any} */ event) => {
-        reject(cannotConnect(transport, event));
+      signal?.addEventListener("abort", abort, { signal: life.signal });
+      const fail = (/** @type {number} */ code) => {
+        reject(cannotConnect(transport.url, code, trouble));
         dial = undefined;
       };
       bind(() => {
@@ -124,10 +127,14 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
   /**
    * Use the transport, as soon as it is open.
    * @param {() => void} opened
-   * @param {(event: any) => void} [failed] called when it is closed before that
+   * @param {(code: number) => void} [failed] called when it is closed before that
    */
   function bind(opened, failed = () => {}) {
-    link = "dialing";
+    const giveUp = () => {
+      trouble = `no answer in ${STALL_SECONDS} s`;
+      if (link === "dialing") failed(4408);
+      drop(4408, `No version came in ${STALL_SECONDS} s.`);
+    };
     const start = () => {
       link = "open";
       tries.opened();
@@ -135,11 +142,16 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
       opened();
       flush();
     };
+    link = "dialing";
+    trouble = "";
+    wait(giveUp);
     if ("binaryType" in transport) transport.binaryType = "arraybuffer";
     transport.onmessage = receive;
-    transport.onerror = () => {};
-    transport.onclose = (event = {}) => {
-      if (link === "dialing") failed(event);
+    transport.onerror = (/** @type {any} */ { message = "" } = {}) => {
+      trouble = message;
+    };
+    transport.onclose = (/** @type {any} */ event = {}) => {
+      if (link === "dialing") failed(event.code);
       lose(event);
     };
     if (transport.readyState === 0) transport.onopen = start;
@@ -228,14 +240,17 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
       safely(error, "connecting again");
       return comeBack();
     }
-    wait(giveUp);
     bind(() => (session.broker.ending ? renew() : session.rejoin()));
   }
 
-  function renew() {
+  /** Begin another session. @param {unknown} [data] with what the server has said for it already */
+  function renew(data) {
     session = newSession(hooks, options);
+    if (data) session.wasGreeted();
     tell();
-    owner.begin();
+    // It may be closed by who is told.
+    if (!session.broker.ending) owner.begin();
+    if (data) session.receive(data);
   }
 
   function resumed() {
@@ -251,9 +266,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
       write('["close",1000,"",false]');
       return close(1000, "");
     }
-    renew();
-    session.wasGreeted();
-    session.receive(data);
+    renew(data);
   }
 
   /**
@@ -302,10 +315,6 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     stopTimer = startTimer(STALL_SECONDS, run);
   }
 
-  function giveUp() {
-    drop(4408, `No version came in ${STALL_SECONDS} s.`);
-  }
-
   /** The page is back: it asks at once, or connects. */
   function comesBack() {
     if (retry) retry();
@@ -336,13 +345,15 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
 }
 
 /**
- * A browser says neither to the page nor here why there is no WebSocket; the server's log does.
- * @param {any} transport
- * @param {any} event
+ * A browser says neither to the page nor here why there is no WebSocket; the server's log does. What is
+ * behind a question mark may be a secret.
+ * @param {string} url
+ * @param {number} code
+ * @param {string} trouble
  */
-function cannotConnect({ url }, { code }) {
+function cannotConnect(url, code, trouble) {
   return lostCall(
-    `Could not connect to ${url} (${code}). Does pbweb serve there, is the path right, and may this ` +
+    `Could not connect to ${`${url}`.replace(/\?.*/, "?…")} (${code}${trouble && `: ${trouble}`}). Does pbweb serve there, is the path right, and may this ` +
       "page's origin connect? The server's log says what it refused.",
     "not_executed",
   );

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
 import { connect, Referenceable, Root, UnauthorizedLogin } from "../src/pbweb.js";
@@ -44,8 +45,10 @@ test("two ends of a MessageChannel talk to each other", async () => {
   });
   assert.equal((await waiting).type, "PBConnectionLost");
   assert.deepEqual(told.sort(), ["client", "server"]);
-  assert.equal((await failed(root.callRemote("echo"))).type, "DeadReferenceError");
-  assert.equal((await failed(client.getRootObject())).type, "DeadReferenceError");
+  for (const dead of [root.callRemote("echo"), client.getRootObject()]) {
+    const { type, outcome } = await failed(dead);
+    assert.deepEqual([type, outcome], ["DeadReferenceError", "not_executed"]);
+  }
   baseline(server);
   baseline(client);
 });
@@ -103,7 +106,7 @@ test("nobody there, no address, no WebSocket", async () => {
   await new Promise((resolve) => server.close(resolve));
   const error = await failed(connect(url, { WebSocket }));
   assert.deepEqual([error.type, error.outcome], ["PBConnectionLost", "not_executed"]);
-  assert.match(error.message, /^Could not connect to ws:.*: ?\d+\/pb \(1006\)/);
+  assert.match(error.message, /^Could not connect to ws:.*: ?\d+\/pb \(1006: connect ECONNREFUSED/);
   assert.match((await failed(connect("./pb", { WebSocket }))).message, /no address here/);
   const { WebSocket: own } = globalThis; // which newer Nodes have
   globalThis.WebSocket = undefined;
@@ -171,6 +174,26 @@ test("a signal that comes when there is a connection changes nothing", async () 
   controller.abort();
   assert.equal(connection.status, "connected");
   await connection.close();
+});
+
+test("a transport that does not open is waited for no longer than 10 s", async (t) => {
+  const clock = new Clock(t);
+  const controller = new AbortController();
+  const transport = fake({ readyState: 0, url: "ws://there/pb" });
+  const attempt = failed(connect(transport, { signal: controller.signal, onSession() {} }));
+  await clock.pass(9);
+  assert.deepEqual(transport.closed, []);
+  await clock.pass(1);
+  const { outcome, message } = await attempt;
+  assert.equal(outcome, "not_executed");
+  assert.match(
+    message,
+    /^Could not connect to ws:\/\/there\/pb \(4408: no answer in 10 s\)\. Does/,
+  );
+  assert.equal(transport.closed.length, 1);
+  assert.equal(transport.onopen, null);
+  assert.equal(clock.timers.size, 0);
+  assert.deepEqual(getEventListeners(controller.signal, "abort"), []);
 });
 
 test("codes that a page may not close with are replaced", async () => {

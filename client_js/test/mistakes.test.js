@@ -23,11 +23,13 @@ async function withServer(server, body) {
   }
 }
 
-async function assertCannotConnect(url) {
-  const error = await failure(connect(url, { WebSocket }));
+/** `said` is what the package `ws` tells, and no browser. */
+async function assertCannotConnect(url, said) {
+  const error = await failure(connect(`${url}?token=abc`, { WebSocket }));
   assert.equal(error.type, "PBConnectionLost");
   assert.equal(error.outcome, "not_executed");
-  assert.ok(error.message.startsWith(`Could not connect to ${url} (1006). `), error.message);
+  const start = `Could not connect to ${url}?… (1006: ${said}`;
+  assert.ok(error.message.startsWith(start), error.message);
   assert.match(error.message, /path right.*origin.*server's log/);
 }
 
@@ -36,29 +38,83 @@ test("nobody is there", async () => {
   await withServer(createServer(), async (url) => {
     address = url;
   });
-  await assertCannotConnect(address);
+  await assertCannotConnect(address, "connect ECONNREFUSED 127.0.0.1");
 });
 
-for (const status of [200, 403, 404]) {
+for (const status of [200, 403, 404, 503]) {
   test(`a server that answers ${status} and makes no WebSocket of it`, () => {
     const server = createServer();
     server.on("upgrade", (_, socket) => {
       socket.end(`HTTP/1.1 ${status} Whatever\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     });
-    return withServer(server, assertCannotConnect);
+    const said = `Unexpected server response: ${status}). Does`;
+    return withServer(server, (url) => assertCannotConnect(url, said));
   });
 }
+
+test("a platform that tells nothing", async () => {
+  class Silent {
+    readyState = 0;
+    constructor(url) {
+      this.url = url;
+      setImmediate(() => {
+        this.onerror(new Event("error"));
+        this.onclose({ code: 1006, reason: "" });
+      });
+    }
+  }
+  const { message } = await failure(connect("ws://there/pb", { WebSocket: Silent }));
+  assert.ok(message.startsWith("Could not connect to ws://there/pb (1006). Does"), message);
+});
 
 test("a WebSocket that is no pbweb endpoint", async () => {
   const server = createServer();
   const sockets = new WebSocketServer({ server, handleProtocols: () => false });
-  await withServer(server, assertCannotConnect);
+  await withServer(server, (url) => assertCannotConnect(url, "Server sent no subprotocol"));
   sockets.close();
 });
 
 test("what is no address of a WebSocket", async () => {
   assert.match((await failure(connect("./pb", { WebSocket }))).message, /pass "ws:\/\/host\/pb"/);
-  assert.match((await failure(connect("ftp://here/pb", { WebSocket }))).message, /ws:/);
+  assert.equal(
+    (await failure(connect("ftp://here/pb", { WebSocket }))).message,
+    '"ftp://here/pb" is no address here; pass "ws://host/pb".',
+  );
+});
+
+for (const [options, type, said] of [
+  [{ resume: "x" }, TypeError, /^There is no option "resume", only limits, .*, WebSocket\.$/],
+  [{ constructor: 1 }, TypeError, /^There is no option "constructor"/],
+  [{ onSession: 5 }, TypeError, /^The option onSession must be of the type function\.$/],
+  [{ log: null }, TypeError, /^The option log must be of the type function\.$/],
+  [{ limits: null }, TypeError, /^The option limits must be of the type object\.$/],
+  [{ names: "root" }, TypeError, /^The option names must be of the type object\.$/],
+  [{ software: {} }, TypeError, /^The option software must be of the type string\.$/],
+  [{ limits: { nope: 1 } }, TypeError, /^There is no limit "nope", only message, depth, .*\.$/],
+  [{ limits: { calls: "1" } }, RangeError, /^The limit calls must be a whole number from 1 on\.$/],
+  [{ names: { root: 5 } }, TypeError, /^What is published as "root" must be a Referenceable/],
+]) {
+  test(`the option ${JSON.stringify(options)} is refused before a connection is made`, async () => {
+    let made = 0;
+    class Counting {
+      constructor() {
+        made++;
+      }
+    }
+    const error = await failure(connect("ws://there/pb", { WebSocket: Counting, ...options }));
+    assert.equal(error.constructor, type);
+    assert.match(error.message, said);
+    assert.equal(made, 0);
+    const { port1 } = new MessageChannel();
+    assert.match((await failure(connect(port1, options))).message, said);
+    port1.close();
+  });
+}
+
+test("options that are undefined are as good as none", async () => {
+  const { port1 } = new MessageChannel();
+  const options = { limits: undefined, onSession: undefined, names: undefined };
+  await (await connect(port1, options)).close();
 });
 
 class Forgetful extends Referenceable {

@@ -326,6 +326,32 @@ test("a new session is set up as the first was, with what is published", async (
   assert.equal(another.sent[0][2].resume.session, "other");
 });
 
+for (const isRefused of [true, false]) {
+  test(`a connection that is closed as a new session begins sets none up, ${isRefused ? "in the place of one that was to be resumed" : "after one that has ended"}`, async (t) => {
+    let begun = 0;
+    const onSession = () => begun++;
+    const { connection, transports } = await connected(t, { onSession });
+    const seen = [];
+    connection.addEventListener("status", () => {
+      seen.push(connection.status);
+      if (connection.status === "connected") connection.close();
+    });
+    if (!isRefused) transports[0].deliver(["close", 1012, "restart", true]);
+    transports[0].lose(isRefused ? 1006 : 1012);
+    const transport = await next(t, transports);
+    transport.open();
+    if (isRefused) transport.deliver(["version", 1, { ...TICKET, resumed: false, why: "unknown" }]);
+    transport.lose(1000);
+    assert.equal((await connection.closed).code, 1000);
+    assert.equal(begun, 1);
+    assert.deepEqual(seen, ["interrupted", "connected", "ended"]);
+    assert.deepEqual(
+      transport.sent.map(([name]) => name),
+      ["version", "close"],
+    );
+  });
+}
+
 test("a server that has no place for an old session gets rid of the new one that nobody wants", async (t) => {
   const { connection, transports } = await connected(t);
   transports[0].lose();

@@ -20,7 +20,8 @@ export type ConnectOptions = import("./connection.js").ConnectionOptions & {
  * Connect to a server, or over any object with `send` or `postMessage` and `onmessage`. Both ends
  * of a MessageChannel can do it.
  *
- * Raises PBConnectionLost when there is no connection to be had, and CancelledError.
+ * Raises PBConnectionLost when there is no connection to be had, within 10 s where nobody answers;
+ * CancelledError; and a TypeError or RangeError that names the option or the limit that is wrong.
  *
  * @template [Api=any]
  * @param {string | URL | Transport} urlOrTransport an address is resolved as the platform's own

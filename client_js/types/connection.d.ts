@@ -95,10 +95,10 @@ export type Credentials = {
 export declare class Connection<Api = any> extends EventTarget {
     #private;
     /**
-     * @param {Transport} transport
-     * @param {ConnectionOptions} [options]
+     * @param {Transport | undefined} transport
+     * @param {ConnectionOptions} [options] `dial`, without a transport
      */
-    constructor(transport: Transport, options?: ConnectionOptions);
+    constructor(transport: Transport | undefined, options?: ConnectionOptions);
     /**
      * "connected"; "interrupted": a connection is looked for, and calls wait; or "ended": all is over.
      * The event `status` says that it is another one.

@@ -86,6 +86,8 @@ export declare class InsecureJelly extends PBError {
 /** A reference that names nothing: released, never handed out, or its session is over. */
 export declare class DeadReferenceError extends PBError {
     static pbType: string;
+    /** Of a call that was not sent, since its reference was dead already. @type {Outcome | undefined} */
+    outcome: Outcome | undefined;
 }
 /** The session ended while the call was waiting; `outcome` says what is known of it. */
 export declare class PBConnectionLost extends PBError {
@@ -136,6 +138,10 @@ export declare const quote: (value: unknown) => string;
 export declare function checkLimit(limits: Partial<import("./limits.js").Limits>, name: keyof import("./limits.js").Limits, amount: number, what?: string | number): void;
 /** The one text for every reference that names nothing, so that it tells a guesser nothing. */
 export declare const deadReference: () => DeadReferenceError;
+/** The end of a call on a reference that was dead already. */
+export declare const unsentCall: () => DeadReferenceError & {
+    outcome: "not_executed";
+};
 /**
  * What is known of a call that the session's end cut off.
  * @param {string} text

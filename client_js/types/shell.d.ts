@@ -9,11 +9,11 @@ export type ConnectionOptions = import("./connection.js").ConnectionOptions;
 export type Link = "none" | "dialing" | "open";
 /**
  * Pumps a transport into a session, watches whether it is alive, and makes another where it can.
- * @param {Transport} transport
+ * @param {any} transport a Transport; `dial` makes one where there is none
  * @param {ConnectionOptions} options
  * @param {{ begin: () => void, tell: (event: string) => void }} owner `begin` sets a new session up
  */
-export declare function newShell(transport: Transport, { log, onSession, dial, ...options }: ConnectionOptions, owner: {
+export declare function newShell(transport: any, { log, onSession, dial, ...options }: ConnectionOptions, owner: {
     begin: () => void;
     tell: (event: string) => void;
 }): {

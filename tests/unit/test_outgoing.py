@@ -808,10 +808,12 @@ def test_calls_after_the_end_fail_at_once():
         both.cut()
         promise = root.callRemote("give", 1)
         assert promise.done
-        with pytest.raises(pb.DeadReferenceError):
+        with pytest.raises(pb.DeadReferenceError) as dead:
             await promise
-        with pytest.raises(pb.DeadReferenceError):
+        assert dead.value.outcome == "not_executed"
+        with pytest.raises(pb.DeadReferenceError) as dead:
             root.callRemoteOnly("give", 1)
+        assert dead.value.outcome == "not_executed"
 
     run_paired(One(), body, idle=False)
 
