@@ -40,10 +40,14 @@ class History:
 
     def __init__(self, path: Path, who: str) -> None:
         self.lines = 0
+        self.only: frozenset[str] = frozenset()
+        """What is written, if not all is."""
         self._who = who
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def add(self, ev: str, **facts: Any) -> None:
+        if self.only and ev not in self.only:
+            return
         now = round(time.time(), 3)
         line = json.dumps({"ev": ev, "who": self._who, "t": now, **facts}, separators=(",", ":"))
         os.write(self._file, line.encode() + b"\n")

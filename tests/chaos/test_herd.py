@@ -126,7 +126,7 @@ class Herd:
 @pytest.mark.parametrize("run", range(RUNS))
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_a_herd_comes_back_spread_and_once(tmp_path, monkeypatch, number, run):
-    monkeypatch.setenv("CHAOS_NO_WIRE", "1")
+    monkeypatch.setenv("CHAOS_ENDS_ONLY", "1")
     herd = Herd(tmp_path)
     herd.server.start()
     try:
