@@ -233,7 +233,7 @@ class Checker:
     def _silence(self, begin: Line, end: Line) -> Silence:
         silence = Silence(begin["victim"], {"server": [], "clients": []})
         for away in self.aways:
-            if begin["t"] < away["t"] < end["t"]:
+            if begin["t"] <= away["t"] <= end["t"]:
                 watchers = "server" if away["who"].startswith("server") else "clients"
                 silence.waits[watchers].append(away["t"] - begin["t"])
         number = sum(map(len, silence.waits.values()))
@@ -268,6 +268,8 @@ class Checker:
         counts.update(f"sessions {end}" for end in self.sessions.values())
         counts["resumes"] = len(self.outages)
         counts["notices"] = self.notices.total()
+        kinds = Counter(line["kind"] for line in self.invoked.values())
+        counts["updates"] = kinds["change"]
         counts["digests"] = sum(map(len, self.digests.values()))
         return counts
 
