@@ -25,6 +25,7 @@ def test_every_promise_has_a_row() -> None:
 def test_every_row_names_tests_and_a_command_that_are_there(promise: str) -> None:
     assert len(ROWS[promise]) == 5
     assert all(ROWS[promise])
+    assert "@" not in "".join(ROWS[promise])
     _, bounded, full, *_ = ROWS[promise]
     named = re.findall(r"`([^`]+)`", bounded)
     assert named or bounded.startswith("the same")
