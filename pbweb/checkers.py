@@ -166,15 +166,28 @@ _PASSWORDS = _Workers("passwords")
 _TOKENS = _Workers("tokens")
 
 
+NOBODY = ""
+"""Stands for the parameters of a checker's own hasher, among those of hashes."""
+
+
+def _parameters_of(text: str) -> str:
+    """What is before the salt in an argon2 hash: all that its time hangs on."""
+    return text.rsplit("$", 2)[0]
+
+
 class _PasswordChecker(ABC):
-    """Passwords against argon2 hashes. A name that is unknown costs as much as a wrong password."""
+    """Passwords against argon2 hashes. A name that is unknown costs as much as a wrong password.
+
+    Where hashes have different parameters, each login costs as much as one of each together.
+    """
 
     credentialInterfaces = (UsernamePassword,)
 
     def __init__(self, hasher: Any) -> None:
         self._argon2 = _library("argon2", "argon2-cffi")
         self._hasher = self._argon2.PasswordHasher() if hasher is None else hasher
-        self._stand_in: tuple[Any, str] | None = None  # for unknown names: parameters, a hash
+        self._stand_ins: dict[str, str] = {}  # hashes of what nobody knows, by their parameters
+        self._parameters: tuple[Mapping[str, str], list[str]] | None = None  # of which hashes
 
     async def requestAvatarId(self, credentials: UsernamePassword) -> str:
         """See `cred.Checker`: the avatar id is the name."""
@@ -186,31 +199,40 @@ class _PasswordChecker(ABC):
         return name
 
     def _is_right(self, name: str, password: str) -> bool:
-        """In a worker thread."""
+        """In a worker thread: one hash of each kind is looked at, whoever *name* is."""
         hashes = self._hashes()
         known = hashes.get(name)
-        try:
-            self._hasher.verify(self._hash_like(hashes) if known is None else known, password)
-        except (self._argon2.exceptions.VerificationError, UnicodeEncodeError):
-            return False
-        return known is not None
+        right = False
+        for parameters in self._kinds(hashes):
+            is_own = known is not None and _parameters_of(known) == parameters
+            try:
+                self._hasher.verify(known if is_own else self._stand_ins[parameters], password)
+                right = right or is_own
+            except (self._argon2.exceptions.VerificationError, UnicodeEncodeError):
+                pass
+        return right
 
     @abstractmethod
     def _hashes(self) -> Mapping[str, str]:
         """The hash of each name's password."""
 
-    def _hash_like(self, hashes: Mapping[str, str]) -> str:
-        """The hash of a password that nobody has, as much work as that of the first one."""
-        parameters = None
-        for one in hashes.values():
-            parameters = self._argon2.extract_parameters(one)
-            break
-        if self._stand_in is None or self._stand_in[0] != parameters:
-            hasher = self._hasher
-            if parameters is not None:
-                hasher = self._argon2.PasswordHasher.from_parameters(parameters)
-            self._stand_in = parameters, hasher.hash(token_hex())
-        return self._stand_in[1]
+    def _kinds(self, hashes: Mapping[str, str]) -> list[str]:
+        """The parameters in *hashes*, one for all as a rule; there is a stand-in for each."""
+        if self._parameters is None or self._parameters[0] is not hashes:
+            examples = {_parameters_of(one): one for one in hashes.values()}
+            for parameters, one in examples.items():
+                if parameters not in self._stand_ins:
+                    hasher = self._argon2.PasswordHasher
+                    hasher = hasher.from_parameters(self._argon2.extract_parameters(one))
+                    self._stand_ins[parameters] = hasher.hash(token_hex())
+            self._parameters = hashes, list(examples) or [self._default()]
+        return self._parameters[1]
+
+    def _default(self) -> str:
+        """The parameters where nobody is known."""
+        if NOBODY not in self._stand_ins:
+            self._stand_ins[NOBODY] = self._hasher.hash(token_hex())
+        return NOBODY
 
     def _is_hash(self, text: str) -> bool:
         try:

@@ -7,7 +7,8 @@ same object when nothing has changed between them (protocol section 2, *Live obj
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
@@ -15,6 +16,7 @@ from .errors import InsecureJelly, LimitExceeded
 from .jelly import NEVER_REFERENCES, treat_as
 from .limits import Limits
 from .references import RemoteReference
+from .unjelly import MAX_CLASHES
 
 __all__ = ["Change", "FrozenDict", "FrozenList", "Tree", "frozen"]
 
@@ -23,6 +25,9 @@ MAX_PATH = 100
 
 MOVED_AT_ONCE = 1024
 """Items of a list that move aside, when others come or go before them, in the time of a step."""
+
+COUNTED_IN_A_COPY = 8
+"""Items that are copied in the time in which the hash of one is counted, at least."""
 
 _NOTHING: Any = object()
 
@@ -204,6 +209,28 @@ def tree_of(state: Any, limits: Limits) -> Tree:
     return Tree(*frozen(state, limits))
 
 
+class _Hashes:
+    """How many keys or members of one container have which hash.
+
+    A peer can choose numbers that all have one, and to find one among those takes as many steps.
+    """
+
+    def __init__(self, container: Collection[Any]) -> None:
+        self.container = container  # so that no other gets its id
+        self._times = Counter(map(hash, container))
+
+    def add(self, item: Any) -> None:
+        """*item* is to come. Raises InsecureJelly: too many have its hash."""
+        number = hash(item)
+        self._times[number] += 1
+        if self._times[number] > MAX_CLASHES:
+            raise InsecureJelly("too many keys or members of a set have one hash")
+
+    def discard(self, item: Any) -> None:
+        """*item* goes."""
+        self._times[hash(item)] -= 1
+
+
 class _Update:
     """A tree in the making: what was copied for this update may be changed in place."""
 
@@ -212,6 +239,7 @@ class _Update:
         self._weighing = _Weighing(limits, tree.weight)
         self._own: dict[int, Any] = {}
         self._copied = 0
+        self._hashes: dict[int, _Hashes] = {}  # of containers to which more than text comes
         self._has_sets = False  # some in containers of our own are sets that can be changed
 
     def tree(self) -> Tree:
@@ -256,6 +284,23 @@ class _Update:
             node = made
         return node
 
+    def _come(self, container: Collection[Any], items: Iterable[Any]) -> None:
+        """See that *items*, which are to come into *container*, clash with few that are there."""
+        for item in items:
+            if type(item) is str:  # whose hash nobody can foresee
+                continue
+            if id(container) not in self._hashes:
+                self._copied += COUNTED_IN_A_COPY * len(container)
+                self._hashes[id(container)] = _Hashes(container)
+            self._hashes[id(container)].add(item)
+
+    def _go(self, container: Collection[Any], items: Iterable[Any]) -> None:
+        """*items* go from *container*."""
+        if id(container) in self._hashes:
+            for item in items:
+                if type(item) is not str:
+                    self._hashes[id(container)].discard(item)
+
     def _place(self, path: tuple[Any, ...]) -> tuple[Any, Any]:
         if not path:
             raise InsecureJelly("the whole object is replaced by 'reset' only")
@@ -272,6 +317,7 @@ class _Update:
             old = node[key]
         else:
             old = _NOTHING
+            self._come(node, (key,))
             self._weighing.add(weight_of_key(key))
         if old is not _NOTHING:
             self._weighing.weight -= weight_of(old)
@@ -284,6 +330,7 @@ class _Update:
         if type(node) is not FrozenDict:
             raise InsecureJelly(f"{_shown(path)} is in a list: 'splice' takes it out")
         self._weighing.weight -= weight_of(_get(node, key, path)) + weight_of_key(key)
+        self._go(node, (key,))
         dict.__delitem__(node, key)
         return Change(path, "del")
 
@@ -318,12 +365,19 @@ class _Update:
             members = set(members)
             self._copied += len(members)
             _PUT[type(node)](node, key, members)
-        made = frozenset(map(_hashable, items))
+        given = list(map(_hashable, items))
+        if len(given) > MAX_CLASHES and max(Counter(map(hash, given)).values()) > MAX_CLASHES:
+            raise InsecureJelly("too many members of a set are the same, or have one hash")
+        made = frozenset(given)
         if name == "add":
-            self._weighing.add(sum(map(weight_of, made - members)))
+            new = made - members
+            self._come(members, new)
+            self._weighing.add(sum(map(weight_of, new)))
             members |= made
         else:
-            self._weighing.weight -= sum(map(weight_of, made & members))
+            old = made & members
+            self._go(members, old)
+            self._weighing.weight -= sum(map(weight_of, old))
             members -= made
         return Change(path, name, items=FrozenList(made))
 

@@ -104,6 +104,16 @@ def test_an_unknown_name_is_as_much_work_as_a_wrong_password(tmp_path):
     assert login(checker, "nobody", "wrong") is None
     known, unknown = hasher.verified
     assert known == unknown == argon2.extract_parameters(slow.hash("x"))
+    # also where hashes are of different kinds: the time tells neither who is there nor of which
+    path.write_text(f"alice:{slow.hash('wonder')}\nbob:{QUICK.hash('builder')}\n")
+    hasher.verified.clear()
+    assert login(checker, "alice", "wonder") == "alice"
+    assert login(checker, "bob", "builder") == "bob"
+    for name in ("alice", "bob", "nobody"):
+        assert login(checker, name, "wrong") is None
+    kinds = [argon2.extract_parameters(one.hash("x")) for one in (slow, QUICK)]
+    assert hasher.verified == 5 * kinds
+    hasher.verified[:] = [known, unknown]
     # and where nobody is known at all
     path.write_text("")
     assert login(checker, "nobody", "wrong") is None

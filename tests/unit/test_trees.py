@@ -14,7 +14,7 @@ from pbweb.errors import InsecureJelly, LimitExceeded
 from pbweb.jelly import Jellier
 from pbweb.limits import DEFAULT, Limits
 from pbweb.references import RemoteReference
-from pbweb.trees import Change, FrozenDict, FrozenList, Tree, tree_of
+from pbweb.trees import COUNTED_IN_A_COPY, Change, FrozenDict, FrozenList, Tree, tree_of
 from tests.unit.live_kit import NoSession
 
 LIMIT = 10_000
@@ -175,6 +175,54 @@ def test_a_set_is_copied_once_for_an_update(monkeypatch):
     assert type(after.root["s"]) is type(after.root["l"][0]["s"]) is frozenset
     assert state.root["s"] is before
     assert changes[2] == Change(("l", 0, "s"), "add", items=FrozenList([1000]))
+
+
+CLASHING = [(2**61 - 1) * number for number in range(1, 50_000)]  # all have the hash 0
+
+
+@pytest.mark.parametrize("name", ["add", "discard"])
+def test_members_that_all_have_one_hash_are_refused_at_once(name):
+    """To compare each with all others would take minutes."""
+    state = tree(s={1})
+    with pytest.raises(InsecureJelly, match="have one hash"):
+        state.updated([[["s"], name, CLASHING]], Limits(copy_weight=10**7, message=10**7))
+    state.updated([[["s"], name, CLASHING[:100]]], LIMITS)
+
+
+def test_members_that_come_one_by_one_may_not_have_one_hash_either():
+    state = tree(s=set(CLASHING[:50]), d=dict.fromkeys(CLASHING[:50], 0))
+    for one in CLASHING[50:100]:
+        state, _ = state.updated([[["s"], "add", [one]], [["d", one], "set", 1]], LIMITS)
+    ops: list[Any] = [[["s"], "add", ["0", 1, *CLASHING[:100]]], [["d", CLASHING[9]], "set", 1]]
+    state.updated(ops, LIMITS)
+    for op in ([["s"], "add", CLASHING[100:101]], [["d", CLASHING[100]], "set", 1]):
+        with pytest.raises(InsecureJelly, match="have one hash"):
+            state.updated([op], LIMITS)
+    ops = []  # what goes makes room, however often in one update
+    for one in CLASHING[:300]:
+        ops += [[["s"], "discard", [one]], [["s"], "add", [one]]]
+        if one in state.root["d"]:
+            ops += [[["d", one], "del"], [["d", one], "set", 2]]
+    ops = [op for op in ops if op[1] != "add" or op[2][0] in state.root["s"]]
+    after, _ = state.updated([[["s"], "add", ["text"]], *ops, [["s"], "discard", ["text"]]], LIMITS)
+    assert after.root["s"] == set(CLASHING[:100])
+    assert after.root["d"] == dict.fromkeys(CLASHING[:100], 2)
+
+
+def test_where_text_comes_no_hash_is_counted():
+    names = [f"name {number}" for number in range(1000)]
+    limits = Limits(copy_weight=10**6)
+    state = tree_of({"s": set(names), "d": {"x": dict.fromkeys(names, 0)}}, limits)
+    ops: list[Any] = [
+        [["s"], "add", ["more"]],
+        [["s"], "discard", names[:2]],
+        [["d", "x", "more"], "set", 1],
+        [["d", "x", "more"], "del"],
+    ]
+    after, _ = state.updated(ops, limits)
+    assert after.copied == 1000 + 1000 + 1 + 2  # the set, the dicts and the root
+    after, _ = state.updated([[["s"], "add", [1]]], limits)
+    assert after.copied == 1000 + 2 + COUNTED_IN_A_COPY * 1000
 
 
 def test_a_set_that_was_changed_may_go_in_the_same_update():
