@@ -97,7 +97,8 @@ def application(
     """The ASGI application for *endpoints*, by their paths.
 
     Args:
-        page: a file that answers ``/``.
+        page: a file that answers ``/``. A browser that asks for an icon beside it is answered 204,
+            where its console would complain of a 404.
         pages: a folder whose files are served; takes the place of *page*.
 
     Raises:
@@ -114,7 +115,7 @@ def application(
             raise BadTarget(f"the folder for --pages is not there: {pages}")
         routes.append(Mount("/", _Pages(directory=pages, html=True)))
     elif page is not None:
-        routes.append(Route("/", _page(page)))
+        routes += [Route("/", _page(page)), Route("/favicon.ico", _no_icon)]
     gate = next(iter(endpoints.values())).gate if endpoints else None
     return Starlette(routes=routes, middleware=[Middleware(_Hosts, gate=gate)] if gate else [])
 
@@ -149,6 +150,10 @@ class _Pages(StaticFiles):
 
 async def _healthy(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _no_icon(_request: Request) -> Response:
+    return Response(status_code=204)
 
 
 def _ready(endpoints: Mapping[str, Endpoint]) -> Any:

@@ -28,6 +28,8 @@ CHROMIUM_ARGUMENTS = [
     "--no-first-run",
 ]
 SECONDS = 30.0  # for what takes milliseconds on a quiet machine
+SERVER_GOES = r"net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)"
+"""What a page says of a server that is killed: not there, or gone in the midst of an answer."""
 
 
 class Gateway:

@@ -16,6 +16,7 @@ import pbweb as pb
 from tests.e2e.chromium import PROJECT
 from tests.e2e.conftest import (
     SECONDS,
+    SERVER_GOES,
     Complaints,
     Gateway,
     Start,
@@ -357,7 +358,7 @@ def test_who_is_stopped_holds_up_nobody_and_gets_the_latest(
 def test_it_comes_back_when_the_server_was_away(
     start: Start, page: Page, complaints: Complaints
 ) -> None:
-    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    complaints.expected = [SERVER_GOES]
     gateway = start(TARGET)
     page.goto(gateway.page)
     add(page, 0, "Sing")

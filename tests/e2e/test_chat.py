@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.chromium import PROJECT
-from tests.e2e.conftest import SECONDS, Complaints, Gateway, Start, environment
+from tests.e2e.conftest import SECONDS, SERVER_GOES, Complaints, Gateway, Start, environment
 
 TARGET = "examples.chat.app:ChatRoot"
 
@@ -211,7 +211,7 @@ def test_a_name_that_is_taken_is_told_and_another_one_helps(
 def test_everybody_comes_back_when_the_server_was_away(
     start: Start, page: Page, complaints: Complaints, terminal: Terminals
 ) -> None:
-    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    complaints.expected = [SERVER_GOES]
     gateway = start(TARGET)
     join(page, gateway.page, "Ada")
     grace = terminal(gateway, "Grace")
@@ -238,7 +238,7 @@ def test_everybody_comes_back_when_the_server_was_away(
 def test_who_leaves_while_the_server_is_away_stays_out(
     start: Start, page: Page, complaints: Complaints, terminal: Terminals
 ) -> None:
-    complaints.expected = [r"ERR_CONNECTION_REFUSED"]
+    complaints.expected = [SERVER_GOES]
     gateway = start(TARGET)
     join(page, gateway.page, "Ada")
     gateway.stop()

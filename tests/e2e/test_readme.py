@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.e2e.chromium import PROJECT
-from tests.e2e.conftest import Complaints, Start, environment
+from tests.e2e.conftest import Start, environment
 
 README = (PROJECT / "README.md").read_text()
 PYTHON_LINES, HTML_LINES = 12, 6  # that make a first call, blank ones too
@@ -23,9 +23,8 @@ def block(language: str, beginning: str) -> str:
 
 
 def test_the_first_call_works_as_it_stands_in_readme(
-    start: Start, page: Page, complaints: Complaints, tmp_path: Path
+    start: Start, page: Page, tmp_path: Path
 ) -> None:
-    complaints.expected = [r"404 .*/favicon\.ico"]  # a page of six lines has no icon
     app, html = block("python", "# app.py"), block("html", "<!doctype html>")
     assert len(app.splitlines()) <= PYTHON_LINES
     assert len(html.splitlines()) <= HTML_LINES

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import (
+    SERVER_GOES,
     Complaints,
     Gateway,
     Start,
@@ -184,7 +185,7 @@ def test_a_cut_that_is_longer_than_the_window_ends_the_session(
 def test_a_server_that_is_really_started_again_knows_nothing(
     start: Start, page: Page, complaints: Complaints
 ) -> None:
-    complaints.expected = ["ERR_CONNECTION_REFUSED"]
+    complaints.expected = [SERVER_GOES]
     gateway = start(TARGET, *WINDOW)
     open_page(page, gateway)
     for session, how in enumerate(("terminate", "kill"), 1):
@@ -210,7 +211,7 @@ def test_a_server_that_is_really_started_again_knows_nothing(
 def test_the_other_examples_say_that_they_wait(
     start: Start, page: Page, complaints: Complaints
 ) -> None:
-    complaints.expected = ["ERR_CONNECTION_REFUSED"]
+    complaints.expected = [SERVER_GOES]
     everything = ("examples.demo:SERVICES", "--pages", "examples", *WINDOW)
     gateway = start(*everything)
     pages = {name: page.context.new_page() for name in ("board", "chat", "pond", "login")}

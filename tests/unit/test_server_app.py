@@ -95,5 +95,5 @@ def test_pages_take_the_place_of_the_page(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     page.write_text("<p>")
     assert paths() == base
-    assert paths(page=page) == [*base, "/"]
+    assert paths(page=page) == [*base, "/", "/favicon.ico"]
     assert paths(page=page, pages=tmp_path) == [*base, ""]
