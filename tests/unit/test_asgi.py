@@ -1,11 +1,13 @@
 """pbweb.asgi: roots for sessions, the check of the opening, and the ASGI application by hand."""
 
 import asyncio
+import re
 
 import orjson
 import pytest
 
 import pbweb as pb
+from pbweb import asgi
 from pbweb.asgi import Endpoint, _AsgiLink, client_files, endpoint
 from tests.unit.paired import MINUTE, LogRecords
 
@@ -113,6 +115,37 @@ def test_a_root_for_all_or_one_for_each(kind, number):
     run(body)
 
 
+def gives_no_root():
+    return pb.Referenceable()
+
+
+class NoObject(pb.Root):
+    def rootObject(self, broker):
+        return "no object"
+
+
+@pytest.mark.parametrize(
+    ("root", "text"),
+    [(gives_no_root, "the factory of the root returned"), (NoObject, "rootObject.. returned 'no")],
+)
+def test_a_root_that_cannot_be_made_ends_its_session_with_1011(root, text):
+    async def body():
+        client = Client(Endpoint(root), scope())
+        await client.sent.get()
+        client.send(["version", 1])
+        event = await client.sent.get()
+        while event["type"] != "websocket.close":
+            event = await client.sent.get()
+        assert event["code"] == 1011
+        await client.leave()
+
+    with LogRecords() as records:
+        asyncio.run(body())
+    [record] = records
+    assert record.exc_info[0] is TypeError
+    assert re.search(text, str(record.exc_info[1]))
+
+
 # ------------------------------------------------------------------ ASGI
 
 
@@ -143,6 +176,186 @@ def test_bytes_over_asgi():
         event = await client.sent.get()
         assert event["bytes"].endswith(b"x" * 2000)
         await client.leave()
+
+    run(body)
+
+
+def test_a_session_is_resumed_and_taken_over_over_asgi():
+    async def body():
+        app = Endpoint(Root)
+        first = Client(app, scope())
+        await first.sent.get()
+        first.send(["version", 1])
+        [[_, _, said]] = await first.frames()
+        [connection] = app.connections
+        await first.leave(1006)
+        assert connection.status == "interrupted"
+        for number in (1, 2):  # when it has lost its connection, and while it still has one
+            client = Client(app, scope())
+            await client.sent.get()
+            lost = {"session": said["session"], "secret": said["secret"]}
+            client.send(
+                ["version", 1, {"resume": {**lost, "received": number - 1, "sent": number - 1}}]
+            )
+            [[_, _, said], *_] = await client.frames()
+            assert said["resumed"] is True
+            assert app.connections == {connection}
+            client.send(["message", number, "root", "echo", [number]])
+            assert ["answer", number, number] in await client.frames()
+            if number == 1:
+                older = client
+        closed = await older.sent.get()
+        assert (closed["type"], closed["code"]) == ("websocket.close", 4409)
+        await older.leave()
+        assert app.connections == {connection}
+        assert connection.status == "connected"
+        await client.leave(1000)
+        app.close()
+
+    run(body)
+
+
+def test_who_has_another_link_already_is_not_forgotten_with_the_old_one():
+    async def body():
+        app = Endpoint(Root)
+        connection = app.connect(_AsgiLink(None, app.limits))
+        app.forget(connection)
+        assert app.connections == {connection}
+        connection.session.end("the test is over")
+        connection.lost("the test is over")
+        app.forget(connection)
+        assert app.connections == set()
+
+    run(body)
+
+
+def test_other_kinds_of_scopes_are_left_alone():
+    async def body():
+        await Endpoint(Root)({"type": "something new"}, None, None)
+
+    run(body)
+
+
+class Slow:
+    """A link over a server whose `send` waits for `gate`."""
+
+    def __init__(self, **limits):
+        self.app = Endpoint(Root, limits=pb.Limits(**limits))
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.incoming = asyncio.Queue()
+        self.sent = asyncio.Queue()
+        self.link = _AsgiLink(self._send, self.app.limits)
+        self.link.connection = self.connection = self.app.connect(self.link)
+        self.pump = None
+
+    async def _send(self, event):
+        await self.gate.wait()
+        await self.sent.put(event)
+
+    def start(self):
+        self.pump = asyncio.ensure_future(self.link.pump(self.incoming.get))
+
+    def receive(self, *frames):
+        self.incoming.put_nowait(
+            {"type": "websocket.receive", "text": orjson.dumps(frames).decode()}
+        )
+
+    async def frames(self):
+        event = await self.sent.get()
+        parsed = orjson.loads(event["text"])
+        return [parsed] if isinstance(parsed[0], str) else parsed
+
+    async def over(self):
+        await self.pump
+        self.app.close()
+        assert self.connection.session.ended
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
+def test_a_server_that_takes_its_time_holds_the_session_back():
+    async def body():
+        slow = Slow()
+        slow.start()
+        slow.receive(["version", 1])
+        await slow.frames()
+        slow.gate.clear()
+        for number in (1, 2, 3):
+            slow.receive(["message", number, "root", "echo", [number]])
+        await until(lambda: slow.link._refused)
+        assert slow.sent.empty()
+        assert slow.link.unsent() == 0  # only the server knows
+        slow.gate.set()
+        answers = []
+        while len(answers) < 3:
+            answers += await slow.frames()
+        assert answers == [["answer", number, number] for number in (1, 2, 3)]
+        slow.incoming.put_nowait({"type": "websocket.disconnect"})
+        await slow.over()
+
+    run(body)
+
+
+def test_what_comes_while_a_link_closes_is_nobodys():
+    async def body():
+        slow = Slow()
+        slow.start()
+        slow.receive(["version", 1])
+        await slow.frames()
+        slow.gate.clear()
+        slow.connection.session.close(4410, "the end")
+        slow.connection.wake()
+        await until(lambda: slow.link._closing is not None)
+        slow.link.close(4400, "once is enough")
+        received = slow.connection.session.received
+        slow.receive(["message", 1, "root", "echo", [1]])
+        await until(slow.incoming.empty)
+        await asyncio.sleep(0)
+        assert slow.connection.session.received == received
+        slow.gate.set()
+        await slow.over()
+        events = [slow.sent.get_nowait() for _ in range(slow.sent.qsize())]
+        assert events[-1] == {"type": "websocket.close", "code": 4410, "reason": "the end"}
+        assert len(events) == 2  # and the frame that says it
+
+    run(body)
+
+
+def test_a_link_that_is_closed_before_it_is_there_closes_at_once():
+    async def body():
+        slow = Slow()
+        slow.link.abort()  # there is nothing yet
+        slow.link.close(1012, "the server is going away")
+        slow.start()
+        event = await slow.sent.get()
+        assert (event["type"], event["code"]) == ("websocket.close", 1012)
+        slow.connection.session.end("the test is over")
+        await slow.over()
+
+    run(body)
+
+
+@pytest.mark.parametrize("how", ["abort", "stall"])
+def test_a_send_that_does_not_move_is_given_up(how):
+    async def body():
+        slow = Slow(stall=3600)
+        slow.start()
+        slow.gate.clear()
+        slow.receive(["version", 1])
+        await until(lambda: slow.link._sending_since is not None)
+        if how == "abort":
+            slow.link.abort()
+        else:
+            slow.link._stall.cancel()
+            slow.link._sending_since -= 3600
+            slow.link._check_stall()
+            assert slow.connection.session.closing[0] == 4440
+        await slow.over()
+        assert slow.sent.empty()
 
     run(body)
 
@@ -250,6 +463,31 @@ def test_nothing_else_is_served(path):
         assert b"WebSocket" in data
 
     run(body)
+
+
+def test_files_are_for_the_hosts_that_are_answered():
+    async def body():
+        sent = []
+
+        async def send(event):
+            sent.append(event)
+
+        request = {"type": "http", "path": "/pbweb.js", "method": "GET", "headers": []}
+        request["headers"] = [(b"host", b"evil.test")]
+        await Endpoint(Root, hosts=["example.test"])(request, None, send)
+        assert sent[0]["status"] == 400
+        assert b"import" not in sent[1]["body"]
+        request["headers"] = [(b"host", b"example.test")]
+        await Endpoint(Root, hosts=["example.test"])(request, None, send)
+        assert sent[2]["status"] == 200
+
+    run(body, logged=1)
+
+
+def test_an_installation_without_the_client_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(asgi, "__file__", str(tmp_path / "pbweb" / "asgi.py"))
+    with pytest.raises(FileNotFoundError, match="JavaScript client is missing"):
+        client_files.__wrapped__()
 
 
 def test_other_methods_are_405():

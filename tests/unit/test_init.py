@@ -94,6 +94,7 @@ def test_an_import_brings_no_server_and_no_client():
     assert _python("import pbweb; print(pbweb.connect.__module__)") == "pbweb.client"
     with pytest.raises(AttributeError, match="'pbweb' has no attribute 'disconnect'"):
         _ = pbweb.disconnect
+    assert pbweb.__getattr__("checkers") is importlib.import_module("pbweb.checkers")
 
 
 def _python(code):

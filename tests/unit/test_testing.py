@@ -6,6 +6,7 @@ import contextvars
 import pytest
 
 import pbweb as pb
+from pbweb import testing
 from pbweb.runtime import Runtime
 from pbweb.testing import (
     SteppedCancelled,
@@ -324,3 +325,61 @@ def test_a_stepped_pair():
     link.assert_idle()
     link.cut()
     assert link.client.ended
+
+
+def test_the_server_of_a_stepped_pair_calls_what_the_client_has():
+    link = stepped_pair(client_names={"here": Root()})
+    promise = link.server.broker.remoteForName("here").callRemote("echo", 6)
+    link.settle()
+    assert promise.result() == 6
+
+
+def test_a_stepped_pair_does_not_go_on_for_ever(monkeypatch):
+    monkeypatch.setattr(testing, "MOST_TURNS", 50)
+    link = stepped_pair(Root())
+    root = link.client.broker.remoteForName("root")
+
+    def again(promise):
+        if promise is None or not promise.failed:
+            root.callRemote("echo", 1).then_call(again)
+
+    again(None)
+    with pytest.raises(RuntimeError, match="go on after 50 messages"):
+        link.settle()
+    link.cut()
+
+
+def test_a_stepped_task_waits_for_nothing_that_is_there_already():
+    runtime = SteppedRuntime()
+    steps = []
+
+    async def run():
+        future = runtime.future()
+        future.set_result(None)
+        assert future.done()
+        await future
+        steps.append("had it")
+        await asyncio.sleep(0)  # the others have their turn
+        steps.append("goes on")
+
+    runtime.spawn(run(), None)
+    assert runtime.step()
+    assert steps == ["had it"]
+    runtime.run()
+    assert steps == ["had it", "goes on"]
+
+
+def test_a_way_knows_what_it_has_not_delivered_and_who_sends():
+    async def body(both):
+        both.to_server.hold()
+        promise = both.root.callRemote("echo", "x" * 100)
+        await both.quiet()
+        waiting = [len(data) for data, _ in both.to_server.waiting]
+        assert both.to_server.unsent() == sum(waiting) > 100
+        both.to_server.carry(both.client)
+        assert both.to_server.sender is both.client
+        both.to_server.let_go()
+        await promise
+        assert both.to_server.unsent() == 0
+
+    run_paired(Root, body)
