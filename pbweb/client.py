@@ -35,6 +35,7 @@ OnSession = Callable[[RemoteReference, Connection], Awaitable[object]]
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 20.0
 LONGEST_ASKED = 300.0
+SHORT = 1.0  # seconds of a window that are not worth another try
 STEADY = 10.0  # seconds after which a connection counts as a good one
 
 
@@ -239,6 +240,7 @@ class _WayBack:
     def __init__(self, to: connect) -> None:
         self._to = to
         self._attempts = 0
+        self._in_window = False  # the last try was to resume a session, and none succeeded since
         self._here_since = 0.0
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
@@ -294,8 +296,7 @@ class _WayBack:
             if isinstance(wait, list):
                 await asyncio.sleep(_in_range(*wait))
             while self._is_wanted():
-                await asyncio.sleep(backoff(self._attempts))
-                self._attempts += 1
+                await asyncio.sleep(self._pause())
                 try:
                     websocket = await self._to._open()
                 except ConnectFailed as error:
@@ -315,9 +316,28 @@ class _WayBack:
                 self._task = None
                 self.connection.is_not_coming_back()
 
+    def _pause(self) -> float:
+        """Seconds before the next try: as `backoff` says, and near the end of a window sooner.
+
+        A link that is there again before the session is over is to be found before; and when it is
+        over, the application waits for a new one, so the tries begin anew.
+        """
+        session = self.connection.session
+        if self._in_window and not session.detached:
+            self._attempts = 0
+        self._in_window = session.detached
+        pause = backoff(self._attempts)
+        self._attempts += 1
+        if not session.detached or pause <= session.left:
+            return pause
+        if session.left > SHORT:
+            return random.uniform(session.left / 2, session.left)
+        return max(session.left, 0) + backoff(0)
+
     def _go_on(self, websocket: _Opening) -> None:
         connection = self.connection
         self._here_since = self._loop.time()
+        self._in_window = False
         if connection.session.detached:
             connection.session.reconnect()
         elif self._is_wanted():
@@ -335,6 +355,9 @@ class _WayBack:
             await self._to.on_session(await self.connection.getRootObject(), self.connection)
 
     def _set_up_soon(self) -> None:
+        if self._stopped:  # since this was to be done soon
+            return
+
         async def set_up() -> None:
             try:
                 await self.set_up()

@@ -7,6 +7,7 @@ shell closes the connection after that. `session.Session` is what outlives a con
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -69,7 +70,7 @@ class Ending(NamedTuple):
     reason: str
 
 
-class Exchange:
+class Exchange(ABC):
     """One side of what is said on a connection.
 
     Args:
@@ -284,6 +285,7 @@ class Exchange:
         if not self.is_server:
             self._open()
 
+    @abstractmethod
     def _open(self) -> None:
         """The peer's ``version`` has come."""
 
@@ -311,9 +313,9 @@ class Exchange:
         said["limits"] = self.limits.announce()
         return orjson.dumps(["version", VERSION, said])
 
+    @abstractmethod
     def _said_of_session(self, resumes: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """What the greeting says of the session."""
-        return resumes or {}
 
     # ---------------------------------------------------------------- sending
 
@@ -437,9 +439,9 @@ class Exchange:
             frame.append(self.received)  # all of them were handled, and no more will be
         self._append(out, orjson.dumps(frame))
 
+    @abstractmethod
     def _messages_again(self) -> list[Message]:
-        """As `messages`, when they are not those of this turn alone: not after the end."""
-        return []
+        """As `messages`, when they are not those of this turn alone; none after the end."""
 
     def check_outbox(self) -> None:
         """The link takes nothing now: too much must not wait for it."""

@@ -133,11 +133,12 @@ def tail(message: Message, known: int) -> Message:
 
 
 def split_known(
-    kept: Sequence[Kept], reached: int, received: int | None
+    kept: Sequence[Kept], acked: int, reached: int, received: int | None
 ) -> tuple[list[Frame], list[Frame]]:
     """Which frames the peer has certainly not handled, and of which nobody knows (section 6).
 
     Args:
+        acked: how many were acknowledged: the first frames of a batch may be that was not whole.
         reached: the number of the last frame that was ever written.
         received: how many the peer says that it had, if it does.
     """
@@ -147,6 +148,6 @@ def split_known(
         for number, frame in enumerate(frames, last - len(frames) + 1):
             if number > reached or (received is not None and number > received):
                 not_handled.append(frame)
-            elif received is None:
+            elif received is None and number > acked:
                 unsure.append(frame)
     return not_handled, unsure

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from .errors import ProtocolError
 from .exchange import RECONNECT, WITHOUT_CLOSE, Exchange, cut_reason, seconds
-from .frames import VERSION, Frame
+from .frames import VERSION, Frame, check
 from .resuming import REPLAY_SLICE, Asked, Message, Refusal, Why, asked_by, counts, is_name
 from .runtime import Handle, Options, Runtime
 
@@ -25,6 +25,8 @@ ENDING = frozenset(
     {1003, 1007, 1009, 1012, 1013} | {4400, 4401, 4403, 4409, 4410, 4413, 4426, 4429, 4440}
 )
 """Codes of a WebSocket's close that end the session too (protocol section 7)."""
+
+HASTY = "a client that resumes waits for the version of the server"
 
 State = Literal["new", "live", "detached", "ended"]
 
@@ -67,12 +69,14 @@ class Session(Exchange):
         opened: called with the session when the peer's ``version`` has come.
         door: where a server's sessions are found again; None: they end with their connection.
         refused: called with the options of the server's ``version`` when a client's session
-            cannot be resumed: it has ended; what it returns is the session that goes on.
+            cannot be resumed: it has ended; what it returns is the session that goes on. None: the
+            client will not resume it, and says so.
         changed: called with the new `state`: "detached", "live" once it is resumed, or "ended".
     """
 
     __slots__ = (
         "__weakref__",
+        "_asked",
         "_away_since",
         "_away_timer",
         "_changed",
@@ -80,8 +84,8 @@ class Session(Exchange):
         "_opened",
         "_refused",
         "_secret",
+        "_stays",
         "_stuck_at",
-        "_taken_over",
         "detached",
         "id",
         "lasts",
@@ -120,17 +124,16 @@ class Session(Exchange):
         self._away_timer: Handle | None = None
         self._away_since = 0.0
         self._stuck_at = -1  # what was acknowledged when this was resumed, if more was kept
-        self._taken_over = False  # nothing has come yet since `take_over`
+        self._stays = True  # a server's: as far as the client says, which may not want to resume
+        self._asked = False  # the client asked to resume a session, and nothing came since
         super().__init__(runtime, options, wake, is_server=is_server, software=software)
 
     # ------------------------------------------------------------ the handshake
 
     def _begin(self, frames: list[Frame], data: bytes) -> bool:
         """Look at the first message of a connection; True if nothing else is to be done with it."""
-        if self._taken_over:
-            self._first = self._taken_over = False
-            if self._door is not None:
-                self._door.greeted(self)
+        if self._asked:
+            self._come_behind_version(check(frames[0]))
             return False
         super()._begin(frames, data)
         frame = frames[0]
@@ -138,12 +141,15 @@ class Session(Exchange):
         said = frame[2] if name == "version" and len(frame) > 2 else {}
         if frame[1] != VERSION:
             return False
+        self._stays = said.get("window") != 0
         if self.is_server and "resume" in said:
             if len(frames) > 1:
-                raise ProtocolError("a client that resumes waits for the version of the server")
+                raise ProtocolError(HASTY)
             self.successor = self._find(asked_by(said["resume"]))
             if self.successor is not None:
                 self._end(f"the session {self.successor.id} goes on", 4409)
+            else:
+                self._first = self._asked = True
         elif name == "version" and self.detached:
             if said.get("resumed") is not True:
                 self._end_refused(said)
@@ -157,6 +163,18 @@ class Session(Exchange):
             self.liveness.heard = 1
             return not frames
         return self.successor is not None
+
+    def _come_behind_version(self, name: str) -> None:
+        """The first message comes behind the ``version`` with which the client asked to resume.
+
+        What it sends before it knows the answer may be meant for a session that is no more; only
+        its goodbye does not have to wait.
+        """
+        if self._greeting is not None and name != "close":
+            raise ProtocolError(HASTY)
+        self._first = self._asked = False
+        if self._door is not None and self.id:
+            self._door.greeted(self)
 
     def _open(self) -> None:
         if self._opened is not None:
@@ -173,7 +191,7 @@ class Session(Exchange):
 
     def _said_of_session(self, resumes: Mapping[str, Any] | None) -> Mapping[str, Any]:
         if not self.is_server:
-            return resumes or {}
+            return resumes or ({"window": 0} if self._refused is None else {})
         said = {**(resumes or self._new_session()), "window": self.lasts}
         if self.id:
             said["session"] = self.id
@@ -186,7 +204,7 @@ class Session(Exchange):
             said["why"] = self.refusal.why
             if self.refusal.received is not None:
                 said["received"] = self.refusal.received
-        admitted = None if self._door is None else self._door.admit(self)
+        admitted = self._door.admit(self) if self._door is not None and self._stays else None
         if admitted is not None:
             self.id, said["secret"], self.lasts = admitted
         return said
@@ -201,6 +219,11 @@ class Session(Exchange):
         if self.detached:
             return "detached"
         return "live" if self.liveness.heard else "new"
+
+    @property
+    def left(self) -> float:
+        """The seconds for which it can still be resumed, if it has no connection."""
+        return self._away_since + self.lasts - self.runtime.clock()
 
     @property
     def again(self) -> bool:
@@ -246,8 +269,7 @@ class Session(Exchange):
         now = self.runtime.clock()
         if self.window.acked > self._stuck_at:
             self._away_since = now
-        left = self._away_since + self.lasts - now
-        self._away_timer = self.runtime.call_later(max(left, 0), self._expire)
+        self._away_timer = self.runtime.call_later(max(self.left, 0), self._expire)
         self._wake()  # what stands in the outbox is to be numbered
         if self._door is not None:
             self._door.detached(self)
@@ -258,7 +280,7 @@ class Session(Exchange):
         """Nothing comes or goes on the connection any more."""
         self._stop_timers()
         self.liveness.lose()
-        self._greeting, self._taken_over = None, False
+        self._greeting, self._asked = None, False
         if not self.detached:
             self.detached = self.broker.away = True
             self.window.lose()
@@ -320,7 +342,7 @@ class Session(Exchange):
         except ProtocolError as error:
             self.end(str(error), error.code)
             raise
-        self._taken_over = self._first = True
+        self._asked = self._first = True
         self._greeting = self._version(
             {
                 "secret": secret,

@@ -357,7 +357,7 @@ class Window:
         self.reached = max(self.reached, self.written)
         self.flowing = False
         self.stop()
-        known = split_known(self.kept, self.reached, received)
+        known = split_known(self.kept, self.acked, self.reached, received)
         self.kept.clear()
         self._forget.clear()
         return known

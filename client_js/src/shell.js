@@ -221,7 +221,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
     stopTimer?.();
     retry = undefined;
     if (!dial || (ending && !isWanted())) return over();
-    const stop = startTimer(tries.next(ending), connectAgain, true);
+    const stop = startTimer(tries.next(ending, session.until - now()), connectAgain, true);
     stopTimer = stop;
     retry = () => {
       if (tries.left()) return;

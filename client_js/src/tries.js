@@ -20,6 +20,8 @@ export function newTries() {
   /** Tries since the last time that it went well, and since when a connection was there. */
   let attempts = 0;
   let openedAt = Infinity;
+  /** Whether the last one was to resume a session, and no connection came about since. */
+  let inWindow = false;
   /** When the last ones began, but for those that resumed a session. @type {number[]} */
   const begun = [];
   /** The last ending whose wish was heeded. @type {import("./broker.js").Ending | null} */
@@ -31,10 +33,18 @@ export function newTries() {
 
   return {
     left,
-    /** Seconds until the next one. @param {import("./broker.js").Ending | null} ending of the last session */
-    next(ending) {
-      if (now() - openedAt > STALL_SECONDS) attempts = 0;
+    /**
+     * Seconds until the next one.
+     *
+     * A link that is there again before the session is over is to be found before; and when it is
+     * over, the application waits for a new one, so the tries begin anew.
+     * @param {import("./broker.js").Ending | null} ending of the last session
+     * @param {number} rest of the window of one that has not ended
+     */
+    next(ending, rest) {
+      if (now() - openedAt > STALL_SECONDS || (ending && inWindow)) attempts = 0;
       openedAt = Infinity;
+      inWindow = !ending;
       const isFirst = ending !== heeded;
       heeded = ending;
       const range = ending?.reconnect;
@@ -42,7 +52,11 @@ export function newTries() {
       // Overloaded, or this client was too fast.
       const least =
         isFirst && [1013, 4429].includes(/** @type {any} */ (ending)?.code) ? OVERLOAD_SECONDS : 0;
-      return Math.max(least + backoff(attempts++), left());
+      let pause = least + backoff(attempts++);
+      if (!ending && pause > rest) {
+        pause = rest + Math.random() * (rest > 1 ? -rest : 1) * 0.5;
+      }
+      return Math.max(pause, left());
     },
     begin() {
       begun.push(now());
@@ -50,6 +64,7 @@ export function newTries() {
     },
     opened() {
       openedAt = now();
+      inWindow = false;
     },
     resumed() {
       begun.pop();

@@ -214,6 +214,8 @@ class PBWebSocketProtocol(asyncio.Protocol):
                 response.headers[name] = value
             self._refuse(response)
         else:
+            if self._transport.is_closing():  # and the application took no notice of the cancel
+                return
             self._accept(endpoint, websocket, request, principal(identity, scope))
             self._transport.resume_reading()
 

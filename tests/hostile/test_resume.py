@@ -337,8 +337,9 @@ async def test_a_client_that_does_not_want_to_resume_does_not():
             proxy.cut()
             await asyncio.wait_for(connection.wait_closed(), 10)
             assert connection.status == "ended"
-            await until(lambda: gate.endpoint.parking.statistics()["away"])
-            end_what_is_away(gate)
+            await until(lambda: len(gate.endpoint.connections) == 1)  # the canary's
+            statistics = gate.endpoint.parking.statistics()
+            assert (statistics["sessions"], statistics["away"]) == (1, 0)  # the server was told
 
 
 async def test_a_client_that_is_closed_while_it_is_interrupted_is_closed():

@@ -4,12 +4,16 @@ The servers here are a few bytes by hand, or websockets' own; tests/integration 
 """
 
 import asyncio
+import random
 import socket
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
 from websockets.asyncio.server import serve
 
 import pbweb as pb
+from pbweb.client import _WayBack
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -297,3 +301,91 @@ def test_a_program_that_ends_while_its_client_connects_again_leaves_nothing_behi
         assert len(left) == 1  # which sleeps until it may come back
         asyncio.runners._cancel_all_tasks(runner.get_loop())  # as at the end of asyncio.run
         assert not asyncio.all_tasks(runner.get_loop())
+
+
+class _Carried:
+    """A connection as its way back sees it."""
+
+    def __init__(self, left=None):
+        self.session = SimpleNamespace(detached=left is not None, left=left, ended=False)
+
+
+def way_back(left=None, **options):
+    way = _WayBack(pb.connect("ws://localhost:1/pb", **options))
+    way.connection = _Carried(left)
+    return way
+
+
+def test_a_client_tries_twice_as_late_each_time_but_within_the_window_of_its_session(monkeypatch):
+    async def body():
+        monkeypatch.setattr(random, "uniform", lambda least, most: most)
+        way = way_back(60)
+        assert [way._pause() for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 20, 20]
+        way.connection.session.left = 19
+        assert way._pause() == 19  # the link may be there again before the session is over
+        way.connection.session.left = 20
+        assert way._pause() == 20
+        monkeypatch.setattr(random, "uniform", lambda least, most: least)
+        way.connection.session.left = -0.1
+        assert way._pause() == 0
+
+    run(body)
+
+
+@pytest.mark.parametrize("left", [1.1, 5, 19])
+def test_the_last_tries_of_a_window_are_in_it_and_spread(left):
+    async def body():
+        way = way_back(left)
+        way._attempts = 9
+        pauses = [way._pause() for _ in range(300)]
+        assert min(pauses) >= 0
+        assert max(pauses) <= left
+        assert sum(pause > left / 2 for pause in pauses) > 100
+
+    run(body)
+
+
+@pytest.mark.parametrize("left", [1.0, 0.3, 0.0, -2.0])
+def test_when_a_window_is_over_a_new_session_is_tried_for_soon(left):
+    async def body():
+        for _ in range(100):
+            way = way_back(left)
+            way._attempts = 9
+            pause = way._pause()
+            assert pause <= max(left, 0) + 0.5
+            way.connection = _Carried()  # it is over
+            assert way._pause() <= 0.5
+            assert way._pause() <= 1
+
+    run(body)
+
+
+def test_without_a_session_to_resume_there_is_no_window_to_keep_to(monkeypatch):
+    async def body():
+        monkeypatch.setattr(random, "uniform", lambda least, most: most)
+        way = way_back()
+        way._attempts = 9
+        assert way._pause() == 20
+
+    run(body)
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_connection_that_is_closed_before_its_new_session_is_set_up_sets_none_up(stops):
+    async def body():
+        began = []
+
+        async def on_session(root, connection):
+            began.append(root)
+
+        way = way_back(on_session=on_session)
+        way.connection.getRootObject = AsyncMock(return_value="root")
+        assert way.refused()  # a new session begins with the next turn
+        if stops:
+            way.stop()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert began == ([] if stops else ["root"])
+        assert not way.refused() if stops else way.follows()
+
+    run(body)

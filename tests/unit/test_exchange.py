@@ -325,3 +325,14 @@ def test_receiving_wakes_the_shell_only_when_there_is_something_to_send():
     assert alone.woken == before
     alone.session.receive(orjson.dumps(MESSAGE))
     assert alone.woken == before + 1
+
+
+@pytest.mark.parametrize(("calls", "taken"), [(3, 3), ("x", 7), (0, 7), (None, 7), (99, 7)])
+def test_how_many_calls_a_server_takes_before_a_login(calls, taken):
+    alone = Alone(is_server=False, calls=7)
+    said = {"login": 1000, "login_calls": calls, "limits": {"calls": 7}}
+    alone.feed(["version", 1, said])
+    limits = alone.session.broker.peer_limits
+    assert (limits.message, limits.calls) == (1000, taken)
+    alone.session.broker.logged_in()
+    assert alone.session.broker.peer_limits.calls == 7

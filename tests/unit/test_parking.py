@@ -1,5 +1,6 @@
 """pbweb.parking: which sessions are found again, by whom, and how many."""
 
+import orjson
 import pytest
 
 import pbweb as pb
@@ -7,7 +8,8 @@ from pbweb.parking import REMEMBERED, Parking, Principal, _hashed
 from pbweb.resuming import Asked, Refusal
 from pbweb.runtime import Options
 from pbweb.session import Session
-from pbweb.testing import SteppedRuntime
+from pbweb.testing import SteppedRuntime, frames_of
+from tests.unit.alone import MESSAGE, Alone
 
 ME = Principal("me", "http://here", "1.2.3.4")
 
@@ -159,6 +161,7 @@ def test_each_resume_makes_a_new_secret_and_the_one_before_holds_until_something
     assert lot.ask(session, secret=old) is session  # as often as needed
     session.detach("lost in the answer")
     assert lot.ask(session, secret=old) is session
+    session.messages()
     session.receive(b'["ack",0,0]')
     session.detach("lost")
     assert lot.ask(session, secret=old) == Refusal("unknown")
@@ -425,3 +428,105 @@ def test_a_client_that_comes_back_to_more_than_may_be_kept_is_told_that_it_is_ov
     session.broker.send(["error", 1, {"$": "failure", "message": "x" * 5000}])
     assert lot.ask(session) == Refusal("overflow", 0)
     assert session.state == "ended"
+
+
+def resuming(session, secret, received=0, sent=0):
+    asked = {"session": session.id, "secret": secret, "received": received, "sent": sent}
+    return orjson.dumps(["version", 1, {"resume": asked}])
+
+
+def written(session):
+    return [frame for message in session.messages() for frame in frames_of(message)]
+
+
+NOTE = b'["message",1,"root","note"]'
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_who_asks_to_resume_and_does_not_wait_is_4400(is_known):
+    """What was meant for one session must not be executed in another."""
+    lot = Lot()
+    session = lot.away()
+    young = lot.young()
+    young.receive(resuming(session, lot.secrets[session.id] if is_known else "wrong"))
+    assert (young.successor is session) is is_known
+    carried = session if is_known else young
+    young.receive(NOTE)
+    assert carried.received == 0
+    version, close = written(carried)
+    assert version[2]["resumed"] is is_known
+    assert close[:2] == ["close", 4400]
+    assert carried.ended
+    assert session.ended is is_known
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_who_asks_to_resume_and_waits_goes_on(is_known):
+    lot = Lot()
+    session = lot.away()
+    young = lot.young()
+    young.receive(resuming(session, lot.secrets[session.id] if is_known else "wrong"))
+    carried = session if is_known else young
+    assert [frame[0] for frame in written(carried)] == ["version"]
+    young.receive(NOTE)
+    assert carried.received == 1
+    assert carried.state == "live"
+    young.receive(b'["message",2,"root","note"]')
+    assert carried.received == 2
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_goodbye_behind_a_version_that_resumes_does_not_have_to_wait(is_known):
+    lot = Lot()
+    session = lot.away()
+    young = lot.young()
+    young.receive(resuming(session, lot.secrets[session.id] if is_known else "wrong"))
+    young.receive(b'["close",1000,"bye",false,0]')
+    carried = session if is_known else young
+    assert carried.ending.code == 1000
+    assert "bye" in carried.ending.reason
+
+
+def test_a_server_that_finds_no_sessions_takes_one_that_waits():
+    alone = Alone()
+    [version] = alone.feed(orjson.loads(resuming(alone.session, "s", 3, 4).replace(b'""', b'"x"')))
+    assert (version[2]["resumed"], version[2]["why"]) == (False, "unknown")
+    assert alone.feed(MESSAGE) == [["answer", 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("window", "is_kept"), [(0, False), (0.0, False), (60, True), (None, True)]
+)
+def test_a_client_that_will_not_resume_leaves_nothing_behind(window, is_kept):
+    lot = Lot()
+    session = lot.young()
+    session.receive(orjson.dumps(["version", 1, {"window": window}]))
+    [version] = written(session)
+    assert ("session" in version[2], "secret" in version[2]) == (is_kept, is_kept)
+    assert version[2]["window"] == (60 if is_kept else 0)
+    told = []
+    session.broker.notifyOnDisconnect(lambda: told.append(True))
+    session.detach("lost")
+    assert session.ended is not is_kept
+    assert told == [] if is_kept else [True]
+    assert lot.parking.statistics()["away"] == (1 if is_kept else 0)
+
+
+def test_what_an_ack_says_is_no_less_than_what_was_said_when_it_was_resumed():
+    """A call that has come and has not got control counts in the version, so it does later."""
+    lot = Lot()
+    session = lot.live()
+
+    class Slow(pb.Root):
+        async def remote_slow(self):
+            return 1
+
+    session.broker.setNameForLocal("root", Slow())
+    session.receive(b'["message",1,"root","slow"]')
+    assert lot.ask(session, sent=1) is session
+    [version] = written(session)
+    assert version[2]["received"] == 1
+    session.receive(b'["ping",0,1]')
+    assert written(session) == [["pong", 1, 0]]
+    lot.runtime.run()
+    assert written(session) == [["answer", 1, 1]]

@@ -102,9 +102,14 @@ def test_no_more_is_sent_again_at_once_than_there_is_room_for():
 
 
 def test_what_was_never_written_or_not_received_was_not_handled():
-    assert split_known(THREE, 3, None) == ([["d", 4], ["e", 5]], [["a", 1], ["b", 2], ["c", 3]])
-    assert split_known(THREE, 5, 1) == ([["b", 2], ["c", 3], ["d", 4], ["e", 5]], [])
-    assert split_known(THREE, 5, 5) == ([], [])
+    assert split_known(THREE, 0, 3, None) == ([["d", 4], ["e", 5]], [["a", 1], ["b", 2], ["c", 3]])
+    assert split_known(THREE, 0, 5, 1) == ([["b", 2], ["c", 3], ["d", 4], ["e", 5]], [])
+    assert split_known(THREE, 0, 5, 5) == ([], [])
+
+
+def test_of_a_batch_that_was_acknowledged_in_part_the_first_frames_were_handled():
+    assert split_known(THREE, 1, 4, None) == ([["e", 5]], [["b", 2], ["c", 3], ["d", 4]])
+    assert split_known(THREE, 1, 4, 1) == ([["b", 2], ["c", 3], ["d", 4], ["e", 5]], [])
 
 
 def test_an_outline_is_what_a_frame_is_and_its_id():

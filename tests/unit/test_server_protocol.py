@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -230,6 +231,34 @@ def test_a_connection_does_not_keep_the_request_of_its_upgrade() -> None:
                 waiting += gc.get_referents(held)
         assert id(it.endpoint) in reached
         it.lose()
+
+    asyncio.run(scene())
+
+
+def test_who_is_gone_when_an_application_knows_at_last_who_it_was_is_not_let_in() -> None:
+    """One that catches its cancellation, as it should not, leaves no connection for ever."""
+
+    async def scene() -> None:
+        asked = asyncio.Event()
+
+        async def authenticate(_: Any) -> str:
+            asked.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return "somebody"
+
+        endpoint = Endpoint(pb.Root, hosts=["pb.example"], authenticate=authenticate)
+        it = Scene(endpoint=endpoint)
+        it.upgrade()
+        await asked.wait()
+        [identifying] = asyncio.all_tasks() - {asyncio.current_task()}
+        it.transport.close()
+        it.lose()
+        await identifying
+        assert it.transport.written == b""
+        assert not endpoint.connections
+        assert not it.state.connections
+        assert not timers()
 
     asyncio.run(scene())
 

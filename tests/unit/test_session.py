@@ -166,3 +166,23 @@ def test_an_end_says_why(end, code, reason):
     promise = reference.callRemote("a")
     assert isinstance(promise.error(), pb.DeadReferenceError)
     assert reason in str(promise.error())
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"), [(None, {"window": 0}), (lambda _session, _said: None, {})]
+)
+def test_a_client_says_when_it_will_not_resume(refused, said):
+    [version] = Alone(is_server=False, refused=refused).sent()
+    assert {name: version[2][name] for name in version[2] if name == "window"} == said
+
+
+def test_a_call_of_a_batch_that_was_acknowledged_in_part_was_executed():
+    alone = Alone(is_server=False)
+    alone.feed(["version", 1])
+    root = alone.session.broker.remoteForName("root")
+    promises = [root.callRemote("a", number) for number in range(3)]
+    alone.sent()
+    alone.feed(["ack", 2, 0])
+    alone.session.end("lost")
+    outcomes = [promise.error().outcome for promise in promises]
+    assert outcomes == ["executed_answer_lost", "executed_answer_lost", "unknown"]

@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 import pbweb as pb
-from pbweb.testing import frames_of
-from pbweb.window import ACK_FRAMES
+from pbweb.shared import SharedCall
+from pbweb.testing import SteppedRuntime, frames_of
+from pbweb.window import ACK_FRAMES, Receipts
 from tests.unit.alone import MESSAGE, Alone, opened
 
 
@@ -337,3 +338,146 @@ def test_a_call_that_has_not_got_control_is_not_acknowledged():
         written = [frame for message in alone.session.messages() for frame in frames_of(message)]
         assert written == [["ack", first - 1, first - 1]]  # what was killed now has started none
         assert alone.sent()[-1] == ["ack", first + 39, first + 39]
+
+
+def share(alone, number=1):
+    """Send calls that others get too."""
+    frame = SharedCall("a", [1], {}, pb.Limits()).frame("x")
+    for _ in range(number):
+        assert alone.session.share(frame) == [(b'["message",0,"x","a",[1]]', False)]
+
+
+def test_what_many_get_is_kept_for_each_and_fills_the_window_too():
+    alone = opened(window_frames=3, stall=10, heartbeat=1000)
+    share(alone, 2)
+    alone.runtime.advance(100)
+    assert alone.session.closing is None
+    alone.feed(["ack", 1, 0])
+    assert alone.session.window.kept_bytes == len(b'["message",0,"x","a",[1]]')
+    share(alone, 2)
+    alone.runtime.advance(9)
+    assert alone.session.closing is None
+    alone.runtime.advance(2)
+    assert alone.session.closing[0] == 4440
+
+
+def test_what_many_get_and_few_bytes_fill_the_window_too():
+    alone = opened(window=1024, stall=10, heartbeat=1000)
+    share(alone, 1024 // len(b'["message",0,"x","a",[1]]') + 1)
+    alone.runtime.advance(11)
+    assert alone.session.closing[0] == 4440
+
+
+def test_who_acknowledges_at_last_is_not_watched_any_more():
+    alone = opened(window_frames=2, stall=10, heartbeat=1000)
+    call_many(alone, 2)
+    alone.sent()
+    alone.runtime.advance(9)
+    alone.feed(["ack", 2, 0])
+    alone.runtime.advance(2)
+    assert alone.session.closing is None
+    assert alone.runtime.timers() == 1  # the heartbeat
+
+
+def test_a_side_that_stood_still_itself_waits_for_an_ack_that_may_have_come():
+    alone = opened(window_frames=2, stall=10, heartbeat=1000)
+    call_many(alone, 2)
+    alone.sent()
+    alone.runtime.stand_still(30)
+    alone.runtime.advance(0.5)
+    assert alone.session.closing is None
+    alone.runtime.advance(1)
+    assert alone.session.closing[0] == 4440
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "is_closed"),
+    [(20, 20_000, False), (21, 0, True), (0, 20_001, True), (0, 0, False)],
+)
+def test_what_cannot_wait_for_a_link_that_takes_nothing_may_use_twice_the_window(
+    frames, size, is_closed
+):
+    alone = Alone(window_frames=10, window=10_000)
+    alone.feed(["version", 1, {"limits": {"message": 9000}}])
+    alone.session.window.check_queued(frames, size)
+    assert (alone.session.closing is not None) is is_closed
+    if is_closed:
+        assert alone.sent()[-1][:2] == ["close", 4440]
+
+
+def away(**limits):
+    """A client whose connection is lost."""
+    alone = Alone(is_server=False, refused=lambda _session, _said: None, **limits)
+    alone.sent()
+    alone.feed(["version", 1, {"session": "s", "secret": "k", "window": 60, "binary": True}])
+    alone.session.detach("lost")
+    return alone
+
+
+def test_more_than_is_kept_for_who_is_away_ends_the_session():
+    alone = away(window_frames=10)
+    for _ in range(20):
+        alone.session.broker.send(["decref", 1, 1])
+    alone.sent()
+    assert alone.session.state == "detached"
+    alone.session.broker.send(["decref", 1, 1])
+    alone.sent()
+    assert alone.session.state == "ended"
+    assert alone.session.why == "overflow"
+    assert alone.session.ending.code == 4440
+
+
+def test_what_is_made_until_there_is_a_connection_may_be_too_much():
+    alone = away(window_frames=10)
+    for _ in range(21):
+        alone.session.broker.send(["decref", 1, 1])
+    alone.session.reconnect()
+    assert alone.session.state == "ended"
+    assert alone.sent() == []
+
+
+def test_bytes_that_are_passed_on_while_nobody_is_there_go_out_as_they_are_later():
+    alone = away()
+    promise = alone.session.broker.remoteForName("root").callRemote("take", b"y" * 5000)
+    assert alone.sent() == []
+    alone.session.reconnect()
+    [version] = alone.sent()
+    assert version[2]["resume"] == {"session": "s", "secret": "k", "received": 0, "sent": 1}
+    said = {"session": "s", "secret": "l", "window": 60, "resumed": True}
+    alone.session.receive(orjson.dumps(["version", 1, {**said, "received": 0, "sent": 0}]))
+    [(data, is_binary)] = alone.session.messages()
+    assert is_binary
+    assert data.endswith(b"y" * 5000)
+    alone.feed(["answer", 1, 5])
+    assert promise.result() == 5
+
+
+def test_who_is_resumed_again_and_again_without_an_ack_is_closed():
+    """The answers that the peer has could all still be named by what it sends again."""
+    alone = away(window=10_000)
+    alone.session.broker.peer_limits = pb.Limits(message=4000)
+    for number in range(1, 99):
+        alone.session.reconnect()
+        alone.sent()
+        said = {"session": "s", "secret": "k", "window": 60, "resumed": True}
+        counts = {"received": number - 1, "sent": number - 1}
+        alone.feed(["version", 1, {**said, **counts}])
+        if alone.session.closing is not None:
+            break
+        alone.feed(["message", number, "root", "echo", ["x" * 3000]])
+        alone.session.detach("lost")
+    assert alone.session.closing[0] == 4440
+    assert 6 <= number <= 9  # of 3 kB each, 20 kB may be kept
+
+
+def test_what_was_handled_before_is_not_handled_again():
+    runtime = SteppedRuntime()
+    receipts = Receipts(runtime, lambda: None)
+    assert receipts.came(3, 30, [["a"], ["b"], ["c"]], 0) == [["a"], ["b"], ["c"]]
+    receipts.stop()  # with the connection
+    receipts.resume(1)
+    frames = [["ping", 1, 1], ["b"], ["ack", 1, 2], ["c"], ["d"]]
+    assert receipts.came(4, 40, frames, 0) == [["ping", 1, 1], ["ack", 1, 2], ["d"]]
+    assert receipts.came(5, 10, [["e"]], 0) == [["e"]]
+    receipts.stop()
+    assert runtime.timers() == 0
