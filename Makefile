@@ -131,7 +131,7 @@ chaos: .venv/dev.stamp client_js/node_modules/.stamp
 	timeout --kill-after 60 $$(($(CHAOS_SECONDS) + 1200)) $(BIN)/python -m tests.chaos --full \
 	  --calls $(CHAOS_CALLS) --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED)
 	PBWEB_FULL=1 $(BIN)/python -m pytest tests/integration/test_shutdown.py tests/integration/test_liveness.py \
-	  tests/chaos/test_herd.py
+	  tests/chaos/test_herd.py tests/chaos/test_slow_readers.py
 
 soak: .venv/dev.stamp
 	timeout --kill-after 60 $$((2 * $(SOAK_SECONDS) + 300)) $(BIN)/python -m tests.chaos.soak $(SOAK_SECONDS)
