@@ -133,29 +133,3 @@ async def test_1000_observers_that_are_cut_are_stopped_once_each() -> None:
                 peer.reset() if number % 2 else None
         await until(lambda: not shore.pond.observers)
         assert shore.pond.begun == 1000
-
-
-def test_a_notice_that_raises_hinders_no_other_and_each_comes_once() -> None:
-    """R14."""
-    told: list[str] = []
-
-    class Watcher(pb.Root):
-        def rootObject(self, broker: Any) -> Any:
-            def again() -> None:
-                told.append("again")
-                broker.notifyOnDisconnect(again)  # too late: there is no other end
-
-            def raises() -> None:
-                told.append("raises")
-                raise ValueError("of the application's")
-
-            for notice in (raises, again, lambda: told.append("last")):
-                broker.notifyOnDisconnect(notice)
-            return super().rootObject(broker)
-
-    async def body(both: Pair) -> None:
-        await both.client.close()
-        await both.client.close()
-
-    run_paired(Watcher(), body, idle=False, logged=2)
-    assert told == ["raises", "again", "last"]
