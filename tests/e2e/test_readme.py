@@ -46,7 +46,7 @@ def test_the_first_call_works_as_it_stands_in_readme(
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert (ended.stdout, ended.stderr) == ("36\n", "")
 
@@ -57,7 +57,7 @@ def test_the_first_call_is_formatted_as_all_our_code() -> None:
         input=block("python", "# app.py"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert checked.returncode == 0, checked.stderr
 

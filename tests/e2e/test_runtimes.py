@@ -62,7 +62,7 @@ def test_the_client_runs_as_it_stands(start: Start, command: list[str]) -> None:
         [str(runtime), *command[1:], str(HERE / "calls.mjs"), f"ws://{server.address}/pb"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         cwd=HERE,
     )
     assert ended.returncode == 0, ended.stderr
