@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const GOAL = 9000;
-const MOST = { pbweb: 21770, core: 18570 };
+const MOST = { pbweb: 21790, core: 18590 };
 
 for (const [name, most] of Object.entries(MOST)) {
   const { outputFiles } = await build({

@@ -172,6 +172,9 @@ const countStreams = (table) =>
 /** @type {FinalizationRegistry<() => void>} */
 const collected = new FinalizationRegistry((drop) => drop());
 
+/** What is over is no concern any more: it would keep a live copy that somebody listens to. @param {Held} held */
+const forget = (held) => collected.unregister(held);
+
 /**
  * The RemoteReferences and RemoteCaches of one session, one for each id and each name.
  * @param {Broker} broker
@@ -224,7 +227,7 @@ export function newImports(broker) {
     if (!object || (object.released && held.leaving !== held.count)) {
       object = make();
       held.weak = new WeakRef(object);
-      collected.register(object, () => held.weak?.deref() || drop(held));
+      collected.register(object, () => held.weak?.deref() || drop(held), held);
     }
     return object;
   };
@@ -300,6 +303,7 @@ export function newImports(broker) {
     uncache(id) {
       const held = numbered.get(id);
       if (held?.count) breach(`Cache ${id} is not given back.`);
+      if (held) forget(held);
       numbered.delete(id);
     },
     /**
@@ -323,6 +327,7 @@ export function newImports(broker) {
       return held.id;
     },
     clear() {
+      numbered.forEach(forget);
       numbered.clear();
       named.clear();
     },

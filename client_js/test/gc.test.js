@@ -116,6 +116,23 @@ test("a listener keeps a live copy", async () => {
   assert.deepEqual(peer.frames(), [["decache", 7, 1]]);
 });
 
+test("a listener keeps no live copy whose session is over, or that was given back", async () => {
+  for (const isReleased of [true, false]) {
+    let { peer, promise } = await liveBoard();
+    const [copy, broker] = [new WeakRef(await promise), new WeakRef(peer.broker)];
+    if (isReleased) {
+      copy.deref().release();
+      await peer.feed(["uncache", 7]);
+    } else peer.session.end(1006, "");
+    copy.deref().subscribe(() => {});
+    promise = null;
+    if (!isReleased) peer = null;
+    await collected();
+    assert.equal(copy.deref(), undefined);
+    assert.equal(broker.deref() === undefined, !isReleased);
+  }
+});
+
 test("the copy of a cache with hooks is kept until it is released", async () => {
   class Kept extends RemoteCache {}
   setUnjellyableForClass("Held", Kept);
