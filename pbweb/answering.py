@@ -335,8 +335,8 @@ class Answering:
         else:
             call.before = None
             backlog.held_bytes -= weight
-            if self.receipts is not None:
-                self.receipts.more()
+            assert self.receipts is not None
+            self.receipts.more()
         if backlog.is_over():
             self.backlog = None
 

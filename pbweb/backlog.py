@@ -117,15 +117,12 @@ def weight_of(value: Any, most: int) -> int:
 
 def _look_into(one: Any, below: list[Any], seen: set[int]) -> int:
     """What an object weighs by itself; what it is made of comes to *below*."""
-    kind = type(one)
     if isinstance(one, Items):
         return one.weight
-    plain = plain_type(one)
-    if plain is not kind and plain in _TEXTS:
-        return len(one)
+    kind = type(one)
     if kind not in _CONTAINERS and id(one) not in seen:
         seen.add(id(one))
-        if plain in _CONTAINERS:
+        if plain_type(one) in _CONTAINERS:
             below += get_referents(one)
         elif is_copyable(kind):
             below.append(getattr(one, "__dict__", None))

@@ -281,11 +281,10 @@ class Broker:
         Args:
             stop: why its calls are to be stopped; None: they go on.
         """
-        if not self.disconnected:
-            self.exports.revoke(perspective)
-            self.imports.revoke(perspective)
-            self.watched.revoke(perspective)
-            self.answering.revoke(perspective, stop)
+        self.exports.revoke(perspective)
+        self.imports.revoke(perspective)
+        self.watched.revoke(perspective)
+        self.answering.revoke(perspective, stop)
 
     def expect_login(self, is_due: bool) -> None:
         """Whether the peer has to log in before it may send as much as others."""
@@ -410,6 +409,8 @@ class Broker:
             elif not self.disconnected:
                 self.exports.take_back(one)
         del jellier.handed[handed:]
+        if self.disconnected:
+            self.exports.clear()  # of what was handed out when the session had gone
         new = jellier.begun[begun:]
         if new:
             del jellier.begun[begun:]
@@ -690,8 +691,6 @@ class Broker:
             unsure: the frames of which nobody knows whether the peer has handled them.
             unhandled: those that it certainly has not; beside them, what stands in the outbox.
         """
-        if self.disconnected:
-            return
         self.disconnected = True
         self.gone = str(error)
         unsent, self.outbox = self.outbox, []

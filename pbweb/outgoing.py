@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,8 @@ class Outgoing:
         self._waiting: dict[int, RemotePromise] = {}
         self._held: deque[Held] | None = None  # wait for the peer's limit of calls
         self._in_line: dict[Held, None] | None = None  # wait for room, in the broker's line
-        self._running: dict[RemotePromise, Handle] | None = None  # calls that do not go out here
+        # calls that do not go out here, and what cancels them
+        self._running: dict[RemotePromise, Callable[[], object]] | None = None
         self._last_request = 0
 
     def count(self) -> int:
@@ -348,7 +349,14 @@ class Outgoing:
         target = target.promise if type(target) is PromisedItem else target
         assert isinstance(target, RemotePromise)
 
+        task: Handle | None = None
+        has_begun = False
+
         async def run() -> None:
+            nonlocal has_begun
+            has_begun = True
+            if promise.done:  # it was cancelled before
+                return
             try:
                 result = method(object, *args, **kw)
                 if hasattr(type(result), "__await__"):
@@ -361,8 +369,17 @@ class Outgoing:
                 promise.settle(result)
 
         def start() -> None:
+            nonlocal task
             if not promise.done:
-                self._keep(promise, self._broker.runtime.spawn(run(), None))
+                task = self._broker.runtime.spawn(run(), None)
+                self._keep(promise, stop)
+
+        def stop() -> None:
+            if has_begun:
+                assert task is not None
+                task.cancel()
+            else:  # the task would end without a step, and tell nobody
+                promise.settle(error=CancelledError("the call was cancelled"))
 
         if target.pipelined or target.behind:
             target.behind = target.behind or deque()
@@ -377,15 +394,15 @@ class Outgoing:
             error = other.error()
             promise.settle(None if error else other.result(), error)
 
-        self._keep(promise, other)
+        self._keep(promise, other.cancel)
         other.then_call(settled)
 
-    def _keep(self, promise: RemotePromise, work: Handle) -> None:
-        """Hold what *promise* comes from, to be cancelled with it, until it is there."""
+    def _keep(self, promise: RemotePromise, stop: Callable[[], object]) -> None:
+        """Hold what *promise* comes from, which *stop* cancels with it, until it is there."""
         if promise.done:
             return
         running = self._running = self._running or {}
-        running[promise] = work
+        running[promise] = stop
 
         def ended(promise: RemotePromise) -> None:
             del running[promise]
@@ -555,7 +572,7 @@ class Outgoing:
                 self.take_back(call, why)
                 return
         if self._running and promise in self._running:
-            self._running[promise].cancel()
+            self._running[promise]()
         else:
             promise.settle(error=why or CancelledError("the call was cancelled"))
 

@@ -8,6 +8,8 @@ import pytest
 import pbweb as pb
 from pbweb.backlog import ITEM, Backlog, weight_of
 from pbweb.testing import SteppedRuntime, frames_of
+from pbweb.tracking import LiveList
+from pbweb.trees import FrozenDict
 from tests.property.resumable import ResumablePair
 from tests.unit.alone import opened
 from tests.unit.paired import read_all, run_paired
@@ -490,10 +492,17 @@ def test_errors_with_a_state_weigh_as_well():
         (Point(x="x" * 400), 400, 500),
         (pb.Referenceable(), 8, 8),
         ([1] * 100_000, 10_000, 900_000),
+        (LiveList(["x" * 100] * 10), 1000, 1200),
+        (FrozenDict({"a": "x" * 500}), 500, 600),
     ],
 )
 def test_what_weighs_how_much(value, least, most):
     assert least <= weight_of(value, 10_000) <= most
+
+
+def test_what_stands_in_two_places_is_weighed_once():
+    point = Point(x="x" * 400)
+    assert weight_of([point, point], 10_000) == weight_of([point], 10_000) + ITEM
 
 
 def test_what_is_in_itself_is_weighed_once():

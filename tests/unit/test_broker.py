@@ -3,13 +3,15 @@
 import asyncio
 import gc
 import weakref
+from dataclasses import replace
 
 import orjson
 import pytest
 
 import pbweb as pb
 from pbweb.frames import join_attachments
-from pbweb.testing import frames_of, stepped_pair
+from pbweb.testing import frames_of, stepped_pair, tables
+from tests.unit.alone import opened
 from tests.unit.paired import run_paired
 from tests.unit.vectors import PeerUnderTest
 
@@ -346,3 +348,112 @@ def test_ending_twice_changes_nothing():
     link.client.close(4410, "again")
     assert told == [1]
     assert link.client.closing[0] == 1006
+
+
+def test_what_is_made_for_a_session_that_ended_is_not_even_asked_for():
+    link = stepped_pair(Root())
+    link.settle()
+    link.cut()
+    asked = []
+    link.client.broker.send_encoded(["answer", 1], asked.append)
+    link.client.broker.send(["answer", 2])
+    assert asked == []
+    assert link.client.broker.outbox == []
+
+
+# ------------------------------------------- what happens while a frame is encoded
+
+
+class Telling(pb.Copyable):
+    """Does something when its state is asked for."""
+
+    def __init__(self, tell):
+        self.tell = tell
+
+    def getStateToCopy(self):
+        self.tell()
+        return {}
+
+
+class TellingCache(pb.Cacheable):
+    """As `Telling`, for a copy that is kept up to date."""
+
+    def __init__(self, tell):
+        self.tell = tell
+
+    def getStateToCacheAndObserveFor(self, _perspective, _observer):
+        self.tell()
+        return {}
+
+
+def test_a_session_that_ends_while_a_frame_is_encoded_gets_nothing_of_it():
+    link = stepped_pair(Root())
+    link.settle()
+    broker = link.client.broker
+    last = Telling(lambda: link.client.end("in the middle"))
+    promise = broker.remoteForName("root").callRemote("echo", Root(), last)
+    assert type(promise.error()) is pb.DeadReferenceError
+    assert "while a frame was encoded" in str(promise.error())
+    assert broker.outbox == []
+    assert not any(tables(link.client).values())
+
+
+def test_nothing_overtakes_frames_with_new_caches_however_they_are_nested():
+    alone = opened()
+    broker, order = alone.session.broker, []
+
+    def note(name):
+        order.append(name)
+        broker.send(["answer", 0, name])
+
+    def inside():
+        broker.when_room(lambda: note("waited"))
+        broker.let_go()  # more room changes nothing: there is a frame to go before
+        broker.send_encoded(inner, lambda jellier: inner.append(jellier.encode(second)))
+        assert order == []
+
+    first, second = TellingCache(inside), TellingCache(broker.let_go)
+    outer, inner = ["answer", 1], ["answer", 2]
+    broker.send_encoded(outer, lambda jellier: outer.append(jellier.encode(first)))
+    assert order == ["waited"]
+    assert [frame[:2] for frame in broker.outbox] == [["answer", 2], ["answer", 1], ["answer", 0]]
+    assert broker.line is None
+
+
+def test_a_call_made_while_one_that_was_held_is_encoded_goes_behind_it():
+    alone = opened()
+    broker = alone.session.broker
+    broker.peer_limits = replace(broker.peer_limits, calls=1)
+    root, room = broker.remoteForName("root"), broker.room_frames
+    root.callRemote("wait").then_call(lambda promise: promise.result())
+    held = root.callRemote("take", TellingCache(lambda: root.callRemoteOnly("note", 1)))
+    assert [frame[:4] for frame in alone.sent()] == [["message", 1, "root", "wait"]]
+    broker.room_frames = 0
+    assert alone.feed(["answer", 1]) == []
+    broker.room_frames = room
+    broker.let_go()
+    assert [frame[:4] for frame in alone.sent()] == [["message", 2, "root", "take"]]
+    assert broker.line is None
+    assert alone.feed(["answer", 2, "taken"]) == [["message", 0, "root", "note", [1]]]
+    assert held.result() == "taken"
+
+
+def test_an_item_with_a_new_cache_that_cannot_be_sent_leaves_those_before_it():
+    class Items(pb.Root):
+        async def remote_items(self):
+            yield TellingCache(lambda: None)
+            yield [TellingCache(lambda: None), object()]
+
+    registry = pb.Registry()
+    registry.setUnjellyableForClass(TellingCache, pb.RemoteCache)
+
+    async def body(both):
+        stream = await both.root.callRemote("items")
+        first = await anext(stream)
+        assert type(first) is pb.RemoteCache
+        assert both.server.broker.statistics()["caches_handed_out"] == 1
+        with pytest.raises(pb.InsecureJelly, match="cannot be sent"):
+            await anext(stream)
+        assert both.server.broker.statistics()["caches_handed_out"] == 1
+
+    run_paired(Items(), body, registry=registry, logged=1)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import pbweb as pb
+from pbweb import pipeline
 from pbweb.testing import SteppedRuntime, frames_of, stepped_pair
 from tests.unit.paired import run_paired
 from tests.unit.vectors import PeerUnderTest
@@ -982,3 +983,118 @@ def test_a_method_whose_first_step_ends_its_session_is_cancelled(eager):
     assert steps == ["waits", "cancelled"]
     pair.client.end("gone")
     assert promise.failed
+
+
+# ------------------------------------------------------ what is rarely met
+
+
+ELSEWHERE = '{"$":"bytes","\\u0061t":0}'
+"""Bytes beside a text message, as a peer writes them that does not want them to be seen at once."""
+
+
+def holding_a_pond():
+    """A peer with a copy of the test's, the cache 1."""
+    peer = PeerUnderTest()
+    pond = {"$": "cache", "id": 1, "type": "Pond", "state": {"ducks": []}}
+    peer.feed_frames([["message", 1, "root", "keep", [pond]]])
+    return peer
+
+
+@pytest.mark.parametrize("target", ['"message",2,"root","echo"', '"cachemessage",2,1,"add"'])
+def test_bytes_that_are_not_there_end_the_session_and_nothing_is_called(target):
+    peer = holding_a_pond()
+    peer.feed(f"[{target},[{ELSEWHERE}]]")
+    assert peer.session.closing[0] == 4400
+    assert peer.session.broker.statistics()["calls_in_progress"] == 0
+
+
+def test_an_awaitable_of_ones_own_that_is_cancelled_before_it_started_is_never_asked():
+    asked = []
+
+    class Awaitable:
+        def __await__(self):
+            asked.append(self)
+            yield
+
+    class Giving(pb.Root):
+        def remote_give(self):
+            return Awaitable()
+
+    link = stepped_pair(Giving())
+    link.settle()
+    promise = link.client.broker.remoteForName("root").callRemote("give")
+    link.client.broker.send(["cancel", 1])
+    link.settle()
+    assert type(promise.error()) is pb.CancelledError
+    assert asked == []
+    del promise
+    link.assert_idle()
+
+
+def test_who_drains_takes_no_calls_of_those_who_log_in_meanwhile_either():
+    peer = PeerUnderTest()
+    broker = peer.session.broker
+    broker.expect_login(True)
+    broker.incoming.drain()
+    broker.expect_login(False)
+    [[kind, request, failure]] = peer.feed('["message",1,"root","echo",[1]]')
+    assert (kind, request, failure["outcome"]) == ("error", 1, "not_executed")
+
+
+def test_a_cancel_of_a_call_whose_answer_waits_for_room_is_too_late():
+    peer = PeerUnderTest()
+    broker = peer.session.broker
+    room, broker.room_frames = broker.room_frames, 0
+    assert peer.feed('["message",1,"root","echo",["x"]]') == []
+    assert broker.statistics()["calls_in_progress"] == 1
+    assert peer.feed('["cancel",1]') == []
+    broker.room_frames = room
+    broker.let_go()
+    assert peer.sent() == [["answer", 1, "x"]]
+
+
+def test_the_answer_to_an_update_has_no_place_to_wait_when_all_are_taken():
+    peer = holding_a_pond()
+    broker = peer.session.broker
+    for number in range(2, 2 + broker.limits.calls):
+        peer.feed_frames([["message", number, "root", "wait"]])
+    last = 2 + broker.limits.calls
+    broker.room_frames = 0
+    [[kind, request, failure]] = peer.feed_frames([["cachemessage", last, 1, "add", [7]]])
+    assert (kind, request, failure["type"]) == ("error", last, "LimitExceeded")
+    assert broker.statistics()["calls_in_progress"] == broker.limits.calls
+
+
+def test_a_call_that_names_two_answers_fails_once_with_the_first():
+    peer = PeerUnderTest()
+    peer.feed_frames([["message", number, "root", "fail", [f"no {number}"]] for number in (1, 2)])
+    names = [{"$": "answer", "id": number} for number in (1, 2)]
+    [[kind, request, failure]] = peer.feed_frames([["message", 3, "root", "add", names]])
+    assert (kind, request, failure["message"]) == ("error", 3, "no 1")
+    assert peer.session.broker.statistics()["calls_in_progress"] == 0
+
+
+def test_answers_are_copied_by_name_at_the_limit_and_one_past_it(monkeypatch):
+    monkeypatch.setattr(pipeline, "MAX_COPIED", 20)
+    monkeypatch.setattr(pipeline, "COPIED_A_SECOND", 4)
+    peer = PeerUnderTest()
+    peer.feed_frames([["message", 1, "root", "echo", [list(range(19))]]])
+
+    def kind_of(request):
+        name = {"$": "answer", "id": 1}
+        [frame] = peer.feed_frames([["message", request, "root", "kind", [name]]])
+        return frame[2] if frame[0] == "answer" else frame[2]["message"]
+
+    assert [kind_of(2), kind_of(3)[:8]] == ["list", "message:"]
+    peer.runtime.advance(1)
+    assert kind_of(4) == "list"
+
+
+def test_the_answer_to_a_streams_next_is_not_passed_on_by_name():
+    peer = PeerUnderTest()
+    [[_, _, stream]] = peer.feed_frames([["message", 1, "root", "count", [3]]])
+    peer.feed_frames([["message", 2, stream["id"], "next", [1]]])
+    name = {"$": "answer", "id": 2}
+    [[kind, request, failure]] = peer.feed_frames([["message", 3, "root", "kind", [name]]])
+    assert (kind, request, failure["type"]) == ("error", 3, "InsecureJelly")
+    assert "cannot be passed on by name" in failure["message"]

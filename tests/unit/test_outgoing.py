@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+from dataclasses import replace
 
 import orjson
 import pytest
 
 import pbweb as pb
 from pbweb.testing import SteppedRuntime, frames_of, pair, stepped_pair
+from tests.unit.alone import opened
 from tests.unit.paired import run_paired
 from tests.unit.vectors import FixtureRoot
 
@@ -501,6 +503,60 @@ def test_a_call_at_home_that_waits_behind_pipelined_ones_can_be_cancelled():
     run_paired(One(), body)
 
 
+def test_what_a_call_at_home_will_give_cannot_be_called_before_it_is_there():
+    mine = Home()
+
+    async def body(both):
+        root = await both.client.getRootObject()
+        promise = root.callRemote("give", mine)
+        await promise
+        waiting = promise.callRemote("wait")
+        with pytest.raises(pb.DeadReferenceError, match="was not sent"):
+            await waiting.callRemote("note", 1)
+        await both.quiet()
+        waiting.cancel()
+        with pytest.raises(pb.CancelledError):
+            await waiting
+        await both.quiet()
+        assert mine.log == ["waiting", "stopped"]
+
+    run_paired(One(), body)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_call_at_home_that_is_cancelled_before_its_first_step_ends_as_well(eager):
+    mine = Home()
+    link = stepped_pair(One(), runtime=SteppedRuntime(eager=eager))
+    promise = link.client.broker.remoteForName("root").callRemote("give", mine)
+    link.settle()
+    noted, last = promise.callRemote("note", 1), promise.callRemote("note", 2)
+    noted.cancel()
+    assert noted.done
+    if not eager:
+        assert type(noted.error()) is pb.CancelledError
+    link.settle()
+    assert last.result() is None
+    assert mine.log == ([1, 2] if eager else [2])
+    del noted, last, promise
+    link.assert_idle()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_call_at_home_that_ends_in_its_first_step_is_over(eager):
+    mine = Home()
+    link = stepped_pair(One(), runtime=SteppedRuntime(eager=eager))
+    promise = link.client.broker.remoteForName("root").callRemote("give", mine)
+    link.settle()
+    noted = promise.callRemote("note", 1)
+    assert noted.done == eager
+    link.settle()
+    assert noted.result() is None
+    assert mine.log == [1]
+    noted.cancel()
+    del noted, promise
+    link.assert_idle()
+
+
 def test_a_task_of_a_call_at_home_is_not_lost_when_nobody_holds_its_promise():
     mine = Home()
 
@@ -753,6 +809,24 @@ def test_calls_that_are_held_back_keep_their_timeout():
     run_paired(root_object, body, limits=pb.Limits(calls=1), client_limits=pb.Limits())
 
 
+def test_a_call_that_waited_for_room_waits_for_the_peers_limit_behind_that():
+    alone = opened(is_server=False)
+    broker = alone.session.broker
+    broker.peer_limits = replace(broker.peer_limits, calls=1)
+    root, room = broker.remoteForName("root"), broker.room_frames
+    broker.room_frames = 0
+    promises = [root.callRemote("echo", number) for number in range(3)]
+    assert alone.sent() == []
+    broker.room_frames = room
+    broker.let_go()
+    assert alone.sent() == [["message", 1, "root", "echo", [0]]]
+    assert broker.statistics()["calls_waiting"] == 3
+    assert alone.feed(["answer", 1, "a"]) == [["message", 2, "root", "echo", [1]]]
+    assert alone.feed(["answer", 2, "b"]) == [["message", 3, "root", "echo", [2]]]
+    alone.feed(["answer", 3, "c"])
+    assert [promise.result() for promise in promises] == ["a", "b", "c"]
+
+
 # ------------------------------------------------------------- what is lost
 
 
@@ -867,6 +941,34 @@ def test_an_answer_that_names_another_answer_is_refused():
         link.client.receive(orjson.dumps(["answer", 1, value]))
         assert type(promise.error()) is pb.InsecureJelly
         assert link.client.closing is None
+
+
+class Lost(pb.Error, pb.RemoteCopy):
+    pass
+
+
+ELSEWHERE = '{"$":"bytes","\\u0061t":0}'
+"""Bytes beside a text message, as a peer writes them that does not want them to be seen at once."""
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        f'["answer",1,{ELSEWHERE}]',
+        '["error",1,{"$":"failure","type":"Lost","message":"b","parents":[],'
+        f'"state":{{"a":{ELSEWHERE}}}}}]',
+    ],
+)
+def test_bytes_that_are_not_there_fail_the_call_and_end_the_session(frame):
+    registry = pb.Registry()
+    registry.setUnjellyableForClass("Lost", Lost)
+    runtime = SteppedRuntime()
+    link = stepped_pair(FixtureRoot(runtime), runtime=runtime, registry=registry)
+    promise = link.client.broker.remoteForName("root").callRemote("wait")
+    link.settle()
+    link.client.receive(frame.encode())
+    assert isinstance(promise.error(), pb.Error)
+    assert link.client.closing[0] == 4400
 
 
 class Tells(pb.Root):

@@ -9,7 +9,9 @@ import pytest
 
 import pbweb as pb
 from pbweb.errors import DeadReferenceError, LimitExceeded, ProtocolError
+from pbweb.flavors import Entrance
 from pbweb.references import Exports
+from pbweb.testing import stepped_pair
 from tests.unit.paired import run_paired
 from tests.unit.vectors import PeerUnderTest
 
@@ -670,3 +672,19 @@ def test_a_number_that_is_taken_back_behind_later_ones_is_not_used_again():
         exports.take_back(luid)
     assert not exports.numbered
     assert exports.hand_out(Thing()) == 2
+
+
+def test_a_login_that_has_its_avatar_leaves_alone_what_was_collected_meanwhile():
+    link = stepped_pair(Root())
+    link.settle()
+    imports = link.server.broker.imports
+    entrance, avatar = Entrance(), Thing()
+    kept, collected = (imports.reference(luid, entrance) for luid in (5, 6))
+    imports.count([5, 6], entrance)
+    del collected
+    gc.collect()
+    imports.adopt(entrance, avatar)
+    assert kept.perspective is avatar
+    assert imports.reference(5, avatar) is kept
+    assert imports.give_back() == [6, 1]
+    assert len(imports) == 1

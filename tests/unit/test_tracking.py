@@ -228,6 +228,33 @@ def test_a_dict_that_is_emptied_is_sent_whole():
     assert watched.turn() == [(["labels"], "set", {"g": 1})]
 
 
+def test_what_is_deleted_from_a_dict_has_left():
+    card = Card("a")
+    watched = Watched(Board(labels={"c": card, "d": card, "e": 1}))
+    del watched.board.labels["c"]
+    assert watched.board.labels.pop("d") is card
+    assert watched.turn() == [(["labels", "c"], "del"), (["labels", "d"], "del")]
+    card.text = "b"
+    assert watched.turn() == []
+
+
+def test_what_stood_in_a_dict_that_is_emptied_has_left():
+    card = Card("a")
+    watched = Watched(Board(labels={"c": card, **dict.fromkeys("abdef")}))
+    watched.board.labels.clear()
+    assert watched.turn() == [(["labels"], "set", {})]
+    card.text = "b"
+    assert watched.turn() == []
+
+
+def test_a_dict_that_nobody_observes_lets_go_of_what_stood_in_it_as_well():
+    card = Card("a")
+    board = Board(labels={"c": card, **dict.fromkeys("abdef")})
+    board.labels.clear()
+    card.more = board  # not inside itself: it stands in there no longer
+    assert plain(card)["more"]["labels"] == {}
+
+
 # ------------------------------------------------------------ in several places
 
 
@@ -379,6 +406,59 @@ def test_no_object_is_nested_too_deep():
     board.cards.append(card)
     with pytest.raises(LimitExceeded, match="depth"):
         inner.more = [[[1]]]
+
+
+def inside(cards: int, last: Any) -> Any:
+    """*last*, inside so many cards."""
+    for _ in range(cards):
+        last = Card("", last)
+    return last
+
+
+def room_above(top: Any) -> int:
+    """Inside how many lists *top* may still be put."""
+    for lists in range(MAX_DEPTH + 1):
+        try:
+            Board().other = top
+        except LimitExceeded:
+            return lists
+        top = [top]
+    raise AssertionError("there is no bound")
+
+
+def room_below(card: Any) -> int:
+    """How many lists, one in another, may still be put into *card*."""
+    deep: list[Any] = []
+    for lists in range(MAX_DEPTH + 1):
+        try:
+            card.more = deep
+        except LimitExceeded:
+            return lists
+        deep = [deep]
+    raise AssertionError("there is no bound")
+
+
+@pytest.mark.parametrize("short_first", [True, False])
+def test_of_two_ways_to_one_object_the_longer_counts(short_first):
+    ends = []
+    for cards in (0, 20):
+        ends.append(card := Card())
+        Board(other=[inside(cards, card)])
+    both = Card()
+    ways = [both, inside(20, both)]
+    Board(other=ways if short_first else ways[::-1])
+    near, far = map(room_below, ends)
+    assert far == near - 20
+    assert room_below(both) == far
+
+
+@pytest.mark.parametrize("short_first", [True, False])
+def test_of_two_ways_down_to_one_object_the_longer_counts(short_first):
+    both = Card()
+    ways = [both, inside(20, both)]
+    top = Card("", ways if short_first else ways[::-1])
+    alone = Card("", [inside(20, Card())])
+    assert room_above(top) == room_above(alone) < room_above(Card("", [Card()]))
 
 
 def test_numbers_with_too_many_digits():
