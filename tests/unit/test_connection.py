@@ -5,6 +5,7 @@ import logging
 import sys
 import threading
 
+import orjson
 import pytest
 
 import pbweb as pb
@@ -262,3 +263,246 @@ def test_a_fault_in_the_session_ends_it_alone(monkeypatch):
         assert both.client.session.closing[0] == 1011
 
     run_paired(Root(), body, idle=False, logged=1)
+
+
+class Wire:
+    """A link that notes what is done with it."""
+
+    def __init__(self):
+        self.written = []
+        self.closed = None
+        self.carried = None
+        self.takes_more = True
+
+    def write(self, messages):
+        self.written += [orjson.loads(data) for data, _ in messages]
+
+    def writable(self):
+        return self.takes_more
+
+    def close(self, code, reason):
+        self.closed = (code, reason)
+
+    def unsent(self):
+        return 7
+
+    def abort(self):
+        self.closed = "abort"
+
+    def carry(self, connection):
+        self.carried = connection
+
+
+class Way:
+    """A way back that is found when the test says so."""
+
+    def __init__(self, *, follows):
+        self.wanted = follows
+        self.begun = []
+
+    def begin(self, wait):
+        self.begun.append(wait)
+        return self.wanted
+
+    def stop(self):
+        self.wanted = False
+
+    def follows(self):
+        return self.wanted
+
+    def refused(self):
+        return self.wanted
+
+
+SAID = {"session": "s", "secret": "k", "window": 60}
+
+
+def returning(*, follows):
+    """A client with a session that can be resumed, its way back and its link."""
+    way, wire = Way(follows=follows), Wire()
+    options = Options(DEFAULT, Registry())
+    client = Connection(options, is_server=False, software="test", way_back=way)
+    client.attach(wire)
+    client.receive([(orjson.dumps(["version", 1, SAID]), False)])
+    return client, way, wire
+
+
+def alone(body):
+    """Run *body* in a loop; what the library logs."""
+    with LogRecords() as records:
+        asyncio.run(body())
+    return records
+
+
+def come_back(client, **said):
+    """The client has another link, and the server says so much."""
+    wire = Wire()
+    client.session.reconnect()
+    client.attach(wire)
+    client.receive([(orjson.dumps(["version", 1, {**SAID, **said}]), False)])
+    return wire
+
+
+def test_a_session_goes_on_with_another_link_and_who_asked_is_told():
+    async def body():
+        client, way, wire = returning(follows=False)
+        told = []
+        client.on_status(lambda _: 1 / 0)
+        client.on_status(told.append)
+        promise = client.remoteForName("root").callRemote("echo", 1)
+        client.flush()
+        assert client.unsent() == 7
+        client.lost("the cable", link=Wire())  # one that is not its own
+        assert client.is_carried
+        client.lost("the cable", link=wire)
+        assert (client.is_carried, client.unsent(), way.begun) == (False, 0, [True])
+        wire = come_back(client, resumed=True, received=0, sent=0)
+        client.flush()
+        assert ["message", 1, "root", "echo", [1]] in wire.written
+        assert told == ["interrupted", "connected"]
+        client.receive([(b'["answer",1,1]', False)])
+        assert await promise == 1
+        client.session.end("over")
+        assert told[2:] == ["ended"]
+
+    records = alone(body)
+    assert [record.getMessage().partition(" [")[0] for record in records] == [
+        "a callback of on_status failed"
+    ] * 3
+
+
+def test_a_new_session_in_the_place_of_a_lost_one_has_what_was_published():
+    async def body():
+        client, _way, wire = returning(follows=True)
+        client.setNameForLocal("mine", Root())
+        first, told = client.session, []
+        client.on_status(told.append)
+        client.lost("the cable", link=wire)
+        wire = come_back(client, resumed=False, why="unknown", session="t", secret="l")
+        assert client.session is not first
+        await asyncio.sleep(0)
+        assert told == ["interrupted", "connected"]
+        client.receive([(b'["message",1,"mine","echo",[5]]', False)])
+        client.flush()
+        assert ["answer", 1, 5] in wire.written
+        client._way_back.stop()
+        client.session.end("over")
+
+    assert not alone(body)
+
+
+def test_a_new_session_that_nobody_wants_is_ended():
+    async def body():
+        client, _way, wire = returning(follows=False)
+        client.lost("the cable", link=wire)
+        wire = come_back(client, resumed=False, why="unknown", session="t", secret="l")
+        client.flush()
+        assert wire.written[-1] == ["close", 1000, "", False]
+        assert wire.closed is not None
+        assert client.status == "ended"
+        client.lost("closed", link=wire)
+        assert (await client.wait_closed()).code == 1006
+
+    assert not alone(body)
+
+
+def test_a_session_of_which_no_way_back_was_found_is_over():
+    async def body():
+        client, _way, wire = returning(follows=False)
+        client.lost("the cable", link=wire)
+        assert client.status == "interrupted"
+        client.is_not_coming_back()
+        assert client.status == "ended"
+        assert (await client.wait_closed()).reason == "the connection is not made again"
+        client.is_not_coming_back()
+
+    assert not alone(body)
+
+
+def test_a_link_that_is_given_up_is_closed_and_what_it_says_then_changes_nothing():
+    async def body():
+        client, way, wire = returning(follows=False)
+        client.session.close(4408, "nothing came")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert wire.closed == (4408, "nothing came")
+        assert (client.status, client.is_carried, way.begun) == ("interrupted", False, [True])
+        client.parted("closed", 1000, wire)
+        client.failed("a frame that is none", 1007, wire)
+        assert client.status == "interrupted"
+        wire = come_back(client, resumed=True, received=0, sent=0)
+        client.parted("closed", 1001, wire)
+        assert (client.status, client.is_carried) == ("interrupted", False)
+        wire = come_back(client, resumed=True, received=0, sent=0)
+        client.failed("a frame that is none", 1007, wire)
+        assert client.status == "ended"
+        assert client.is_carried  # until the link says that it is closed
+
+    assert not alone(body)
+
+
+def test_a_connection_takes_the_link_of_another_and_its_own_is_closed():
+    async def body():
+        one, other = connection(), connection()
+        old, new = Wire(), Wire()
+        one.attach(old)
+        other.attach(new)
+        one.take(other)
+        assert old.closed == (4409, "taken over by a newer connection")
+        assert (old.carried, new.carried) == (other, one)
+        assert (one.is_carried, other.is_carried) == (True, False)
+        one.take(other)  # which has none
+        assert not one.is_carried
+        one.take(other)
+        for each in (one, other):
+            each.session.end("over")
+
+    assert not alone(body)
+
+
+def test_aborting_is_the_links_affair():
+    async def body():
+        one, wire = connection(), Wire()
+        one.abort()
+        one.attach(wire)
+        one.abort()
+        assert wire.closed == "abort"
+        one.session.end("over")
+
+    assert not alone(body)
+
+
+def test_a_fault_while_one_connection_is_flushed_holds_up_no_other():
+    async def body():
+        one, other = connection(), connection()
+        wires = Wire(), Wire()
+        for each, wire in zip((one, other), wires, strict=True):
+            each.attach(wire)
+            each.receive([(b'["version",1]', False)])
+            each.remoteForName("x").callRemoteOnly("a")
+        wires[0].writable = lambda: 1 / 0
+        await asyncio.sleep(0)
+        assert [frame[0] for frame in wires[0].written] == ["version"]
+        assert wires[1].written[1:] == [["message", 0, "x", "a"]]
+        wires[0].writable = lambda: True
+        for each in (one, other):
+            each.session.end("over")
+
+    [record] = alone(body)
+    assert "a fault in the connection" in record.getMessage()
+
+
+def test_a_link_that_takes_nothing_is_waited_for():
+    async def body():
+        one, wire = connection(), Wire()
+        wire.takes_more = False
+        one.attach(wire)
+        one.receive([(b'["version",1]', False)])
+        await asyncio.sleep(0)
+        assert wire.written == []
+        wire.takes_more = True
+        one.flush()
+        assert wire.written[0][0] == "version"
+        one.session.end("over")
+
+    assert not alone(body)

@@ -5,7 +5,7 @@ import pytest
 
 import pbweb as pb
 from pbweb.parking import REMEMBERED, Parking, Principal, _hashed
-from pbweb.resuming import Asked, Refusal
+from pbweb.resuming import REPLAY_SLICE, Asked, Refusal
 from pbweb.runtime import Options
 from pbweb.session import Session
 from pbweb.testing import SteppedRuntime, frames_of
@@ -530,3 +530,84 @@ def test_what_an_ack_says_is_no_less_than_what_was_said_when_it_was_resumed():
     assert written(session) == [["pong", 1, 0]]
     lot.runtime.run()
     assert written(session) == [["answer", 1, 1]]
+
+
+def test_a_mebibyte_is_sent_again_as_the_link_takes_it_and_what_is_new_goes_behind_it():
+    """An ack that comes meanwhile frees what was sent again, and nothing that was not yet."""
+    lot = Lot()
+    session = lot.live()
+    root = session.broker.remoteForName("x")
+    for number in range(41):
+        root.callRemoteOnly("a", number, "y" * 25_000)
+        assert session.messages()
+    session.detach("lost")
+    assert lot.ask(session) is session
+    came, slices = [], 0
+    while True:
+        messages = session.messages()
+        assert sum(len(data) for data, _ in messages) < REPLAY_SLICE + 26_000
+        came += [frame for message in messages for frame in frames_of(message)]
+        if not session.again:
+            break
+        slices += 1
+        number = sum(frame[0] == "message" for frame in came)
+        session.receive(orjson.dumps(["ack", number - slices % 2, 0]))
+        root.callRemoteOnly("a", 40 + slices, "")
+    assert slices > 10
+    assert came[0][0] == "version"
+    numbers = [frame[4][0] for frame in came[1:] if frame[0] == "message"]
+    assert numbers == list(range(41 + slices))
+    session.receive(orjson.dumps(["ack", len(numbers), 0]))
+    assert session.closing is None
+    assert session.kept_bytes == 0
+
+
+def test_frames_are_counted_beyond_32_bits():
+    lot = Lot()
+    session = lot.live()
+    many = 2**31 - 2
+    window, receipts = session.window, session.receipts
+    window.sent = window.acked = window.reached = many
+    receipts.received = receipts.started = receipts._told = many
+
+    class Echo(pb.Root):
+        def remote_echo(self, value):
+            return value
+
+    session.broker.setNameForLocal("root", Echo())
+    calls = [["message", number, "root", "echo", [number]] for number in range(1, 5)]
+    session.receive(orjson.dumps(calls))
+    assert [frame[0] for frame in written(session)] == ["answer"] * 4
+    session.receive(orjson.dumps(["ack", many + 1, many + 4]))
+    session.detach("lost")
+    assert lot.ask(session, received=many + 3, sent=many + 5) is session
+    version, answer = written(session)
+    assert (version[2]["received"], version[2]["sent"]) == (many + 4, many + 4)
+    assert answer == ["answer", 4, 4]
+    session.receive(b'["message",5,"root","echo",[5]]')
+    session.receive(orjson.dumps(["ping", many + 4, many + 5]))
+    assert written(session)[-1] == ["pong", many + 5, many + 5]
+
+
+def test_what_stands_behind_a_version_that_resumes_in_its_message_is_4400():
+    lot = Lot()
+    session = lot.away()
+    young = lot.young()
+    version = orjson.loads(resuming(session, lot.secrets[session.id]))
+    young.receive(orjson.dumps([version, orjson.loads(NOTE)]))
+    assert [frame[:2] for frame in written(young)][-1] == ["close", 4400]
+    assert (young.received, session.received) == (0, 0)
+    assert session.state == "detached"
+
+
+def test_who_comes_too_late_is_told_why_and_how_much_had_come():
+    lot = Lot()
+    session = lot.live()
+    session.receive(b'["message",0,"root","note"]')
+    session.detach("lost")
+    lot.runtime.advance(61)
+    young = lot.young()
+    young.receive(resuming(session, lot.secrets[session.id], sent=1))
+    [version] = written(young)
+    said = {name: version[2].get(name) for name in ("resumed", "why", "received")}
+    assert said == {"resumed": False, "why": "expired", "received": 1}
