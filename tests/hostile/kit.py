@@ -25,8 +25,8 @@ from pbweb.limits import DEFAULT, Limits
 from pbweb.testing import tables
 from pbweb_server.app import application
 from pbweb_server.protocol import http_class, websocket_class
+from tests.clock import Clock
 from tests.hostile.canary import MARK, Secrets, Singer, singing
-from tests.hostile.clock import Clock
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 SECONDS = 30.0  # for what takes milliseconds on a quiet machine

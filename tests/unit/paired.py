@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pbweb.testing import Pair, _acknowledge_now, pair, tables
+from tests.clock import Clock
 
 MINUTE = 60.0  # a bound for what hangs, never waited for
 
@@ -29,11 +30,12 @@ class LogRecords(logging.Handler):
 
 
 async def read_all(both: Pair) -> None:
-    """Let the client of *both* have and acknowledge all that comes, also what waited for that."""
-    both.to_client.let_go()
+    """Let each side of *both* have and acknowledge all that comes, also what waited for that."""
+    both.let_go()
     await both.quiet()
-    while both.client.session.receipts.timer is not None:
-        _acknowledge_now(both.client.session)
+    while any(connection.session.receipts.timer is not None for connection in both):
+        for connection in both:
+            _acknowledge_now(connection.session)
         await both.quiet()
 
 
@@ -47,6 +49,8 @@ def run_paired(
 ) -> list[logging.LogRecord]:
     """Run *body*; both sides' tables must be empty after it, and after the end.
 
+    Time stands still for both sides, unless the body turns ``both.clock``.
+
     Args:
         logged: how many entries the library has to make in its log: exactly so many.
         idle: False for a body that ends the session itself.
@@ -57,6 +61,7 @@ def run_paired(
         asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
         async with asyncio.timeout(MINUTE):
             async with pair(root, **options) as both:
+                both.clock = Clock.of(*both)
                 await body(both)
                 if idle:
                     await both.assert_idle()

@@ -466,8 +466,11 @@ def test_a_call_of_what_came_home_can_be_cancelled_and_times_out():
         waiting.cancel()
         with pytest.raises(pb.CancelledError):
             await waiting
+        late = promise.call("wait", timeout=5)
+        await both.quiet()
+        both.clock.turn(5)
         with pytest.raises(TimeoutError):
-            await promise.call("wait", timeout=0.01)
+            await late
         await both.quiet()
         assert mine.log == [1, "waiting", "stopped", "waiting", "stopped"]
 
@@ -725,8 +728,11 @@ def test_a_late_answer_after_a_timeout_is_dropped_and_given_back():
     async def body(both):
         root = await both.client.getRootObject()
         both.to_client.hold()
+        late = root.call("getTwo", timeout=5)
+        await both.quiet()
+        both.clock.turn(5)
         with pytest.raises(TimeoutError):
-            await root.call("getTwo", timeout=0.01)
+            await late
         both.to_client.let_go()
         await both.quiet()
 
@@ -800,8 +806,11 @@ def test_calls_that_are_held_back_keep_their_timeout():
         root = await both.client.getRootObject()
         await root.callRemote("give", 0)
         first = root.callRemote("giveLater", 1)
+        late = root.call("echo", (2,), timeout=5)
+        await both.quiet()
+        both.clock.turn(5)
         with pytest.raises(TimeoutError):
-            await root.call("echo", (2,), timeout=0.01)
+            await late
         root_object.go.set()
         assert await first == 1
         assert root_object.log == []

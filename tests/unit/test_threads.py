@@ -227,8 +227,11 @@ def test_the_caller_gets_its_timeout_and_the_thread_goes_on():
     mill = Mill()
 
     async def body(both):
+        late = both.root.call("wait", timeout=5)
+        await both.quiet()
+        both.clock.turn(5)
         with pytest.raises(TimeoutError):
-            await both.root.call("wait", timeout=0.01)
+            await late
         mill.gate.open()
         while both.server.broker.statistics()["calls_in_progress"]:
             await asyncio.sleep(0)

@@ -17,6 +17,7 @@ import pbweb as pb
 from pbweb import websocket
 from pbweb.connection import Connection
 from pbweb.flavors import Registry
+from pbweb.liveness import DEAD
 from pbweb.parking import Principal
 from pbweb.runtime import LATE, Options
 from pbweb.testing import tables
@@ -28,6 +29,7 @@ from pbweb.websocket import (
     _is_between_frames,
     _whole_texts,
 )
+from tests.clock import Clock
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -310,13 +312,17 @@ def test_a_message_that_takes_too_long_is_4408():
 
 def test_a_message_that_was_begun_before_a_session_came_over_takes_too_long_as_well():
     async def body():
-        async with by_hand(message_time=0.05) as (server, sock):
+        async with by_hand(message_time=5) as (server, sock):
             young = server.connection
+            server.link._loop = clock = Clock.of(young)
             await send(sock, VERSION + frame(TEXT, b'["hello"]')[:-2])
             await read_until(sock, b"version")
             older = End(server.limits, is_server=True).connection
             young.session.end("another goes on")
             older.take(young)
+            clock.turn(5)
+            await read_until(sock, closes_with(4408))
+            clock.turn(DEAD)  # the peer does not answer
             await older.wait_closed()
             assert "a message took longer" in older.ending.reason
 

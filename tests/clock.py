@@ -1,9 +1,11 @@
-"""A clock that only the test turns, for the connections that a server takes under it."""
+"""A clock that only the test turns: what a slow machine does to a limit is no part of a test."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
+
+from pbweb.connection import Connection
 
 
 class Clock:
@@ -17,6 +19,14 @@ class Clock:
         self._loop = asyncio.get_running_loop()
         self._now = 0.0
         self._timers: list[asyncio.TimerHandle] = []
+
+    @classmethod
+    def of(cls, *connections: Connection) -> Self:
+        """One for what *connections* do from now on."""
+        clock = cls()
+        for connection in connections:
+            connection._loop = clock  # type: ignore[assignment]
+        return clock
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
