@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 import pbweb as pb
 from tests.integration.shutdown_app import Desk
 
-endpoint = pb.endpoint(Desk)
+endpoint = pb.endpoint(Desk, limits=pb.Limits(drain=3000))
 
 
 @asynccontextmanager

@@ -29,7 +29,11 @@ class Counter(pb.Referenceable):
 
 
 def test_a_loop_that_is_blocked_for_5_seconds_loses_no_session_and_no_frame() -> None:
-    """R18. The server's times are so short that its timers are late by more than all of them."""
+    """R18. The server's times are so short that its timers are late by more than all of them.
+
+    Together they are just less than the 5 seconds, nearly all of it for the answer to a ping:
+    the clients, in one process, have so long to give it when the machine is busy.
+    """
 
     async def scene(url: str) -> list[object]:
         statuses: list[object] = []
@@ -61,7 +65,7 @@ def test_a_loop_that_is_blocked_for_5_seconds_loses_no_session_and_no_frame() ->
         await asyncio.gather(*(connection.close() for connection in connections))
         return seen
 
-    limits = ("heartbeat=3", "pong=1", "resume_window=0")
+    limits = ("heartbeat=0.5", "pong=4.4", "resume_window=0")
     options = [part for limit in limits for part in ("--limit", limit)]
     with serving(APP, *options) as process:
         assert asyncio.run(scene(f"ws://localhost:{process.port}/pb")) == []
@@ -100,7 +104,8 @@ def test_a_server_that_is_stopped_is_found_dead_and_its_session_resumed(
             async with asyncio.timeout(SECONDS):
                 assert await calls[-1] == "interrupted"
                 assert [await call for call in calls[:-1]] == ["meanwhile"] * waits
-            assert connection.status == "connected"
+                while connection.status != "connected":  # a busy server is found dead once more
+                    await statuses.get()
 
     options = ("--limit", "resume_window=60", "--limit", f"heartbeat={limits.heartbeat}")
     with serving(APP, *options) as process:

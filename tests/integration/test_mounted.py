@@ -7,7 +7,6 @@ import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -393,7 +392,7 @@ def test_a_send_that_stalls_is_ended() -> None:
 
 
 def test_what_must_be_said_while_a_send_stalls_is_bounded() -> None:
-    limits = with_limits(stall=30, window_frames=50, grace=0.1)
+    limits = with_limits(stall=3000, window_frames=50, grace=0.1)
     endpoint = pb.endpoint(IntegrationRoot, limits=limits)
 
     async def test() -> None:
@@ -402,13 +401,12 @@ def test_what_must_be_said_while_a_send_stalls_is_bounded() -> None:
         session = next(iter(endpoint.connections)).session
         host.room.clear()
         number = 1
-        began = time.monotonic()
         while not session.ended:
-            assert time.monotonic() - began < 20
             number += 10
             host.say(*(["message", number + n, "root", "nosuch"] for n in range(10)))
             await asyncio.sleep(0)
             assert len(session.broker.outbox) <= 2 * 50 + 20
+            assert number < 10_000, "it goes on for ever"
         assert session.closing[0] == 4440
         await task
         assert_idle(endpoint, [session])

@@ -266,6 +266,9 @@ def test_caddy_without_the_delay_cuts_every_websocket_at_a_reload(
         asyncio.run(scene(process))
 
 
+READ_TIMEOUT = 5  # nginx's seconds; a ping is due ten times in it
+
+
 def test_the_heartbeat_keeps_a_silent_websocket_open_in_nginx(tmp_path: Path) -> None:
     async def scene(nginx: Nginx) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port, ssl=TLS)
@@ -273,15 +276,17 @@ def test_the_heartbeat_keeps_a_silent_websocket_open_in_nginx(tmp_path: Path) ->
             peer.send_bytes(upgrade(nginx.host))
             await read_head(reader)
             peer.greet()
-            for _ in range(5):  # one in 0.6 s
+            clock = asyncio.get_running_loop().time
+            until = clock() + 1.2 * READ_TIMEOUT
+            while clock() < until:
                 await peer.next("ping")
                 peer.send(["pong", peer.received, peer.sent])
             peer.send(["message", 1, "root", "echo", ["still here"]])
             assert (await peer.answer(1))[2] == "still here"
 
-    with serving(ROOT, "--limit", "heartbeat=0.2", "--limit", "pong=0.4") as gateway:
+    with serving(ROOT, "--limit", "heartbeat=0.5", "--limit", "pong=60") as gateway:
         nginx = Nginx(tmp_path, gateway.port)
-        with nginx.running(read_timeout="2s"):
+        with nginx.running(read_timeout=f"{READ_TIMEOUT}s"):
             asyncio.run(scene(nginx))
 
 

@@ -153,7 +153,7 @@ def test_limits_are_set_and_announced() -> None:
             peer.greet()
             return (await peer.next("version"))[2]["limits"]
 
-    with serving(ROOT, *options, "--limit", "stall=0.5") as process:
+    with serving(ROOT, *options, "--limit", "stall=7.5") as process:
         assert asyncio.run(version(process.port)) == numbers
 
 

@@ -126,7 +126,7 @@ def test_a_call_in_progress_is_answered_and_a_later_one_refused(number: int) -> 
         async with await raw(process, ["message", 1, "root", "gate"]) as peer:
             await said(process, "the gate is closed")
             process.signal(number)
-            await said(process, "stopping: 1 calls in progress have 10 seconds")
+            await said(process, "stopping: 1 calls in progress have 3000 seconds")
             peer.send(["message", 2, "root", "now", ["later"]])
             refused = await peer.answer(2)
             assert refused[2]["type"] == "PBConnectionLost"
@@ -139,7 +139,7 @@ def test_a_call_in_progress_is_answered_and_a_later_one_refused(number: int) -> 
             assert close[:2] == ["close", 1012]
             assert close[3:] == [[1.0, 2.01], 2]
 
-    with serving(APP) as process:
+    with serving(APP, "--limit", "drain=3000") as process:
         asyncio.run(scene(process))
         assert process.end() == 0
     assert "Traceback" not in process.output
@@ -176,7 +176,7 @@ def test_nobody_is_let_in_and_probes_are_told() -> None:
         response.read()
         return response.status
 
-    with serving(APP) as process:
+    with serving(APP, "--limit", "drain=3000", "--limit", "first_frame=3000") as process:
         asyncio.run(scene(process))
         assert process.end() == 0
 
