@@ -79,7 +79,11 @@ class Peer:
         self.send_ws(TEXT, text.encode("utf-8", "surrogatepass"))
 
     def acknowledge(self) -> None:
-        self.send(["ack", self.received, self.sent])
+        self.send(self.seen())
+
+    def seen(self) -> list[Any]:
+        """The ``ack`` of all that has come."""
+        return ["ack", self.received, self.sent]
 
     def greet(self, version: int = 1, **options: Any) -> None:
         self.send(["version", version, options])
@@ -278,7 +282,10 @@ class Gateway:
     def link(self, peer: Peer) -> Any:
         """What the server has for the connection of *peer*."""
         port = peer.writer.get_extra_info("sockname")[1]
-        transports = {one: getattr(one, "_transport", None) for one in self.state.connections}
+        transports = {
+            one: getattr(one, "_transport", None) or getattr(one, "transport", None)
+            for one in self.state.connections
+        }
         [link] = (
             one
             for one, transport in transports.items()

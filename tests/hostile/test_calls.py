@@ -10,7 +10,7 @@ import pytest
 
 import pbweb as pb
 from pbweb.connection import Connection
-from tests.hostile.kit import Gateway, Peer, gateway, until, with_limits
+from tests.hostile.kit import TEXT, Gateway, Peer, gateway, until, with_limits, ws_frame
 
 
 class Thing(pb.Referenceable):
@@ -619,10 +619,14 @@ async def test_a_stalled_reader_is_freed_while_the_server_pushes() -> None:
 
 
 async def test_a_peer_that_reads_and_never_acknowledges() -> None:
-    limits = with_limits(stall=0.3, window_frames=50)
-    async with gateway(Target(), limits=limits) as gate:
+    limits = with_limits(window_frames=50)
+    async with gateway(Target(), limits=limits, turned=True) as gate:
         peer = await gate.peer()
         peer.send(["message", 1, "root", "push", [{"$": "remote", "id": 1}, 500, 10]])
+        await until(lambda: "_check_stall" in gate.clock.waiting())
+        gate.clock.turn(9.9)
+        assert not gate.link(peer)._closing
+        gate.clock.turn(0.2)
         reason = await ends_with(gate, peer, 4440)
         assert "acknowledged" in reason
         pushed = [frame for frame in peer.frames if frame[0] == "message"]
@@ -630,13 +634,17 @@ async def test_a_peer_that_reads_and_never_acknowledges() -> None:
 
 
 async def test_a_peer_that_acknowledges_gets_everything() -> None:
-    limits = with_limits(stall=0.3, window_frames=50)
-    async with gateway(Target(), limits=limits) as gate, await gate.peer() as peer:
+    limits = with_limits(window_frames=50)
+    async with (
+        gateway(Target(), limits=limits, turned=True) as gate,
+        await gate.peer() as peer,
+    ):
         peer.send(["message", 1, "root", "push", [{"$": "remote", "id": 1}, 500, 10]])
-        for number in range(500):
+        for _ in range(500):
             await peer.next("message")
-            if number % 20 == 0:
-                peer.acknowledge()
+            if all(frame[0] != "message" for frame in peer.frames):
+                await gate.arrives(peer, ws_frame(TEXT, json.dumps(peer.seen()).encode()))
+                gate.clock.turn(9)
         peer.acknowledge()
         await done(peer)
 

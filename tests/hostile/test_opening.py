@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import pbweb as pb
-from tests.hostile.kit import gateway, read_head, until, upgrade, with_limits
+from tests.hostile.kit import gateway, read_head, until, upgrade
 
 
 class Echo(pb.Root):
@@ -188,13 +188,17 @@ async def test_a_second_version() -> None:
 
 async def test_silent_sockets_are_freed() -> None:
     """Without a byte, with a part of a request, with an upgrade and nothing behind it."""
-    async with gateway(Echo, limits=with_limits(first_frame=0.3, grace=0.2)) as gate:
+    async with gateway(Echo, turned=True) as gate:
         silent = [await gate.raw() for _ in range(20)]
         half = [await gate.raw() for _ in range(20)]
         for peer in half:
             peer.send_bytes(b"GET /pb HTTP/1.1\r\nHost: local")
         mute = [await gate.peer(greet=False) for _ in range(20)]
+        await until(lambda: len(gate.state.connections) == 1 + 60)
+        gate.clock.turn(9.9)
         await gate.check_canary()
+        assert len(gate.state.connections) == 1 + 60
+        gate.clock.turn(0.2)
         for peer in silent + half:
             assert await peer.ended() == b""
         for peer in mute:
@@ -207,26 +211,23 @@ async def test_silent_sockets_are_freed() -> None:
 
 
 async def test_headers_byte_by_byte() -> None:
-    async with gateway(Echo, limits=with_limits(first_frame=0.3)) as gate:
+    async with gateway(Echo, turned=True) as gate:
         peer = await gate.raw()
         request = upgrade(gate.host, headers=[("X-Slow", "a" * 5000)])
-
-        async def dribble() -> None:
-            for at in range(len(request)):
-                peer.send_bytes(request[at : at + 1])
-                await asyncio.sleep(0.005)
-
-        task = asyncio.ensure_future(dribble())  # would take 25 s
-        async with asyncio.timeout(5):
-            await peer.ended()
-        assert not task.done()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: len(gate.state.connections) == 2)
+        http = gate.link(peer)
+        for at in range(100):
+            gate.clock.turn(0.0999)
+            peer.send_bytes(request[at : at + 1])
+            await until(lambda at=at: http._head == at + 1)
+        assert not http.transport.is_closing()
+        gate.clock.turn(0.1)
+        assert await peer.ended() == b""
         await peer.cut()
 
 
 async def test_a_second_slow_request_on_a_kept_connection() -> None:
-    async with gateway(Echo, limits=with_limits(first_frame=0.3)) as gate:
+    async with gateway(Echo, turned=True) as gate:
         for rest in (
             b"GET /healthz HT",
             b"\r\n",
@@ -237,9 +238,14 @@ async def test_a_second_slow_request_on_a_kept_connection() -> None:
                 status, headers = await read_head(peer.reader)
                 assert status == 200
                 await peer.reader.readexactly(int(headers["content-length"]))
+                http = gate.link(peer)
+                begun = http._request_timer
                 peer.send_bytes(rest)
-                async with asyncio.timeout(3):  # uvicorn's own timer, of 5 s, was stopped by rest
-                    await peer.ended()
+                await until(lambda: http._request_timer is not begun)  # noqa: B023
+                gate.clock.turn(4.9)
+                assert not http.transport.is_closing()
+                gate.clock.turn(5.2)  # uvicorn's own timer, of 5 s, was stopped by rest
+                await peer.ended()
 
 
 async def test_a_head_without_end() -> None:

@@ -13,6 +13,7 @@ from pbweb import client as client_module
 from pbweb.client import backoff
 from pbweb.testing import tables
 from tests.chaos.proxy import cuts, fault_proxy
+from tests.clock import Clock
 from tests.hostile.canary import bystander
 from tests.hostile.kit import gateway, until, with_limits
 from tests.integration.test_mounted import stock_uvicorn
@@ -175,38 +176,42 @@ async def test_when_the_window_has_passed_every_call_says_what_is_known_and_a_se
     async def on_session(root, connection):
         begun.append(await root.callRemote("note", -1))
 
-    async with gateway(ledger, limits=with_limits(resume_window=0.2)) as gate:  # noqa: SIM117
-        async with (
-            fault_proxy(gate.port) as proxy,
-            pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
-        ):
-            root = await connection.getRootObject()
-            lost, statuses = [], []
-            connection.notifyOnDisconnect(lambda: lost.append(1))
-            connection.on_status(statuses.append)
-            running = root.callRemote("hang")
-            await ledger.wait.wait()
-            proxy.is_down = True
-            proxy.cut()
-            await until(lambda: connection.status == "interrupted")
-            waiting = root.callRemote("note", 1)
-            with pytest.raises(pb.PBConnectionLost) as found:
-                await running
-            assert found.value.outcome in ("unknown", "executed_answer_lost")
-            with pytest.raises(pb.PBConnectionLost) as found:
-                await waiting
-            assert found.value.outcome == "not_executed"
-            with pytest.raises(pb.DeadReferenceError):
-                await root.callRemote("echo", 1)
-            assert lost == [1]
-            assert connection.status == "interrupted"  # another session is to follow
-            proxy.is_down = False
-            await until(lambda: len(begun) == 2)
-            assert statuses == ["interrupted", "connected"]
-            root = await connection.getRootObject()
-            assert await root.callRemote("echo", 2) == 2
-            assert 1 not in ledger.executed
-            await until(lambda: ledger.gone == 1)
+    async with (
+        gateway(ledger, turned=True) as gate,
+        fault_proxy(gate.port) as proxy,
+        pb.connect(f"ws://localhost:{proxy.port}/pb", on_session=on_session) as connection,
+    ):
+        root = await connection.getRootObject()
+        lost, statuses = [], []
+        connection.notifyOnDisconnect(lambda: lost.append(1))
+        connection.on_status(statuses.append)
+        running = root.callRemote("hang")
+        await ledger.wait.wait()
+        [server] = gate.attacked()
+        clock = Clock.of(connection)
+        proxy.is_down = True
+        proxy.cut()
+        await until(lambda: connection.status == server.status == "interrupted")
+        waiting = root.callRemote("note", 1)
+        clock.turn(60)
+        gate.clock.turn(60)
+        with pytest.raises(pb.PBConnectionLost) as found:
+            await running
+        assert found.value.outcome in ("unknown", "executed_answer_lost")
+        with pytest.raises(pb.PBConnectionLost) as found:
+            await waiting
+        assert found.value.outcome == "not_executed"
+        with pytest.raises(pb.DeadReferenceError):
+            await root.callRemote("echo", 1)
+        assert lost == [1]
+        assert connection.status == "interrupted"  # another session is to follow
+        proxy.is_down = False
+        await until(lambda: len(begun) == 2)
+        assert statuses == ["interrupted", "connected"]
+        root = await connection.getRootObject()
+        assert await root.callRemote("echo", 2) == 2
+        assert 1 not in ledger.executed
+        await until(lambda: ledger.gone == 1)
 
 
 async def test_a_server_that_has_the_session_no_more_says_so_and_begins_another():
