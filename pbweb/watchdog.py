@@ -84,14 +84,18 @@ class Watchdog:
         except RuntimeError:  # it is closed
             return
         for _ in range(2):
-            time.sleep(self._step)
+            self._nap()
             if self._alive.is_set():
                 return
         method = self._name(loop_thread, asked)
         while loop.is_running() and not self._alive.is_set():
-            time.sleep(self._step)
+            self._nap()
         if method is not None:
             logger.warning("%s blocked the event loop for %d ms", method, _since(asked))
+
+    def _nap(self) -> None:
+        """Give the loop time for its sign."""
+        time.sleep(self._step)
 
     def _name(self, loop_thread: int, asked: float) -> str | None:
         """What of the application's the loop's thread is in, as the log was told of it."""

@@ -1,10 +1,12 @@
 """pbweb.watchdog: what blocks the loop is named. Nothing here waits for a time to pass: a method
-blocks until the log has named it, and whoever waits waits for an entry or for a thread's end."""
+blocks until the log has named it, and whoever waits waits for an entry or for a thread's end. And
+a thread that a slow machine lets wait blocks nothing: the watchdog is `Patient`."""
 
 import asyncio
 import contextlib
 import logging
 import threading
+import time
 
 import pytest
 
@@ -111,6 +113,30 @@ class Blocking(pb.Root):
         self.wait()
 
 
+class Patient(Watchdog):
+    """Looks who blocks the loop only while something is known to, however slow the machine is."""
+
+    def __init__(self):
+        super().__init__(SECONDS)
+        self.blocked = threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def _nap(self):
+        super()._nap()
+        while not self.blocked.is_set() and not self._alive.is_set() and self._loop.is_running():
+            time.sleep(0.001)
+
+    def blocking(self, wait):
+        """*wait*, known to block."""
+
+        def known():
+            self.blocked.set()
+            wait()
+            self.blocked.clear()
+
+        return known
+
+
 def threads():
     return [thread for thread in threading.enumerate() if thread.name == "pbweb-watchdog"]
 
@@ -140,10 +166,11 @@ def run(body):
 )
 def test_what_blocks_is_named_while_it_does_and_when_it_ends(log, called, name):
     async def body():
-        PondCopy.wait = lambda: log.wait_for(1)
+        watch = Patient()
+        PondCopy.wait = watch.blocking(lambda: log.wait_for(1))
         async with pair(Blocking(PondCopy.wait)) as both:
             copy = await both.root.callRemote("getPond")
-            Watchdog(SECONDS).arm()
+            watch.arm()
             with contextlib.suppress(pb.Error):  # nobody knows the type of the copy
                 await both.root.callRemote(called)
             await asyncio.to_thread(log.wait_for, 2)
@@ -161,8 +188,9 @@ def test_what_blocks_is_named_while_it_does_and_when_it_ends(log, called, name):
 
 def test_what_a_peer_called_is_named_whatever_it_awaits(log):
     async def body():
-        async with pair(Blocking(lambda: log.wait_for(1))) as both:
-            Watchdog(SECONDS).arm()
+        watch = Patient()
+        async with pair(Blocking(watch.blocking(lambda: log.wait_for(1)))) as both:
+            watch.arm()
             await both.root.callRemote("block_in_what_it_awaits")
             await asyncio.to_thread(log.wait_for, 2)
 
@@ -171,11 +199,11 @@ def test_what_a_peer_called_is_named_whatever_it_awaits(log):
     assert log.texts[0].startswith("Blocking.remote_block_in_")
 
 
-class Looking(Watchdog):
+class Looking(Patient):
     """Lets a test wait until it has looked for a method."""
 
     def __init__(self):
-        super().__init__(SECONDS)
+        super().__init__()
         self.looked = threading.Event()
 
     def _name(self, loop_thread, asked):
@@ -188,7 +216,12 @@ def test_what_is_none_of_the_applications_is_not_named(log):
     async def body():
         watch = Looking()
         watch.arm()
-        asyncio.get_running_loop().call_soon(watch.looked.wait, MINUTE)
+        for function, *args in (
+            (watch.blocked.set,),
+            (watch.looked.wait, MINUTE),
+            (watch.blocked.clear,),
+        ):
+            asyncio.get_running_loop().call_soon(function, *args)
         await asyncio.sleep(0)
 
     run(body)
@@ -200,16 +233,16 @@ def test_one_method_is_named_once_a_minute(log, monkeypatch):
         watch = Looking()
         watch.arm()
         block = asyncio.get_running_loop().call_soon
-        block(Blocking(lambda: log.wait_for(1)).remote_block)
+        block(Blocking(watch.blocking(lambda: log.wait_for(1))).remote_block)
         await asyncio.to_thread(log.wait_for, 2)
         watch.looked.clear()
         watch.arm()
-        block(Blocking(lambda: watch.looked.wait(MINUTE)).remote_block)
+        block(Blocking(watch.blocking(lambda: watch.looked.wait(MINUTE))).remote_block)
         await asyncio.to_thread(watch.looked.wait, MINUTE)
         assert len(log.texts) == 2
         monkeypatch.setattr(watchdog, "QUIET_SECONDS", 0.0)
         watch.arm()
-        block(Blocking(lambda: log.wait_for(3)).remote_block)
+        block(Blocking(watch.blocking(lambda: log.wait_for(3))).remote_block)
         await asyncio.to_thread(log.wait_for, 3)
 
     run(body)
@@ -230,7 +263,9 @@ def test_the_thread_ends_when_nothing_comes_and_is_started_again(monkeypatch):
     run(body)
 
 
-def test_while_it_is_armed_there_is_one_thread():
+def test_while_it_is_armed_there_is_one_thread(monkeypatch):
+    monkeypatch.setattr(watchdog, "WATCH_SECONDS", MINUTE)
+
     async def body():
         watch = Watchdog(SECONDS)
         watch.arm()
@@ -240,7 +275,9 @@ def test_while_it_is_armed_there_is_one_thread():
     run(body)
 
 
-def test_an_endpoint_watches_while_its_peers_call():
+def test_an_endpoint_watches_while_its_peers_call(monkeypatch):
+    monkeypatch.setattr(watchdog, "WATCH_SECONDS", MINUTE)
+
     async def body():
         app = Endpoint(pb.Root, limits=pb.Limits(blocked=SECONDS))
         connection = app.connect()
