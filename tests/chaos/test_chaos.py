@@ -12,11 +12,11 @@ async def passing(plan):
 
 
 async def test_calls_of_all_kinds_through_rough_weather_are_handled_once_and_in_order():
-    outcome = await passing(Plan(seed=1, calls=12_000, python=6, node=6))
+    outcome = await passing(Plan(seed=1, calls=5000, python=6, node=6))
     counts = outcome.verdict.counts
-    assert counts["calls"] >= 12_000
-    assert counts["resumes"] >= 200
-    assert outcome.faults.total() >= 400
+    assert counts["calls"] >= 5000
+    assert counts["resumes"] >= 80
+    assert outcome.faults.total() >= 160
     assert counts["sessions closed"] == 12
 
 
