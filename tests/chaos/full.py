@@ -79,7 +79,7 @@ class Tally:
             {
                 "runs": 1,
                 "faults": outcome.faults.total(),
-                "calls under faults": counts["calls"] if outcome.faults else 0,
+                "calls under faults": counts["calls"] if outcome.faults.total() else 0,
                 "resumes after more than half the window": sum(
                     wait > plan.window / 2 for wait in verdict.outages
                 ),

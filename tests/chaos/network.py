@@ -64,11 +64,15 @@ class Network:
         _ip("link", "set", self._ends[0], "up")
 
     def swallow(self) -> None:
-        """What goes there disappears on the way."""
-        _ip("route", "add", "blackhole", f"{self.there}/32")
+        """What goes there, or comes from there, disappears on the way: nobody hears anything."""
+        self._blackholes("add")
 
     def deliver(self) -> None:
-        _ip("route", "delete", "blackhole", f"{self.there}/32")
+        self._blackholes("delete")
+
+    def _blackholes(self, verb: str) -> None:
+        _ip("route", verb, "blackhole", f"{self.there}/32")
+        _ip("-n", self._name, "route", verb, "blackhole", f"{self.here}/32")
 
 
 def _ip(*arguments: str) -> None:
