@@ -8,7 +8,7 @@ import pytest
 
 import pbweb as pb
 from pbweb import pipeline
-from pbweb.testing import SteppedRuntime, frames_of, stepped_pair
+from pbweb.testing import SteppedRuntime, frames_of, stepped_pair, tables
 from tests.unit.paired import run_paired
 from tests.unit.vectors import PeerUnderTest
 
@@ -258,6 +258,50 @@ def test_calls_may_be_nested_back_and_forth():
         assert await root.callRemote("down", mine, 50) == list(range(50, 0, -1))
 
     run_paired(Ping(), body)
+
+
+class Echoing(pb.Root):
+    """Calls whoever calls it, for ever."""
+
+    def __init__(self):
+        self.calls = 0
+
+    async def remote_back(self, other):
+        self.calls += 1
+        return await other.callRemote("back", self)
+
+
+def test_calls_back_and_forth_without_end_wait_at_the_limit_and_end_with_their_deadline():
+    here, there = Echoing(), Echoing()
+    link = stepped_pair(there, limits=pb.Limits(calls=8))
+    link.settle()
+    promise = link.client.broker.remoteForName("root").call("back", (here,), timeout=1)
+    link.settle()
+    assert (here.calls, there.calls) == (8, 8)
+    for side in (link.client, link.server):
+        assert side.broker.statistics()["calls_in_progress"] == 8
+    link.runtime.advance(1)
+    link.settle()
+    assert type(promise.error()) is TimeoutError
+    assert link.client.closing is link.server.closing is None
+    assert (here.calls, there.calls) == (8, 8)
+    del promise, here, there
+    link.assert_idle()
+
+
+def test_who_calls_back_whatever_it_is_called_is_refused_at_the_limit():
+    peer = PeerUnderTest(calls=8)
+    mine = {"$": "remote", "id": 1}
+    sent = peer.feed_frames([["message", 1, "root", "callBack", [mine, 0]]])
+    turns = 1
+    while sent[-1][0] == "message":
+        turns += 1
+        sent = peer.feed_frames([["message", turns, "root", "callBack", [mine, 0]]])
+    assert turns == 9
+    assert (sent[-1][0], sent[-1][1], sent[-1][2]["type"]) == ("error", 9, "LimitExceeded")
+    assert peer.session.broker.statistics()["calls_in_progress"] == 8
+    peer.session.end("enough")
+    assert not any(tables(peer.session).values())
 
 
 def test_a_handler_may_call_its_caller_while_the_call_is_in_progress():
