@@ -35,9 +35,10 @@ PEERS := tests/benchmarks/peers
 RUNTIMES := tests/e2e/runtimes
 CONSUMERS := tests/packages/consumers
 FRAMEWORKS := tests/e2e/frameworks
-COMPLETE := admission annotations answering backlog broker calls checkers copyables draining errors failures \
-  flavors frames groups guesses incoming jelly limits live_copies liveness methods outgoing paging parking \
-  pipeline promises references resuming runtime shared targets threads tracking trees unjelly watchdog
+COMPLETE := admission annotations answering backlog broker calls checkers copyables draining errors \
+  exchange failures flavors frames groups guesses incoming jelly limits live_copies liveness methods \
+  outgoing paging parking pipeline promises references resuming runtime session shared targets threads \
+  tracking trees unjelly watchdog window
 TEST_STAMPS := .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp \
   $(FRAMEWORKS)/node_modules/.stamp docs/typedoc/node_modules/.stamp
 PAGES := tests/e2e tests/docs tests/packages

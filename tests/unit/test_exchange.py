@@ -336,3 +336,37 @@ def test_how_many_calls_a_server_takes_before_a_login(calls, taken):
     assert (limits.message, limits.calls) == (1000, taken)
     alone.session.broker.logged_in()
     assert alone.session.broker.peer_limits.calls == 7
+
+
+def binary(message, *attachments):
+    """A binary message (section 8)."""
+    parts = [orjson.dumps(message), *attachments]
+    return b"".join(len(part).to_bytes(4, "little") + part for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("message", "attachments"),
+    [
+        ([["message", 0, "root", "echo", [{"$": "bytes", "at": 0}]], ["ack", 0, 1]], [b"x"]),
+        (["decref", 1, 1], [b"x"]),
+        (["message", 0, "root", "echo", [1]], [b"x"]),
+        (["message", 0, "root", "echo", [{"$": "bytes", "at": 0}]], []),
+    ],
+)
+def test_a_binary_message_is_one_frame_with_a_place_for_each_of_its_bytes(message, attachments):
+    alone = opened()
+    alone.session.receive(binary(message, *attachments), binary=True)
+    assert alone.sent()[-1][:2] == ["close", 4400]
+
+
+def test_frames_before_and_behind_one_with_bytes_keep_their_place():
+    alone = Alone()
+    alone.feed(["version", 1, {"binary": True}])
+    root = alone.session.broker.remoteForName("x")
+    for value in (1, 2, b"y" * 5000, 3):
+        root.callRemoteOnly("a", value)
+    before, beside, behind = alone.session.messages()
+    assert [frame[4] for frame in orjson.loads(before[0])] == [[1], [2]]
+    assert beside[1]
+    assert beside[0].endswith(b"y" * 5000)
+    assert orjson.loads(behind[0])[4] == [3]

@@ -186,3 +186,14 @@ def test_a_call_of_a_batch_that_was_acknowledged_in_part_was_executed():
     alone.session.end("lost")
     outcomes = [promise.error().outcome for promise in promises]
     assert outcomes == ["executed_answer_lost", "executed_answer_lost", "unknown"]
+
+
+@pytest.mark.parametrize("greet", [True, False])
+def test_a_session_that_follows_says_its_version_if_nobody_has(greet):
+    alone = Alone(is_server=False, refused=lambda _session, _said: None)
+    alone.sent()
+    alone.session.end("lost")
+    new = alone.session.follow(greet=greet)
+    frames = [frame for message in new.messages() for frame in frames_of(message)]
+    assert [frame[0] for frame in frames] == (["version"] if greet else [])
+    new.end("over")

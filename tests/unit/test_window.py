@@ -481,3 +481,65 @@ def test_what_was_handled_before_is_not_handled_again():
     assert receipts.came(5, 10, [["e"]], 0) == [["e"]]
     receipts.stop()
     assert runtime.timers() == 0
+
+
+def test_calls_that_come_while_others_have_not_got_control_are_not_acknowledged_with_them():
+    class Slow(pb.Root):
+        async def remote_slow(self):
+            return 1
+
+    alone = opened(opened=lambda session: session.broker.setNameForLocal("root", Slow()))
+    receive, messages = alone.session.receive, alone.session.messages
+    for number in (1, 2):
+        receive(orjson.dumps(["message", number, "root", "slow"]))
+    receive(b'["ping",0,2]')
+    assert frames_of(messages()[0]) == [["pong", 0, 0]]
+    assert alone.sent() == [["answer", 1, 1], ["answer", 2, 1], ["ack", 2, 2]]
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda session: session.close(),
+        lambda session: session.detach("lost"),
+        lambda session: session.end("over"),
+    ],
+)
+def test_what_many_get_is_not_sent_where_it_cannot_be(stop):
+    alone = Alone(is_server=False, refused=lambda _session, _said: None)
+    frame = SharedCall("a", [1], {}, pb.Limits()).frame("x")
+    assert alone.session.share(frame) is None  # there is no version yet
+    alone.sent()
+    alone.feed(["version", 1, {"session": "s", "secret": "k", "window": 60}])
+    stop(alone.session)
+    assert alone.session.share(frame) is None
+    assert alone.session.sent == 0
+    alone.session.end("over")
+
+
+def test_who_comes_back_with_a_full_window_is_watched_until_the_end():
+    alone = away(window_frames=3, stall=10, heartbeat=1000)
+    call_many(alone, 5)
+    alone.sent()
+    alone.runtime.advance(30)  # without a connection nobody is watched
+    alone.session.reconnect()
+    said = {"session": "s", "secret": "l", "window": 60, "resumed": True}
+    sent = alone.feed(["version", 1, {**said, "received": 0, "sent": 0}])
+    assert [frame[4][0] for frame in sent if frame[0] == "message"] == [0, 1, 2]
+    alone.feed(["ack", 3, 0])
+    alone.sent()
+    call_many(alone, 1)
+    alone.runtime.advance(9)
+    assert alone.session.closing is None
+    alone.session.end("over")
+    assert alone.runtime.timers() == 0
+
+
+def test_who_comes_back_with_a_full_window_and_acknowledges_nothing_is_4440():
+    alone = away(window_frames=3, stall=10, heartbeat=1000)
+    call_many(alone, 3)
+    alone.session.reconnect()
+    said = {"session": "s", "secret": "l", "window": 60, "resumed": True}
+    alone.feed(["version", 1, {**said, "received": 0, "sent": 0}])
+    alone.runtime.advance(11)
+    assert alone.session.closing[0] == 4440
