@@ -146,6 +146,6 @@ async def test_a_herd_comes_back_spread_and_once(tmp_path, monkeypatch, number, 
             assert herd.pegged <= PEGGED
             if number == signal.SIGTERM:  # who was killed has told nobody when to come
                 assert ratio < MOST_OF_MEAN
-        await herd.close()
     finally:
+        await herd.close()
         herd.server.stop()
