@@ -543,3 +543,31 @@ def test_who_comes_back_with_a_full_window_and_acknowledges_nothing_is_4440():
     alone.feed(["version", 1, {**said, "received": 0, "sent": 0}])
     alone.runtime.advance(11)
     assert alone.session.closing[0] == 4440
+
+
+def test_what_comes_again_after_two_resumes_is_dropped_once_each():
+    receipts = Receipts(SteppedRuntime(), lambda: None)
+    frames = [["message", number, "root", "echo"] for number in range(1, 7)]
+    assert receipts.came(5, 10, frames[:5], 0) == frames[:5]
+    receipts.stop()
+    receipts.resume(3)
+    assert (receipts.received, receipts.started, receipts.repeats) == (3, 3, 2)
+    assert receipts.came(4, 10, frames[3:4], 0) == []
+    receipts.stop()
+    receipts.resume(3)  # the fourth comes a third time, and the fifth is still to come again
+    assert receipts.came(6, 10, frames[3:6], 0) == frames[5:]
+    assert receipts.repeats == 0
+    receipts.stop()
+
+
+def test_what_was_told_when_a_session_was_resumed_is_acknowledged_all_the_same():
+    runtime, woken = SteppedRuntime(), []
+    receipts = Receipts(runtime, lambda: woken.append(receipts.is_due))
+    receipts.came(5, 10, [], 0)
+    receipts.told()
+    receipts.stop()
+    receipts.resume(5)
+    runtime.advance(0.2)
+    assert woken == []
+    runtime.advance(0.1)
+    assert woken == [True]
