@@ -35,10 +35,11 @@ PEERS := tests/benchmarks/peers
 RUNTIMES := tests/e2e/runtimes
 CONSUMERS := tests/packages/consumers
 FRAMEWORKS := tests/e2e/frameworks
-COMPLETE := admission annotations answering backlog broker calls checkers copyables draining errors \
-  exchange failures flavors frames groups guesses incoming jelly limits live_copies liveness methods \
-  outgoing paging parking pipeline promises references resuming runtime session shared targets threads \
-  tracking trees unjelly watchdog window
+COMPLETE := __init__ admission annotations answering asgi backlog broker caching calls checkers \
+  copyables cred draining errors exchange failures flavors frames groups guesses incoming \
+  jelly limits live live_copies liveness methods outgoing paging parking pipeline promises \
+  references resuming runtime session shared streams targets threads tracking trees unjelly \
+  watchdog websocket window
 TEST_STAMPS := .venv/dev.stamp $(RUNTIMES)/node_modules/.stamp $(CONSUMERS)/node_modules/.stamp \
   $(FRAMEWORKS)/node_modules/.stamp docs/typedoc/node_modules/.stamp
 PAGES := tests/e2e tests/docs tests/packages

@@ -1,4 +1,4 @@
-"""The property tests collect garbage as often as the unit tests do."""
+"""The property tests have what the unit tests have: no limits in time, quick collections."""
 
 from tests.unit.conftest import quick_collections
 

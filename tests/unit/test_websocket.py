@@ -456,6 +456,18 @@ def test_a_connection_that_was_lost_before_the_link_had_it_ends_it():
     run(body)
 
 
+def test_what_came_before_the_link_was_there_is_taken():
+    async def body():
+        protocol = Protocol(SERVER)
+        protocol.receive_data(VERSION)
+        async with on_a_tube(protocol=protocol) as end:
+            end.link.begin(protocol.events_received())
+            assert b"version" in end.tube.written
+            assert not end.connection.session.ended
+
+    run(body)
+
+
 def test_what_is_read_behind_a_slice_is_dropped_with_the_end_of_the_stream():
     async def body():
         async with on_a_tube(slice=10) as end:
