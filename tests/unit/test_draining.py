@@ -37,12 +37,30 @@ class Shop(pb.Root):
         await self.open.wait()
 
 
+class NeverAgain:
+    """The way back of a client that says it may resume, and does not."""
+
+    def begin(self, wait):
+        return False
+
+    def stop(self):
+        pass
+
+    def follows(self):
+        return False
+
+    def refused(self):
+        return False
+
+
 @asynccontextmanager
 async def served(endpoint):
     """A client of *endpoint*'s, in memory."""
     up, down = Way(), Way()
     server = endpoint.connect(down)
-    client = pb.Connection(endpoint.options, is_server=False, software="test")
+    client = pb.Connection(
+        endpoint.options, is_server=False, software="test", way_back=NeverAgain()
+    )
     up.sender, up.receiver, down.sender, down.receiver = client, server, server, client
     client.attach(up)
     both = Pair(client, server, up, down)
