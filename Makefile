@@ -36,7 +36,7 @@ RUNTIMES := tests/e2e/runtimes
 CONSUMERS := tests/packages/consumers
 FRAMEWORKS := tests/e2e/frameworks
 COMPLETE := __init__ admission annotations answering asgi backlog broker caching calls checkers \
-  copyables cred draining errors exchange failures flavors frames groups guesses incoming \
+  client copyables cred draining errors exchange failures flavors frames groups guesses incoming \
   jelly limits live live_copies liveness methods outgoing paging parking pipeline promises \
   references resuming runtime session shared streams targets threads tracking trees unjelly \
   watchdog websocket window

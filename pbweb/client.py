@@ -253,9 +253,11 @@ class _WayBack:
         if self.connection.session.ended and not self._stopped:
             self._stop_setting_up()
         if self._task is not None:
-            if not self._is_wanted():
-                self._task.cancel()
-            return True
+            if self._is_wanted():
+                return True
+            self._task.cancel()  # it may not even have begun
+            self._task = None
+            return False
         if self._stopped or wait is False or not self._is_wanted():
             return False
         if self._loop.time() - self._here_since > STEADY:

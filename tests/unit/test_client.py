@@ -6,14 +6,16 @@ The servers here are a few bytes by hand, or websockets' own; tests/integration 
 import asyncio
 import random
 import socket
+import ssl
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
+import orjson
 import pytest
 from websockets.asyncio.server import serve
 
 import pbweb as pb
-from pbweb.client import _WayBack
+from pbweb.client import _advice, _WayBack
 from tests.unit.paired import MINUTE, LogRecords
 
 
@@ -389,3 +391,212 @@ def test_a_connection_that_is_closed_before_its_new_session_is_set_up_sets_none_
         assert not way.refused() if stops else way.follows()
 
     run(body)
+
+
+def test_a_connection_without_a_way_back_is_over_with_its_link():
+    async def body():
+        versions = []
+
+        async def handler(websocket):
+            versions.append(orjson.loads(await websocket.recv())[2])
+            await websocket.send('["version",1,{"session":"s","secret":"k","window":60}]')
+
+        async with serve(handler, "127.0.0.1", 0, subprotocols=["pb.json.1"]) as server:
+            port = server.sockets[0].getsockname()[1]
+            connection = await pb.connect(f"ws://127.0.0.1:{port}/pb", resume=False)
+            await connection.wait_closed()
+        assert connection.status == "ended"
+        assert [version["window"] for version in versions] == [0]
+
+    run(body)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_set_up_that_fails_at_once_is_what_connect_says_and_closes_the_connection(resume):
+    async def body():
+        closed, carried = [], []
+
+        async def handler(websocket):
+            await websocket.send('["version",1]')
+            await websocket.wait_closed()
+            closed.append(websocket.close_code)
+
+        async def on_session(_root, connection):
+            carried.append(connection)
+            raise LookupError("nothing there")
+
+        async with serve(handler, "127.0.0.1", 0, subprotocols=["pb.json.1"]) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(LookupError, match="nothing there"):
+                await pb.connect(f"ws://127.0.0.1:{port}/pb", on_session=on_session, resume=resume)
+            await carried[0].wait_closed()
+            while not closed:
+                await asyncio.sleep(0)
+        assert carried[0].status == "ended"
+        assert closed == [1000]
+
+    run(body)
+
+
+def test_a_try_that_fails_is_followed_by_another_until_there_is_a_connection(monkeypatch):
+    async def body():
+
+        way = way_back(60)
+        failures = [pb.ConnectFailed("nobody"), RuntimeError("a proxy of the application's"), None]
+        reports = []
+        way.connection.report = lambda what, error: reports.append((what, str(error)))
+        way.connection.session.reconnect = lambda: reports.append("reconnect")
+        way._to._carry = lambda connection, websocket: reports.append((connection, websocket))
+
+        async def opened():
+            failure = failures.pop(0)
+            if failure is not None:
+                raise failure
+            return "websocket"
+
+        way._to._open = opened
+        monkeypatch.setattr(random, "uniform", lambda least, most: least)
+        assert way.begin(True)
+        assert way.begin(True)  # it is looked for already
+        while way._task is not None:
+            await asyncio.sleep(0)
+        assert reports == [
+            ("connecting again failed", "a proxy of the application's"),
+            "reconnect",
+            (way.connection, "websocket"),
+        ]
+        assert way._attempts == 3
+
+    run(body)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_nobody_looks_for_a_way_back_for_nothing(has_begun):
+    async def body():
+        way = way_back(60)
+        assert way.begin(True)
+        task = way._task
+        if has_begun:
+            await asyncio.sleep(0)
+        way.connection = _Carried()  # its session has ended, and no other is to follow
+        way.connection.session.ended = True
+        assert not way.begin(True)
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert not way.begin(True)
+
+    run(body)
+
+
+def test_a_connection_that_came_too_late_for_its_session_is_dropped():
+    async def body():
+        way = way_back()
+        dropped = []
+        way.connection.is_not_coming_back = lambda: dropped.append("not coming back")
+        transport = SimpleNamespace(abort=lambda: dropped.append("abort"))
+        way._go_on(SimpleNamespace(transport=transport))
+        assert dropped == ["abort", "not coming back"]
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(LookupError("x"), ["on_session failed"]), (pb.PBConnectionLost("x"), [])]
+)
+def test_a_set_up_that_fails_later_is_reported_unless_its_session_was_lost(error, told):
+    async def body():
+        reports = []
+        on_session = AsyncMock(side_effect=error)
+        way = way_back(on_session=on_session)
+        way.connection.getRootObject = AsyncMock()
+        way.connection.report = lambda what, _error: reports.append(what)
+        way._set_up_soon()
+        await asyncio.wait([way._setting_up])
+        assert reports == told
+        assert on_session.await_count == 1
+
+    run(body)
+
+
+def test_who_is_stopped_looks_for_no_way_back_any_more():
+    async def body():
+        began = asyncio.Event()
+
+        async def on_session(_root, _connection):
+            began.set()
+            await asyncio.Event().wait()
+
+        way = way_back(60, on_session=on_session)
+        way.connection.getRootObject = AsyncMock()
+        way._set_up_soon()
+        await began.wait()
+        assert way.begin(True)
+        tasks = [way._task, way._setting_up]
+        way.stop()
+        await asyncio.wait(tasks)
+        assert all(task.cancelled() for task in tasks)
+        assert not way.begin(True)
+        assert not way.follows()
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [([0, 0], 0.25, 0.25), ([1, 5], 1, 5), ([9, 2], 9, 9), ([1e9, 1e12], 300, 300)],
+)
+def test_a_server_says_when_to_come_back_within_bounds(monkeypatch, asked, least, most):
+    async def body():
+        slept, sleep = [], asyncio.sleep
+
+        async def noted(seconds):
+            slept.append(seconds)
+            await sleep(0)
+
+        way = way_back(on_session=AsyncMock())
+        way.connection.is_not_coming_back = lambda: slept.append("over")
+        way._to._open = AsyncMock(side_effect=KeyError)
+        way.connection.report = lambda *_: setattr(way._to, "on_session", None)
+        monkeypatch.setattr(asyncio, "sleep", noted)
+        assert way.begin(asked)
+        await asyncio.wait([way._task])
+        assert least <= slept[0] <= most
+        assert slept[1] <= 0.5
+        assert slept[2:] == ["over"]
+
+    run(body)
+
+
+@pytest.mark.parametrize(("held", "attempts"), [(11, 0), (9, 5)])
+def test_a_connection_that_held_for_a_while_is_tried_as_if_for_the_first_time(held, attempts):
+    async def body():
+        way = way_back(60)
+        way._attempts = 5
+        way._loop = SimpleNamespace(
+            time=lambda: 100, create_task=asyncio.get_running_loop().create_task
+        )
+        way._here_since = 100 - held
+        assert way.begin(True)
+        assert way._attempts == attempts
+        way.stop()
+        await asyncio.sleep(0)
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ssl.SSLError(1, "wrong version"), "is it ws://, not wss://?"),
+        (socket.gaierror(-2, "Name or service not known"), "no such host: Name or service"),
+        (ConnectionRefusedError("refused"), "is the server running, and the port right?"),
+    ],
+)
+def test_advice_for_what_may_be_wrong(error, text):
+    assert text in _advice(error)
+
+
+def test_advice_for_a_certificate_that_is_not_trusted():
+    error = ssl.SSLCertVerificationError("it failed")
+    error.verify_message = "self-signed certificate"
+    assert "not trusted (self-signed certificate)" in _advice(error)
