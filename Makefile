@@ -135,8 +135,9 @@ chaos: .venv/dev.stamp client_js/node_modules/.stamp
 	PBWEB_FULL=1 $(BIN)/python -m pytest tests/integration/test_shutdown.py tests/integration/test_liveness.py \
 	  tests/chaos/test_herd.py tests/chaos/test_slow_readers.py
 
-soak: .venv/dev.stamp
+soak: .venv/dev.stamp client_js/node_modules/.stamp
 	timeout --kill-after 60 $$((2 * $(SOAK_SECONDS) + 300)) $(BIN)/python -m tests.chaos.soak $(SOAK_SECONDS)
+	cd client_js && PBWEB_FULL=1 node --expose-gc --test test/census.test.js
 
 # The wheel is built from the sdist, so that what is published can be built from what is published.
 dist: .venv/dev.stamp client_js/node_modules/.stamp
