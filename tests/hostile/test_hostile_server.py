@@ -64,11 +64,11 @@ async def outcome_of(script: Script, **options: Any) -> tuple[BaseException | ob
         promise = root.callRemote("hello")
         promise.then_call(ends.append)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 result: BaseException | object = await promise
         except pb.Error as error:
             result = error
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await connection.close()
         assert len(ends) == 1
         assert notices == [1]

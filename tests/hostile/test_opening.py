@@ -282,9 +282,9 @@ async def test_too_many_headers() -> None:
     ],
 )
 async def test_what_is_no_request(request_: bytes) -> None:
-    async with gateway(Echo) as gate, await gate.raw() as peer:
+    async with gateway(Echo, turned=True) as gate, await gate.raw() as peer:
         peer.send_bytes(request_)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await peer.ended()
         await gate.check_canary()
 

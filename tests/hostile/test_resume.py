@@ -318,7 +318,7 @@ async def test_a_connection_without_a_set_up_is_over_with_its_session():
         await root.callRemote("echo", 1)
         [server] = gate.attacked()
         server.session.broker.disconnect()
-        await asyncio.wait_for(connection.wait_closed(), 10)
+        await asyncio.wait_for(connection.wait_closed(), 30)
         assert connection.status == "ended"
 
 
@@ -329,7 +329,7 @@ async def test_without_a_window_a_connection_ends_with_its_link():
         root = await connection.getRootObject()
         await root.callRemote("echo", 1)
         proxy.cut()
-        await asyncio.wait_for(connection.wait_closed(), 10)
+        await asyncio.wait_for(connection.wait_closed(), 30)
         assert connection.status == "ended"
 
 
@@ -340,7 +340,7 @@ async def test_a_client_that_does_not_want_to_resume_does_not():
             root = await connection.getRootObject()
             await root.callRemote("echo", 1)
             proxy.cut()
-            await asyncio.wait_for(connection.wait_closed(), 10)
+            await asyncio.wait_for(connection.wait_closed(), 30)
             assert connection.status == "ended"
             await until(lambda: len(gate.endpoint.connections) == 1)  # the canary's
             statistics = gate.endpoint.parking.statistics()
@@ -356,7 +356,7 @@ async def test_a_client_that_is_closed_while_it_is_interrupted_is_closed():
         proxy.is_down = True
         proxy.cut()
         await until(lambda: connection.status == "interrupted")
-        await asyncio.wait_for(connection.close(), 10)
+        await asyncio.wait_for(connection.close(), 30)
         assert connection.status == "ended"
         end_what_is_away(gate)
 

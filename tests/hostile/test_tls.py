@@ -85,7 +85,7 @@ async def test_what_does_not_speak_tls() -> None:
     async with secure(Target()) as gate:
         reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
         writer.write(b"GET /pb HTTP/1.1\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with suppress(ConnectionError):
                 await reader.read()
         writer.close()
