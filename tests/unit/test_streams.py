@@ -11,7 +11,7 @@ import pytest
 
 import pbweb as pb
 from pbweb.backlog import ITEM, weight_of
-from pbweb.streams import AHEAD, ANSWER_BYTES, MOST_DRAWN, Items, Producer
+from pbweb.streams import AHEAD, ANSWER_BYTES, MOST_DRAWN, TURN, Items, Producer
 from pbweb.testing import Pair, SteppedRuntime, stepped_pair
 
 from .paired import run_paired
@@ -847,6 +847,25 @@ def test_an_answer_of_next_weighs_what_was_drawn():
     answer = alone.producer.next(1)
     assert isinstance(answer, Items)
     assert weight_of(answer, 10**6) == ITEM + 3000 + 5 + 256  # of what cannot be seen
+
+
+def test_a_producer_that_never_pauses_lets_the_others_have_their_turn():
+    turns: list[str] = []
+
+    class Busy:
+        def __aiter__(self) -> "Busy":
+            return self
+
+        async def __anext__(self) -> int:
+            turns.append("item")
+            alone.runtime.stand_still(TURN * 0.6)
+            return 1
+
+    alone = Alone(value=Busy())
+    alone.next(5)
+    alone.runtime.soon(turns.append, "another's")
+    alone.runtime.run()
+    assert turns == ["item", "item", "another's", "item", "item", "item"]
 
 
 def test_a_stream_without_a_close_that_nobody_has_read_ends_at_once():
