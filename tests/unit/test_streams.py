@@ -257,6 +257,30 @@ def test_what_is_large_is_drawn_a_little_ahead_only():
     run(body)
 
 
+def test_a_producer_that_takes_long_lets_others_have_their_turn():
+    others: list[int] = []
+    seen: list[list[int]] = []
+
+    class Long(pb.Root):
+        async def remote_count(self) -> AsyncIterator[int]:
+            for number in range(4):
+                seen.append(list(others))
+                asyncio.get_running_loop().call_soon(others.append, number)
+                self.clock.turn(2 * TURN)
+                yield number
+
+    root = Long()
+
+    async def body(both: Pair) -> None:
+        root.clock = both.clock
+        found: list[Any] = []
+        await read_into(found, await both.root.callRemote("count"))
+        assert found == [0, 1, 2, 3]
+        assert seen == [[], [0], [0, 1], [0, 1, 2]]
+
+    run_paired(root, body)
+
+
 def test_leaving_the_loop_stops_the_producer():
     async def body(both, source):
         async for number in both.root.callRemote("count"):
