@@ -111,8 +111,9 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
         drop(1000, "");
       };
       if (signal?.aborted) return abort();
-      signal?.addEventListener("abort", abort, { signal: life.signal });
+      signal?.addEventListener("abort", abort);
       const fail = (/** @type {number} */ code) => {
+        signal?.removeEventListener("abort", abort);
         reject(cannotConnect(transport.url, code, trouble));
         dial = undefined;
       };
