@@ -181,7 +181,7 @@ class ClientProcess:
         self.kind = kind
         self.name = kind
         self.is_done = False
-        self._generation = 0
+        self.generation = 0
         self._command = command
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
@@ -244,8 +244,8 @@ class ClientProcess:
 
     async def replace(self) -> None:
         """Another one in its place, with calls of its own."""
-        self._generation += 1
-        self.name = f"{self.kind}-{self._generation}"
+        self.generation += 1
+        self.name = f"{self.kind}-{self.generation}"
         self.is_done = False
         await self.start()
 
@@ -357,20 +357,20 @@ class Run:
         """Stop a process with SIGSTOP, and let it go on."""
         pids = {client.kind: client.pid for client in self.clients}
         pids["server"] = self.server.pid
-        os.kill(pids[victim], signal.SIGSTOP)
-        await self._outage(victim, partial(os.kill, pids[victim], signal.SIGCONT))
+        stop, go_on = (partial(os.kill, pids[victim], n) for n in (signal.SIGSTOP, signal.SIGCONT))
+        await self._outage(victim, stop, go_on)
 
     async def _pull(self) -> None:
         assert self.network is not None
-        self.network.pull()
-        await self._outage("cable", self.network.plug)
+        await self._outage("cable", self.network.pull, self.network.plug)
 
     async def _swallow(self) -> None:
         assert self.network is not None
-        self.network.swallow()
-        await self._outage("packets", self.network.deliver)
+        await self._outage("packets", self.network.swallow, self.network.deliver)
 
-    async def _outage(self, victim: str, undo: Callable[[], None]) -> None:
+    async def _outage(
+        self, victim: str, begin: Callable[[], None], undo: Callable[[], None]
+    ) -> None:
         """Until all have noticed who is not heard of any more; then until all are back."""
         cut = [client for client in self.clients if victim in (client.kind, *EVERYBODY)]
         connections = sum(self._connections(client) for client in cut)
@@ -380,6 +380,7 @@ class Run:
         noticed = Lines("away", watchers)
         back = Lines("resumed", [self._path(client) for client in cut])
         self.history.add("silent", victim=victim, watchers=expected)
+        begin()
         end = time.monotonic() + self.plan.outage
         while noticed.count() < expected and time.monotonic() < end:
             await asyncio.sleep(0.05)
@@ -392,15 +393,17 @@ class Run:
         number: int = getattr(self.plan, client.kind)
         return number
 
-    def _path(self, client: ClientProcess) -> Path:
-        return self.folder / f"{client.name}.jsonl"
+    def _path(self, client: ClientProcess, generation: int | None = None) -> Path:
+        name = client.name if generation is None else f"{client.kind}-{generation}"
+        return self.folder / f"{name}.jsonl"
 
     async def _replace(self, chance: random.Random) -> None:
         client = chance.choice([client for client in self.clients if not client.is_done])
         self.history.add("killed", victim=client.name)
         await client.stop()
+        begun = Lines("owed", [self._path(client, client.generation + 1)])
         await client.replace()
-        await Lines("owed", [self._path(client)]).come(self._connections(client))
+        await begun.come(self._connections(client))
 
     async def _add(self, stack: AsyncExitStack, kind: str, make: Any) -> None:
         urls = []
