@@ -44,7 +44,7 @@ export class Item extends Copyable {
     Object.assign(this, { name, count, tags });
   }
   static fromState(state) {
-    const { name, count = 1, tags = [], ...others } = state;
+    const { name, count = 1, tags = [], ...others } = Object(state);
     const isText = (value) => typeof value === "string";
     const isWhole = (value) => typeof value === "bigint" || Number.isInteger(value);
     const isRight = isText(name) && isWhole(count) && Array.isArray(tags);
