@@ -210,7 +210,7 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
 
   /** If the server was asked already, it is for the server to say. */
   function expire() {
-    if (link !== "open") session.end(1006, "The window has passed.", true);
+    if (link !== "open") session.end(1006, "The window has passed", true);
   }
 
   /** Whether another session is to follow the one that has ended. */
@@ -353,8 +353,10 @@ export function newShell(transport, { log = logToConsole, onSession, dial, ...op
  * @param {string} trouble
  */
 function cannotConnect(url, code, trouble) {
+  const where = String(url).replace(/\?.*/, "?…");
+  const why = code + (trouble && `: ${trouble}`);
   return lostCall(
-    `Could not connect to ${`${url}`.replace(/\?.*/, "?…")} (${code}${trouble && `: ${trouble}`}). Does pbweb serve there, is the path right, and may this ` +
+    `Could not connect to ${where} (${why}). Does pbweb serve there, is the path right, and may this ` +
       "page's origin connect? The server's log says what it refused.",
     "not_executed",
   );
