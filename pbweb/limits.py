@@ -59,6 +59,8 @@ class Limits:
     """Frames sent and not yet acknowledged."""
     answers: int = 8_388_608
     """Bytes of answers that wait for a slow reader; one more is replaced by an error."""
+    pushes: int = 8_388_608
+    """Bytes of calls without an answer, and of updates of caches, that wait for a slow client."""
     updates: int = 1_048_576
     """Bytes of updates of one live object that wait for a slow reader, where it gets them all."""
     copy_weight: int = 4_194_304

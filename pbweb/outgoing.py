@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from .backlog import weight_of
 from .caching import CacheExport, RemoteCacheObserver
 from .errors import (
     CancelledError,
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Held", "Outgoing"]
 
+PUSH = 64
+"""What a push weighs that waits, beside its values."""
+
 
 class Held:
     """A call that the peer has no room for yet."""
 
-    __slots__ = ("args", "deadline", "kw", "name", "promise", "shared", "target", "waits")
+    __slots__ = ("args", "deadline", "kw", "name", "promise", "shared", "target", "waits", "weight")
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Held:
         self.deadline = deadline
         self.shared = shared  # the call, if others get it too: *target* is a reference then
         self.waits = True  # it was neither sent nor taken back
+        self.weight = 0  # of a push that waits
 
 
 class _Home:
@@ -73,7 +78,15 @@ class _Home:
 class Outgoing:
     """The calls that one side makes on one session."""
 
-    __slots__ = ("_broker", "_held", "_in_line", "_last_request", "_running", "_waiting")
+    __slots__ = (
+        "_broker",
+        "_held",
+        "_in_line",
+        "_last_request",
+        "_pushed",
+        "_running",
+        "_waiting",
+    )
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -83,6 +96,7 @@ class Outgoing:
         # calls that do not go out here, and what cancels them
         self._running: dict[RemotePromise, Callable[[], object]] | None = None
         self._last_request = 0
+        self._pushed = 0  # bytes of what waits though nobody waits for it
 
     def count(self) -> int:
         """How many calls are not answered yet."""
@@ -155,9 +169,15 @@ class Outgoing:
         if broker.has_room():
             self._update(export, name, args, kw, promise)
         else:  # what the arguments hold may be changed until then, which is another update
-            self._is_pushed_without_room()
+            weight = self._push_waits(args, kw)
             args, kw = snapshot((args, kw))
-            broker.when_room(partial(self._update, export, name, args, kw, promise))
+            update = partial(self._update, export, name, args, kw, promise)
+            broker.when_room(partial(self._update_in_turn, weight, update))
+
+    def _update_in_turn(self, weight: int, update: Callable[[], None]) -> None:
+        """An update has waited for room."""
+        self._pushed -= weight
+        update()
 
     def _update(
         self,
@@ -212,26 +232,38 @@ class Outgoing:
 
     def hold(self, call: Held) -> None:
         """Let *call* wait: for the peer's limit of calls, or in line with all that is sent."""
+        if call.promise is None and call.shared is None:
+            call.weight = self._push_waits(call.args, call.kw)
         if self._broker.has_room():
             if self._held is None:
                 self._held = deque()
             self._held.append(call)
         else:
-            if call.promise is None and call.shared is None:
-                self._is_pushed_without_room()
             if self._in_line is None:
                 self._in_line = {}
             self._in_line[call] = None
             self._broker.when_room(partial(self._in_turn, call))
 
-    def _is_pushed_without_room(self) -> None:
-        """Nobody waits for what waits now: a server keeps no more for a client that is away.
+    def _push_waits(self, args: Sequence[Any], kw: dict[str, Any]) -> int:
+        """What is pushed has to wait, and nobody waits for it; how much it weighs.
 
-        A group has a bound of its own, and a call with an answer has its caller.
+        A server closes a client that lets too much wait, and keeps no more for one that is away. A
+        group has a bound of its own, and a call with an answer has its caller.
         """
         broker = self._broker
-        if broker.away and broker.answering.receipts is not None:
+        most = broker.limits.pushes
+        if not kw and len(args) == 1 and type(args[0]) is str:  # as a rule, and much quicker
+            weight = PUSH + len(args[0])
+        else:
+            weight = PUSH + weight_of((args, kw), most)
+        self._pushed += weight
+        if broker.answering.receipts is None:
+            return weight
+        if broker.away and not broker.has_room():
             broker.close(4440, "what is pushed has no room while there is no connection")
+        elif self._pushed > max(most, weight):
+            broker.close(4440, f"pushes: {most} bytes of what is pushed wait for a slow reader")
+        return weight
 
     def _in_turn(self, call: Held) -> None:
         """*call* has waited for room; those that wait for the peer were made before it."""
@@ -253,6 +285,7 @@ class Outgoing:
             self._send(self._held.popleft())
 
     def _send(self, call: Held) -> None:
+        self._pushed -= call.weight
         try:
             self.let_go_now(call)
         except Exception as error:  # nobody waits for it

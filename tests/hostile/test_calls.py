@@ -618,6 +618,22 @@ async def test_a_stalled_reader_is_freed_while_the_server_pushes() -> None:
         await peer.cut()
 
 
+async def test_who_reads_nothing_of_much_that_is_pushed_is_closed_before_it_costs_more() -> None:
+    target = Target()
+    async with gateway(lambda: target, limits=with_limits(pushes=100_000)) as gate:
+        peer = await gate.peer(receive_buffer=4096)
+        peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        peer.send(["message", 1, "root", "push", [{"$": "remote", "id": 1}, 1000, 10_000]])
+        await until(lambda: len(gate.endpoint.connections) == 2)
+        session = session_of(gate, target).session
+        await until(lambda: session.closing)
+        assert session.closing is not None
+        code, reason = session.closing
+        assert (code, reason.split(":")[0]) == (4440, "pushes")
+        await peer.cut()
+        await gate.only_canary()
+
+
 async def test_a_peer_that_reads_and_never_acknowledges() -> None:
     limits = with_limits(window_frames=50)
     async with gateway(Target(), limits=limits, turned=True) as gate:

@@ -7,6 +7,7 @@ import pytest
 
 import pbweb as pb
 from pbweb.backlog import ITEM, Backlog, weight_of
+from pbweb.outgoing import PUSH
 from pbweb.testing import SteppedRuntime, frames_of
 from pbweb.tracking import LiveList
 from pbweb.trees import FrozenDict
@@ -415,6 +416,83 @@ def test_nobody_reads_for_so_long_is_4440():
     assert peer.session.closing is None
     peer.runtime.advance(0.2)
     assert peer.session.closing[0] == 4440
+
+
+def test_a_page_that_is_pushed_to_at_the_limit_and_one_past_it():
+    each = PUSH + KIB
+    peer, page = pushed_to(window=4000, pushes=3 * each)
+    page.callRemoteOnly("show", "x" * 5000)  # which fills the window
+    for _ in range(3):
+        page.callRemoteOnly("show", "x" * KIB)
+    assert peer.session.closing is None
+    page.callRemoteOnly("show", "x" * KIB)
+    assert peer.session.closing[0] == 4440
+    assert peer.session.closing[1].startswith(f"pushes: {3 * each} bytes")
+
+
+def test_what_is_pushed_behind_calls_that_are_never_answered_is_bounded_too():
+    peer, page = pushed_to(pushes=10 * KIB)
+    calls = [page.callRemote("ask") for _ in range(256)]
+    for _ in range(10):
+        page.callRemoteOnly("show", ["x" * 900])
+    assert peer.session.closing is None
+    page.callRemoteOnly("show", ["x" * 900])
+    assert peer.session.closing[0] == 4440
+    peer.session.end("lost")
+    assert all(call.done and call.error() for call in calls)
+
+
+def test_updates_of_a_cache_are_pushed_as_well():
+    shelf = Watched()
+    peer, page = pushed_to(window=4000, pushes=2 * KIB)
+    page.callRemoteOnly("take", shelf)
+    peer.sent()
+    (observer,) = shelf.observers
+    observer.callRemoteOnly("change", "x" * 5000)
+    waits = observer.callRemote("change", "x" * KIB)
+    assert peer.session.closing is None
+    observer.callRemote("change", "x" * KIB)
+    assert peer.session.closing[0] == 4440
+    peer.session.end("lost")
+    assert waits.error()
+
+
+def test_what_was_pushed_and_has_gone_out_no_longer_counts():
+    peer, page = pushed_to(window=4000, pushes=3 * KIB)
+    sent = 1  # the answer to its call
+    for _ in range(50):
+        page.callRemoteOnly("show", "x" * 5000)
+        page.callRemoteOnly("show", "x" * KIB)
+        frames = peer.sent()
+        while frames:
+            sent += len(frames)
+            frames = peer.feed(f'["ack",{sent},1]')
+    assert sent == 101
+    assert peer.session.closing is None
+
+
+def test_one_push_of_any_size_may_wait():
+    peer, page = pushed_to(window=4000, pushes=100)
+    page.callRemoteOnly("show", "x" * 5000)
+    page.callRemoteOnly("show", "x" * 5000)
+    assert peer.session.closing is None
+
+
+def test_what_a_client_pushes_is_its_own_matter():
+    client = opened(is_server=False, window=4000, pushes=100).session
+    root = client.broker.remoteForName("root")
+    for _ in range(10):
+        root.callRemoteOnly("note", "x" * 5000)
+    assert client.closing is None
+
+
+def pushed_to(**given):
+    """A peer that reads nothing from now on, and an object of its own."""
+    peer = PeerUnderTest(**given)
+    store = Store()
+    peer.session.broker.setNameForLocal("store", store)
+    peer.feed('["message",1,"store","keep",[{"$":"remote","id":1}]]')
+    return peer, store.kept[0]
 
 
 def test_a_client_refuses_calls_when_as_many_answers_wait_as_may():

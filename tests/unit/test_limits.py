@@ -99,6 +99,7 @@ TRIED = {
     "window": "unit/test_backlog.py:test_a_window_of_bytes_at_its_limit_and_one_past_it",
     "window_frames": "unit/test_backlog.py:test_a_window_of_frames_at_its_limit_and_one_past_it",
     "answers": "unit/test_backlog.py:test_answers_at_the_limit_and_one_past_it",
+    "pushes": "unit/test_backlog.py:test_a_page_that_is_pushed_to_at_the_limit_and_one_past_it",
     "updates": "unit/test_live.py:test_delivery_of_all_has_a_bound",
     "copy_weight": "unit/test_trees.py:test_a_state_may_not_weigh_too_much",
     "connections": "unit/test_admission.py:test_connections_at_the_limit_and_one_past_it",
