@@ -205,21 +205,22 @@ class Sparse(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._counts: dict[str, tuple[int, int]] = {}  # by text: which minute, and how many in it
+        self._allowance = Allowance(_A_MINUTE, len(CAUSED_BY_PEERS))
+        self._minute = 0
+        self._left_out: dict[Hashable, int] = {}  # by text: what is still to be told
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether *record* may be written. The next one after that tells how many were not."""
         text = record.msg
         if not isinstance(text, str) or text not in CAUSED_BY_PEERS:
             return True
-        now = int(record.created // 60)
-        minute, count = self._counts.get(text, (now, 0))
-        if minute != now:
-            if count > _A_MINUTE:
-                record.msg = f"{text} (and {count - _A_MINUTE} more in a minute before)"
-            count = 0
-        self._counts[text] = now, count + 1
-        return count < _A_MINUTE
+        minute = int(record.created // 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._left_out.update(self._allowance.left_out())
+        if left_out := self._left_out.pop(text, 0):
+            record.msg = f"{text} (and {left_out} more in a minute before)"
+        return self._allowance.take(text)
 
 
 _mask = MaskSecrets()

@@ -269,12 +269,10 @@ class Copies(pb.Root):
         return reference.callRemote("lose")
 
 
-def copies(**factories):
+def copies():
     registry = pb.Registry()
     for cls in (Note, Lost, Broken):
         registry.setUnjellyableForClass(cls, cls)
-    for name, factory in factories.items():
-        registry.setUnjellyableFactoryForClass(name, factory)
     return registry
 
 
