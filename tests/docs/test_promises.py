@@ -1,13 +1,12 @@
 """docs/promises.md: every promise has its row, with tests, commands and figures that are there."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests.chaos.full import DEMANDED
+from tests.docs.named import PROJECT, look_up
 
-PROJECT = Path(__file__).resolve().parents[2]
 TEXT = (PROJECT / "docs" / "promises.md").read_text()
 MAKEFILE = (PROJECT / "Makefile").read_text()
 
@@ -30,11 +29,7 @@ def test_every_row_names_tests_and_a_command_that_are_there(promise: str) -> Non
     named = re.findall(r"`([^`]+)`", bounded)
     assert named or bounded.startswith("the same")
     for name in named:
-        file, _, test = name.partition("::")
-        path = PROJECT / ("client_js/test" if file.endswith(".js") else "tests") / file
-        assert path.is_file(), f"{promise} names {file}, which is not there"
-        pattern = rf"def {test}\(|^{test} ="
-        assert not test or re.search(pattern, path.read_text(), re.MULTILINE), f"{file}: no {test}"
+        look_up(promise, name, r"def {0}\(|^{0} =")
     [target] = re.findall(r"^`make (\w+)`$", full)
     assert f"\n{target}:" in MAKEFILE
 

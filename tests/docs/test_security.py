@@ -1,11 +1,11 @@
 """docs/security.md: every threat has its row, and every row names tests that are there."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.docs.named import PROJECT, look_up
+
 TEXT = (PROJECT / "docs" / "security.md").read_text()
 SECTIONS = {"A": 12, "B": 14, "C": 21, "D": 15, "E": 10, "F": 7, "G": 12, "H": 6}
 NOT_YET = {"H4", "H5", "H6"}  # of several nodes, which there are not
@@ -28,8 +28,4 @@ def test_every_row_names_tests_that_are_there(threat: str) -> None:
     named = re.findall(r"`([^`]+)`", cells[2])
     assert named or threat in NOT_YET
     for name in named:
-        file, _, test = name.partition("::")
-        folder = PROJECT / ("client_js/test" if file.endswith(".js") else "tests")
-        assert (folder / file).is_file(), f"{threat} names {file}, which is not there"
-        text = (folder / file).read_text()
-        assert not test or re.search(rf"def {test}\(", text), f"{threat}: {file} has no {test}"
+        look_up(threat, name)
