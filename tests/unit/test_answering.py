@@ -6,6 +6,7 @@ import pytest
 
 import pbweb as pb
 from pbweb.testing import frames_of
+from tests.unit.notes import Note
 from tests.unit.paired import run_paired
 from tests.unit.vectors import PeerUnderTest
 
@@ -230,16 +231,6 @@ def test_a_bad_frame_of_a_batch_does_not_take_the_others_down():
 
 
 # ------------------------------------------------- errors with a state
-
-
-class Note(pb.Copyable, pb.RemoteCopy):
-    pbType = "Note"
-
-    def __init__(self, **attributes):
-        vars(self).update(attributes)
-
-    def postUnjelly(self):
-        self.told = True
 
 
 class Lost(pb.Error, pb.Copyable, pb.RemoteCopy):

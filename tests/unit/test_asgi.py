@@ -256,6 +256,11 @@ class Slow:
     def start(self):
         self.pump = asyncio.ensure_future(self.link.pump(self.incoming.get))
 
+    async def greet(self):
+        self.start()
+        self.receive(["version", 1])
+        await self.frames()
+
     def receive(self, *frames):
         self.incoming.put_nowait(
             {"type": "websocket.receive", "text": orjson.dumps(frames).decode()}
@@ -280,9 +285,7 @@ async def until(condition):
 def test_a_server_that_takes_its_time_holds_the_session_back():
     async def body():
         slow = Slow()
-        slow.start()
-        slow.receive(["version", 1])
-        await slow.frames()
+        await slow.greet()
         slow.gate.clear()
         for number in (1, 2, 3):
             slow.receive(["message", number, "root", "echo", [number]])
@@ -303,9 +306,7 @@ def test_a_server_that_takes_its_time_holds_the_session_back():
 def test_what_comes_while_a_link_closes_is_nobodys():
     async def body():
         slow = Slow()
-        slow.start()
-        slow.receive(["version", 1])
-        await slow.frames()
+        await slow.greet()
         slow.gate.clear()
         slow.connection.session.close(4410, "the end")
         slow.connection.wake()

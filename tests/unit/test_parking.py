@@ -439,18 +439,23 @@ def written(session):
     return [frame for message in session.messages() for frame in frames_of(message)]
 
 
+def asked_to_resume(is_known):
+    """A session that was away, the one of the connection that asks for it, and which goes on."""
+    lot = Lot()
+    session = lot.away()
+    young = lot.young()
+    young.receive(resuming(session, lot.secrets[session.id] if is_known else "wrong"))
+    return session, young, session if is_known else young
+
+
 NOTE = b'["message",1,"root","note"]'
 
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_who_asks_to_resume_and_does_not_wait_is_4400(is_known):
     """What was meant for one session must not be executed in another."""
-    lot = Lot()
-    session = lot.away()
-    young = lot.young()
-    young.receive(resuming(session, lot.secrets[session.id] if is_known else "wrong"))
+    session, young, carried = asked_to_resume(is_known)
     assert (young.successor is session) is is_known
-    carried = session if is_known else young
     young.receive(NOTE)
     assert carried.received == 0
     version, close = written(carried)
@@ -462,11 +467,7 @@ def test_who_asks_to_resume_and_does_not_wait_is_4400(is_known):
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_who_asks_to_resume_and_waits_goes_on(is_known):
-    lot = Lot()
-    session = lot.away()
-    young = lot.young()
-    young.receive(resuming(session, lot.secrets[session.id] if is_known else "wrong"))
-    carried = session if is_known else young
+    _, young, carried = asked_to_resume(is_known)
     assert [frame[0] for frame in written(carried)] == ["version"]
     young.receive(NOTE)
     assert carried.received == 1
@@ -477,12 +478,8 @@ def test_who_asks_to_resume_and_waits_goes_on(is_known):
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_goodbye_behind_a_version_that_resumes_does_not_have_to_wait(is_known):
-    lot = Lot()
-    session = lot.away()
-    young = lot.young()
-    young.receive(resuming(session, lot.secrets[session.id] if is_known else "wrong"))
+    _, young, carried = asked_to_resume(is_known)
     young.receive(b'["close",1000,"bye",false,0]')
-    carried = session if is_known else young
     assert carried.ending.code == 1000
     assert "bye" in carried.ending.reason
 

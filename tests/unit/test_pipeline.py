@@ -4,18 +4,9 @@ import pytest
 
 import pbweb as pb
 from pbweb import pipeline
+from tests.unit.notes import Note
 from tests.unit.paired import run_paired
 from tests.unit.vectors import PeerUnderTest
-
-
-class Note(pb.Copyable, pb.RemoteCopy):
-    pbType = "Note"
-
-    def __init__(self, **attributes):
-        vars(self).update(attributes)
-
-    def postUnjelly(self):
-        self.told = True
 
 
 class Copies(pb.Root):

@@ -657,19 +657,28 @@ def test_what_a_producer_raises_when_it_is_closed_is_raised_by_aclose():
     run(body)
 
 
+async def begun_and_slow_to_close(both, source, *, fails=False):
+    """A stream of the client's that the server has begun to read; it closes when the gate opens."""
+
+    async def slow():
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            await source.gate.wait()
+            source.ended.append("closed")
+            if fails:
+                raise ValueError("not so fast")
+
+    await both.root.callRemote("keep", slow())
+    stream, source.kept = source.kept, None
+    assert await anext(stream) == 1
+    return stream
+
+
 def test_whoever_closes_a_stream_waits_until_it_is_closed():
     async def body(both, source):
-        async def slow():
-            try:
-                yield 1
-                await asyncio.Event().wait()
-            finally:
-                await source.gate.wait()
-                source.ended.append("closed")
-
-        await both.root.callRemote("keep", slow())
-        stream, source.kept = source.kept, None
-        assert await anext(stream) == 1
+        stream = await begun_and_slow_to_close(both, source)
         closings = [asyncio.ensure_future(stream.aclose()) for _ in range(3)]
         await both.quiet()
         assert not any(closing.done() for closing in closings)
@@ -998,19 +1007,7 @@ def test_what_the_closing_raises_is_logged_if_nobody_waits_for_it():
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_call_of_stop_that_is_cancelled_is_told_nothing_and_the_log_is(fails):
     async def body(both, source):
-        async def slow():
-            try:
-                yield 1
-                await asyncio.Event().wait()
-            finally:
-                await source.gate.wait()
-                source.ended.append("closed")
-                if fails:
-                    raise ValueError("not so fast")
-
-        await both.root.callRemote("keep", slow())
-        stream, source.kept = source.kept, None  # which the server reads
-        assert await anext(stream) == 1
+        stream = await begun_and_slow_to_close(both, source, fails=fails)
         stops = pb.RemoteReference(both.server.broker, stream.luid, stream.luid).callRemote("stop")
         await both.quiet()
         stops.cancel()
